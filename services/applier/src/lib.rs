@@ -1,0 +1,1 @@
+//! Takes requested mutations to the upstream API and appends the outcome.

@@ -1,0 +1,1 @@
+//! How each upstream API is spoken to.

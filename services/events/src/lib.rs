@@ -1,0 +1,1 @@
+//! The vocabulary of Upwrite: events, the lifecycle fold, the Avro codec, limits.

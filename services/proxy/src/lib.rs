@@ -1,0 +1,1 @@
+//! The wire proxy: SQL to MutationRequested, verdict to client.

@@ -1,0 +1,1 @@
+//! Stand-in upstream APIs with real wire shapes and a fault vocabulary.

@@ -1,0 +1,1 @@
+//! Reads upstream and appends what it saw.

@@ -1,0 +1,1 @@
+//! Test harness: private Postgres clusters, processes, waiting for events.
