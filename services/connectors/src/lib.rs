@@ -1,1 +1,7 @@
-//! How each upstream API is spoken to.
+//! How each upstream is spoken to. The applier decides *when and whether*; a connector knows *how*.
+
+mod connector;
+
+pub use connector::{
+    Call, CallReport, CallRow, Capabilities, Connector, Found, Idempotency, Page, RetryRule, RowResult, UpstreamError,
+};
