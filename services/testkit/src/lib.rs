@@ -1,1 +1,18 @@
 //! Test harness: private Postgres clusters, processes, waiting for events.
+//!
+//! Everything here panics with a message that says what was expected and what was there instead, because its only
+//! callers are tests. Whatever it starts dies with the test process, however that ends (`guardian`).
+
+mod guardian;
+mod port;
+mod until;
+
+mod binary;
+mod drivers;
+pub mod postgres;
+pub mod process;
+
+pub use binary::binary;
+pub use drivers::{node, node_dir, python};
+pub use port::free_port;
+pub use until::until;

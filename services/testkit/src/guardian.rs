@@ -1,0 +1,69 @@
+//! One small shell process for each test process that ends whatever the tests started, even if the tests were
+//! killed: statics are never dropped, and a killed process drops nothing. (A parent-death signal is no substitute: it
+//! fires when the *thread* that spawned ends.)
+
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+/// Sends `signal` to `pid` when this process is gone; has no effect on a later process with the same number.
+pub(crate) fn end_with_us(pid: Pid, signal: Signal) {
+    let Some(start) = start_time(pid) else {
+        return; // ended already
+    };
+    let name = signal.as_str().trim_start_matches("SIG");
+    tell(&format!("{name} {pid} {start}"));
+}
+
+/// Removes a directory when this process and all that it started are gone.
+pub(crate) fn remove_with_us(path: &Path) {
+    tell(&format!("remove {}", path.display()));
+}
+
+/// Whether `pid` still runs; a process that has ended and waits to be reaped does not.
+pub(crate) fn is_running(pid: Pid) -> bool {
+    stat_fields(pid).is_some_and(|fields| {
+        fields
+            .first()
+            .is_some_and(|state| state != "Z" && state != "X")
+    })
+}
+
+/// The fields of `/proc/PID/stat` from the process state (the third) on.
+pub(crate) fn stat_fields(pid: Pid) -> Option<Vec<String>> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the command in parentheses, and may itself hold both spaces and parentheses.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    Some(fields.split_whitespace().map(str::to_owned).collect())
+}
+
+fn start_time(pid: Pid) -> Option<String> {
+    stat_fields(pid)?.get(19).cloned()
+}
+
+fn tell(line: &str) {
+    static STDIN: OnceLock<Mutex<ChildStdin>> = OnceLock::new();
+    let mut stdin = STDIN
+        .get_or_init(|| Mutex::new(start()))
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    writeln!(stdin, "{line}").expect("the guardian process is gone: somebody killed it");
+}
+
+fn start() -> ChildStdin {
+    let mut child = Command::new("sh")
+        .args(["-c", include_str!("guardian.sh")])
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0) // Ctrl-C on the terminal is for the tests, not for who clears up after them
+        .spawn()
+        .expect("sh starts");
+    child.stdin.take().expect("stdin is piped")
+}

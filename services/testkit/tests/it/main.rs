@@ -1,0 +1,4 @@
+//! The harness on real servers and processes.
+
+mod clusters;
+mod processes;
