@@ -1,1 +1,17 @@
 //! The wire proxy: SQL to MutationRequested, verdict to client.
+
+mod capture;
+mod catalog;
+mod classify;
+mod error;
+mod hold;
+mod returning;
+mod verdict;
+
+pub use capture::{CaptureError, Captured, DryRun, Image, OnRollback, OnTimeout, Plan, Session, Settings, plan};
+pub use catalog::{Catalog, CatalogCache, FunctionName, RelationName, SyncedColumn, SyncedTable};
+pub use classify::{Capture, Classifier, Kind, PlainDml, SessionCommand, Statement, TransactionCommand};
+pub use error::PgError;
+pub use hold::{Gate, Held, Limits, Submit, Turn};
+pub use returning::{Again, FieldShape, Placeholders, Returning};
+pub use verdict::{Success, Verdict};

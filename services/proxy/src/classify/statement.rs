@@ -1,0 +1,89 @@
+//! The answer of classification.
+
+use std::sync::Arc;
+
+use upwrite_events::{Op, TableName};
+
+use crate::error::PgError;
+use crate::returning::Returning;
+
+/// One statement of a query string.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statement {
+    /// Its own text, without the semicolon.
+    pub text: Arc<str>,
+    pub kind: Kind,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    /// Cannot write a synced table as far as can be known, or cannot be parsed (the server words its own syntax
+    /// error): sent on as it is.
+    Relay,
+    /// Relayed too, but of interest to the session.
+    Session(SessionCommand),
+    Transaction(TransactionCommand),
+    /// May write a synced table: run dry first.
+    Capture(Box<Capture>),
+    /// Not built: answered with this error, nothing is sent.
+    Refuse(PgError),
+}
+
+/// Commands after which the session has something to do of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionCommand {
+    /// `SET`, `RESET x`, `SET LOCAL`.
+    Set,
+    /// `RESET ALL`.
+    ResetAll,
+    Show,
+    /// `DISCARD ALL`: prepared statements, the proxy's own included, are gone.
+    DiscardAll,
+    /// `DISCARD PLANS | SEQUENCES | TEMP`.
+    Discard,
+    /// `DEALLOCATE ALL`: as with `DISCARD ALL`.
+    DeallocateAll,
+    /// `DEALLOCATE name`.
+    Deallocate(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TransactionCommand {
+    Begin,
+    Commit { chain: bool },
+    Rollback { chain: bool },
+    Savepoint(String),
+    Release(String),
+    RollbackTo(String),
+    /// `PREPARE TRANSACTION`.
+    Prepare,
+    /// `COMMIT PREPARED`, `ROLLBACK PREPARED`: of another transaction.
+    Prepared,
+}
+
+/// How to capture.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Capture {
+    /// Named with its schema and known as synced: a `ROLLBACK` may go before `Sync`. If `upwrite.changes()` is empty all
+    /// the same although the tag counts rows, it was another relation (a stale snapshot): run it again without that
+    /// `ROLLBACK`.
+    pub known_target: Option<TableName>,
+    /// An INSERT, UPDATE or DELETE without data-modifying CTEs, whose target is surely one relation.
+    pub plain: Option<PlainDml>,
+    /// `COPY … FROM STDIN`.
+    pub copy: bool,
+    /// `EXPLAIN ANALYZE`: answered from the dry run; what was captured is never submitted.
+    pub dry: bool,
+    /// A function may have turned a placeholder key into something that cannot be told from other values: if placeholders
+    /// were made and rows are returned, the statement is refused before the append.
+    pub hides_keys: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlainDml {
+    pub op: Op,
+    /// `None`: the name is not qualified, so which table it is the captured images say.
+    pub table: Option<TableName>,
+    /// `None`: the statement has no RETURNING.
+    pub returning: Option<Returning>,
+}
