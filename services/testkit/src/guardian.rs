@@ -55,6 +55,10 @@ fn tell(line: &str) {
     writeln!(stdin, "{line}").expect("the guardian process is gone: somebody killed it");
 }
 
+#[expect(
+    clippy::zombie_processes,
+    reason = "it outlives us: there is nobody left to wait for it"
+)]
 fn start() -> ChildStdin {
     let mut child = Command::new("sh")
         .args(["-c", include_str!("guardian.sh")])

@@ -11,7 +11,8 @@ use nix::unistd::Pid;
 
 use crate::guardian;
 
-const START_LIMIT: Duration = Duration::from_secs(60);
+/// Recovery first syncs every file of the data directory: seconds on an idle disk, more on a busy one.
+const START_LIMIT: Duration = Duration::from_secs(120);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(10);
 

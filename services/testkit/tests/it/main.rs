@@ -1,4 +1,5 @@
 //! The harness on real servers and processes.
 
 mod clusters;
+mod drivers;
 mod processes;
