@@ -1,0 +1,156 @@
+//! One rate budget per upstream scope, shared by all who call it: the applier's writes and the syncer's reads.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Who asks. Writes have a client waiting: reads stand back while a write is waiting for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    Write,
+    Read,
+}
+
+/// A token bucket that can be paused. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Budget(Arc<Mutex<Bucket>>);
+
+#[derive(Debug)]
+struct Bucket {
+    /// Requests per second; `None`: not limited.
+    rate: Option<f64>,
+    burst: f64,
+    tokens: f64,
+    filled: Instant,
+    paused_until: Instant,
+    /// A write was told to come back by then: reads wait that long.
+    write_expected_until: Instant,
+}
+
+/// How long a write that was told to wait keeps its place before reads.
+const WRITE_KEEPS_PLACE: Duration = Duration::from_millis(20);
+
+impl Budget {
+    /// `requests_per_second` as the connector's capabilities give it; up to a tenth of a second's worth (at least
+    /// one request) may go at once.
+    pub fn new(requests_per_second: Option<f64>) -> Self {
+        let rate = requests_per_second.filter(|rate| rate.is_finite() && *rate > 0.0);
+        let burst = rate.map_or(1.0, |rate| (rate / 10.0).max(1.0));
+        let now = Instant::now();
+        Self(Arc::new(Mutex::new(Bucket {
+            rate,
+            burst,
+            tokens: burst,
+            filled: now,
+            paused_until: now,
+            write_expected_until: now,
+        })))
+    }
+
+    /// Takes one request's worth, or says how long to wait before asking again.
+    pub fn try_take(&self, priority: Priority) -> Result<(), Duration> {
+        self.bucket().take(priority, Instant::now())
+    }
+
+    /// Waits for one request's worth.
+    pub async fn take(&self, priority: Priority) {
+        while let Err(wait) = self.try_take(priority) {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Upstream wants to be left alone: nothing is given out for this long.
+    pub fn pause(&self, length: Duration) {
+        let mut bucket = self.bucket();
+        bucket.paused_until = bucket.paused_until.max(Instant::now() + length);
+    }
+
+    /// Plain numbers are never left half changed, so a panic elsewhere does not spoil them.
+    fn bucket(&self) -> MutexGuard<'_, Bucket> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Bucket {
+    fn take(&mut self, priority: Priority, now: Instant) -> Result<(), Duration> {
+        let wait = self.wait(priority, now);
+        if wait.is_zero() {
+            self.tokens -= 1.0;
+            return Ok(());
+        }
+        if priority == Priority::Write {
+            self.write_expected_until = self.write_expected_until.max(now + wait + WRITE_KEEPS_PLACE);
+        }
+        Err(wait)
+    }
+
+    fn wait(&mut self, priority: Priority, now: Instant) -> Duration {
+        let mut wait = self.paused_until.saturating_duration_since(now);
+        if priority == Priority::Read {
+            wait = wait.max(self.write_expected_until.saturating_duration_since(now));
+        }
+        let Some(rate) = self.rate else {
+            self.tokens = self.burst;
+            return wait;
+        };
+        let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
+        self.tokens = (self.tokens + elapsed * rate).min(self.burst);
+        self.filled = now;
+        if self.tokens < 1.0 {
+            // A millisecond more, so that rounding does not make the caller come back just too early.
+            let missing = (1.0 - self.tokens) / rate;
+            wait = wait.max(Duration::from_secs_f64(missing) + Duration::from_millis(1));
+        }
+        wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bucket(rate: f64) -> (Bucket, Instant) {
+        let now = Instant::now();
+        let bucket = Bucket {
+            rate: Some(rate),
+            burst: 1.0,
+            tokens: 1.0,
+            filled: now,
+            paused_until: now,
+            write_expected_until: now,
+        };
+        (bucket, now)
+    }
+
+    #[test]
+    fn no_more_than_the_rate() {
+        let (mut bucket, start) = bucket(10.0);
+        let given = (0..1000).filter(|ms| bucket.take(Priority::Write, start + Duration::from_millis(*ms)).is_ok()).count();
+        assert!((9..=11).contains(&given), "{given} in a second");
+    }
+
+    #[test]
+    fn a_pause_holds_everybody() {
+        let (mut bucket, start) = bucket(1000.0);
+        bucket.paused_until = start + Duration::from_secs(30);
+        assert_eq!(bucket.take(Priority::Write, start), Err(Duration::from_secs(30)));
+        assert!(bucket.take(Priority::Write, start + Duration::from_secs(30)).is_ok());
+    }
+
+    #[test]
+    fn reads_stand_back_for_a_waiting_write() {
+        let (mut bucket, start) = bucket(10.0);
+        assert!(bucket.take(Priority::Read, start).is_ok());
+        let wait = bucket.take(Priority::Write, start).unwrap_err();
+        let then = start + wait;
+        assert!(bucket.take(Priority::Read, then).is_err(), "the write comes first");
+        assert!(bucket.take(Priority::Write, then).is_ok());
+    }
+
+    #[test]
+    fn without_a_rate_nothing_waits() {
+        let budget = Budget::new(None);
+        assert!((0..100).all(|_| budget.try_take(Priority::Write).is_ok()));
+    }
+}
