@@ -169,6 +169,7 @@ create table upwrite.rereads (
     source              text not null,
     table_name          text not null,
     key                 text not null,
+    ticket              bigint generated always as identity unique, -- a new one whenever it is asked for again
     asked_at            timestamptz not null default now(),
     primary key (source, table_name, key)
 );

@@ -1,1 +1,10 @@
-//! Reads upstream and appends what it saw.
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod observe;
+mod backfill;
+mod reread;
+mod run;
+
+pub use error::SyncerError;
+pub use run::{Config, run};

@@ -1,0 +1,239 @@
+//! Log records → what is to be written. Pure: the database is neither asked nor told here.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use upwrite_event_log::LogRecord;
+use upwrite_events::{
+    AppliedRow, Event, Folded, Interval, MutationId, MutationRequested, Op, OwnerId, Partition, PartitionFold, Position,
+    RecordsObserved, Row, RowChange, Stream, TableName, TableSpec,
+};
+
+use crate::merge::Image;
+use crate::status::Status;
+
+/// What the reconciler carries from batch to batch. Rebuilt from Postgres whenever a batch fails.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) folds: HashMap<u16, PartitionFold>,
+    /// Mutations that are not released yet.
+    pub(crate) tracked: HashMap<MutationId, Tracked>,
+    pub(crate) specs: HashMap<TableName, TableSpec>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Tracked {
+    pub(crate) request: Option<MutationRequested>,
+    pub(crate) status: Status,
+    /// Images of this mutation that wait for a lock.
+    pub(crate) parked: usize,
+}
+
+/// Bytes or an event that could not be folded in.
+#[derive(Debug, PartialEq)]
+pub(crate) struct DeadLetter {
+    pub(crate) partition: Partition,
+    pub(crate) position: Position,
+    pub(crate) reason: String,
+    pub(crate) value: Option<Vec<u8>>,
+}
+
+/// A real key that belongs to a create which is not finished: it must not become visible unclaimed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct EarlyClaim {
+    pub(crate) table: TableName,
+    pub(crate) key: String,
+    pub(crate) mutation: MutationId,
+}
+
+/// One batch's effects, in log order.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) images: Vec<(TableName, Image)>,
+    pub(crate) touched: Vec<MutationId>,
+    pub(crate) early_claims: Vec<EarlyClaim>,
+    pub(crate) rereads: Vec<(TableName, String)>,
+    pub(crate) dead: Vec<DeadLetter>,
+    /// Of each partition in the batch: the first position not folded, and the owner there.
+    pub(crate) positions: BTreeMap<Partition, (Position, Option<OwnerId>)>,
+}
+
+impl State {
+    /// Folds a batch in and says what it amounts to.
+    pub(crate) fn plan(&mut self, records: Vec<LogRecord>) -> Plan {
+        let mut plan = Plan::default();
+        let mut seen = HashSet::new();
+        for record in records {
+            let (partition, position) = (record.partition, record.position);
+            match record.event {
+                Err(undecodable) => plan.dead.push(DeadLetter {
+                    partition,
+                    position,
+                    reason: undecodable.reason,
+                    value: Some(undecodable.value),
+                }),
+                Ok(Event::RecordsObserved(observed)) => self.observe(observed, &mut plan),
+                Ok(event) => match self.fold(partition, position, record.appended_at_us, event, &mut plan) {
+                    Ok(Some(mutation)) if seen.insert(mutation) => plan.touched.push(mutation),
+                    Ok(_) => {}
+                    Err(reason) => plan.dead.push(DeadLetter { partition, position, reason, value: None }),
+                },
+            }
+            let owner = self.folds.get(&partition.number).and_then(PartitionFold::owner);
+            plan.positions.insert(partition, (position.next(), owner));
+        }
+        plan
+    }
+
+    /// One event of the mutations stream. `Some`: that mutation's status changed.
+    fn fold(
+        &mut self,
+        partition: Partition,
+        position: Position,
+        appended_at_us: i64,
+        event: Event,
+        plan: &mut Plan,
+    ) -> Result<Option<MutationId>, String> {
+        debug_assert_eq!(partition.stream, Stream::Mutations);
+        let fold = self.folds.entry(partition.number).or_default();
+        let Folded::Changed(mutation) = fold.apply(position, &event).map_err(|illegal| illegal.to_string())? else {
+            return Ok(None);
+        };
+        let Some(life) = fold.get(mutation).cloned() else { return Ok(None) };
+        self.begin(mutation, partition, position, appended_at_us, &event);
+        let Some(tracked) = self.tracked.get_mut(&mutation) else { return Ok(None) };
+        tracked.status.fold(&life);
+        let status = &mut tracked.status;
+        match &event {
+            Event::MutationRequested(_) => status.accepted_at_us = Some(appended_at_us),
+            Event::MutationAttempted(attempted) => status.attempted_at_us = Some(attempted.attempted_at_us),
+            Event::MutationDeferred(_) => status.attempted_at_us = Some(appended_at_us),
+            Event::MutationApplied(applied) => {
+                status.answered_at_us = Some(appended_at_us);
+                status.attempted_at_us =
+                    status.attempted_at_us.or_else(|| applied.rows.first().map(|row| row.seen.begun_us));
+                outcome_images(&self.specs, tracked, mutation, &applied.rows, plan);
+            }
+            Event::MutationRejected(_) | Event::MutationInDoubt(_) | Event::MutationRevoked(_) | Event::MutationDead(_) => {
+                status.answered_at_us = Some(appended_at_us);
+            }
+            Event::MutationSettled(settled) => settled_images(tracked, mutation, &settled.rows, plan),
+            _ => {}
+        }
+        Ok(Some(mutation))
+    }
+
+    fn begin(&mut self, id: MutationId, partition: Partition, position: Position, at_us: i64, event: &Event) {
+        let (request, status) = match event {
+            Event::MutationRequested(request) => {
+                (Some(request.clone()), Status::requested(request, partition.number, position))
+            }
+            Event::MutationVoided(_) => (None, Status::voided(id.0, partition.number, position, at_us)),
+            _ => return,
+        };
+        self.tracked.entry(id).or_insert(Tracked { request, status, parked: 0 });
+    }
+
+    fn observe(&self, observed: RecordsObserved, plan: &mut Plan) {
+        let RecordsObserved { table, seen, rows, .. } = observed;
+        let idempotency = self.specs.get(&table).and_then(|spec| spec.idempotency_column.as_deref());
+        for row in rows {
+            let creator = idempotency
+                .and_then(|column| row.image.as_ref()?.get(column)?.as_deref())
+                .and_then(creator_of)
+                .filter(|id| self.tracked.contains_key(id));
+            if let Some(mutation) = creator {
+                plan.early_claims.push(EarlyClaim { table: table.clone(), key: row.key.clone(), mutation });
+            }
+            let image =
+                Image { key: row.key, row: row.image, vendor_version: row.vendor_version, seen, mutation: None };
+            plan.images.push((table.clone(), image));
+        }
+    }
+}
+
+/// The mutation whose idempotency key this is: `<uuid>-<row>`.
+fn creator_of(idempotency_key: &str) -> Option<MutationId> {
+    let (mutation, row) = idempotency_key.rsplit_once('-')?;
+    row.parse::<u32>().ok()?;
+    mutation.parse().ok()
+}
+
+/// Images of rows that upstream accepted.
+fn outcome_images(
+    specs: &HashMap<TableName, TableSpec>,
+    tracked: &Tracked,
+    mutation: MutationId,
+    rows: &[AppliedRow],
+    plan: &mut Plan,
+) {
+    for applied in rows {
+        let Some(change) = change_of(tracked, applied.row) else { continue };
+        let row = match (change.op, &applied.image) {
+            (Op::Delete, _) => None,
+            (_, Some(image)) => Some(image.clone()),
+            (_, None) => {
+                // Not readable yet: what was asked for stands in until the record has been read by id.
+                plan.rereads.push((change.table.clone(), applied.key.clone()));
+                Some(stand_in(specs, change, &applied.key))
+            }
+        };
+        push(plan, change, applied, row, mutation);
+    }
+}
+
+/// Images that were read back once no late effect was possible any more.
+fn settled_images(tracked: &Tracked, mutation: MutationId, rows: &[AppliedRow], plan: &mut Plan) {
+    for applied in rows {
+        let Some(change) = change_of(tracked, applied.row) else { continue };
+        match (&applied.image, change.op) {
+            (Some(image), _) => push(plan, change, applied, Some(image.clone()), mutation),
+            (None, Op::Delete) => push(plan, change, applied, None, mutation),
+            (None, _) => plan.rereads.push((change.table.clone(), applied.key.clone())),
+        }
+    }
+}
+
+fn change_of(tracked: &Tracked, row: u32) -> Option<&RowChange> {
+    tracked.request.as_ref()?.rows.get(row as usize)
+}
+
+fn push(plan: &mut Plan, change: &RowChange, applied: &AppliedRow, row: Option<Row>, mutation: MutationId) {
+    let image = Image {
+        key: applied.key.clone(),
+        row,
+        vendor_version: applied.vendor_version.clone(),
+        seen: widened(applied.seen),
+        mutation: Some(mutation),
+    };
+    plan.images.push((change.table.clone(), image));
+}
+
+/// An interval that ends before it begins would order nothing; it cannot come from a well-behaved applier.
+fn widened(seen: Interval) -> Interval {
+    Interval { begun_us: seen.begun_us.min(seen.ended_us), ended_us: seen.ended_us.max(seen.begun_us) }
+}
+
+fn stand_in(specs: &HashMap<TableName, TableSpec>, change: &RowChange, key: &str) -> Row {
+    let mut row = change.old.clone();
+    row.extend(change.changed.clone());
+    // Upwrite's own columns are the reconciler's to set.
+    row.remove("_version");
+    row.remove("_synced_at");
+    if let Some(spec) = specs.get(&change.table) {
+        row.insert(spec.key.clone(), Some(key.to_owned()));
+    }
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idempotency_key_names_its_mutation() {
+        let id = MutationId(uuid::Uuid::from_u128(7));
+        assert_eq!(creator_of(&id.idempotency_key(3)), Some(id));
+        assert_eq!(creator_of("K-17"), None);
+        assert_eq!(creator_of("7f1c2a70-0000-7000-8000-000000000000"), None);
+    }
+}

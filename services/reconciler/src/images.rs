@@ -1,0 +1,91 @@
+//! Images of one table → the statements that write them, set-wise. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use upwrite_events::Row;
+
+use crate::columns::{Columns, quoted};
+use crate::merge::Image;
+
+/// An upsert of rows that speak of the same columns: one text array a column.
+#[derive(Debug)]
+pub(crate) struct Upsert {
+    pub(crate) sql: String,
+    /// One array a column, in the order of the statement's parameters.
+    pub(crate) arrays: Vec<Vec<Option<String>>>,
+}
+
+/// Groups rows by the columns they speak of and makes one statement a group. A key must not come twice.
+pub(crate) fn upserts<'a>(columns: &Columns, images: impl IntoIterator<Item = (&'a Image, &'a Row)>) -> Vec<Upsert> {
+    let mut groups: BTreeMap<BTreeSet<&str>, Vec<(&Image, &Row)>> = BTreeMap::new();
+    for (image, row) in images {
+        let spoken = row.keys().map(String::as_str).filter(|name| columns.types.contains_key(*name));
+        let mut names: BTreeSet<&str> = spoken.collect();
+        names.remove(columns.key.as_str());
+        groups.entry(names).or_default().push((image, row));
+    }
+    groups.into_iter().map(|(names, rows)| upsert(columns, &names, &rows)).collect()
+}
+
+fn upsert(columns: &Columns, names: &BTreeSet<&str>, rows: &[(&Image, &Row)]) -> Upsert {
+    let relation = &columns.relation;
+    let key = quoted(&columns.key);
+    let mut arrays = vec![rows.iter().map(|(image, _)| Some(image.key.clone())).collect()];
+    let (mut targets, mut values, mut sets, mut params) = (key.clone(), cast(columns, &columns.key, 1), vec![], "$1::text[]".to_owned());
+    for (index, name) in (2..).zip(names) {
+        let column = quoted(name);
+        targets.push_str(&format!(", {column}"));
+        values.push_str(&format!(", {}", cast(columns, name, index)));
+        params.push_str(&format!(", ${index}::text[]"));
+        sets.push(format!("{column} = excluded.{column}"));
+        arrays.push(rows.iter().map(|(_, row)| row.get(*name).cloned().flatten()).collect());
+    }
+    sets.push("_version = t._version + 1".to_owned());
+    sets.push("_synced_at = excluded._synced_at".to_owned());
+    let names = (1..=arrays.len()).map(|index| format!("c{index}")).collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "/* reconciler.upsert */ insert into {relation} as t ({targets}, _version, _synced_at) overriding system value \
+         select {values}, 1, clock_timestamp() from unnest({params}) as u({names}) \
+         on conflict ({key}) do update set {}",
+        sets.join(", ")
+    );
+    Upsert { sql, arrays }
+}
+
+fn cast(columns: &Columns, name: &str, index: usize) -> String {
+    let sql_type = columns.types.get(name).map_or("text", String::as_str);
+    format!("u.c{index}::{sql_type}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use upwrite_events::Interval;
+
+    #[test]
+    fn rows_with_the_same_columns_share_a_statement() {
+        let columns = Columns {
+            relation: "sf.contact".into(),
+            key: "id".into(),
+            types: [("id", "text"), ("n", "numeric(18,2)"), ("odd name", "text")]
+                .map(|(name, sql_type)| (name.to_owned(), sql_type.to_owned()))
+                .into(),
+        };
+        let image = |key: &str| Image {
+            key: key.into(),
+            row: None,
+            vendor_version: None,
+            seen: Interval { begun_us: 0, ended_us: 0 },
+            mutation: None,
+        };
+        let (a, b, c) = (image("a"), image("b"), image("c"));
+        let full: Row = [("n".to_owned(), Some("1.00".to_owned())), ("odd name".to_owned(), None)].into();
+        let part: Row = [("n".to_owned(), Some("2".to_owned())), ("unknown".to_owned(), None)].into();
+        let made = upserts(&columns, [(&a, &full), (&b, &part), (&c, &full)]);
+        assert_eq!(made.len(), 2);
+        let wide = made.iter().find(|upsert| upsert.arrays.len() == 3).unwrap();
+        assert_eq!(wide.arrays[0], vec![Some("a".to_owned()), Some("c".to_owned())]);
+        assert!(wide.sql.contains("u.c2::numeric(18,2)"), "{}", wide.sql);
+        assert!(wide.sql.contains("\"odd name\" = excluded.\"odd name\""), "{}", wide.sql);
+    }
+}

@@ -1,0 +1,128 @@
+//! Where to go on: takes the positions over and reads what is unfinished, in one transaction.
+
+use std::collections::HashMap;
+
+use sqlx::{Connection as _, PgConnection, Row as _, types::Json};
+use upwrite_event_log::EventLog;
+use upwrite_events::{
+    Event, MutationId, OwnerId, Partition, PartitionFold, Position, Stream, TableName, TableSpec,
+};
+
+use crate::batch::{State, Tracked};
+use crate::error::{ReconcilerError, doing};
+use crate::status::Status;
+
+/// Everything the loop begins with.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) state: State,
+    pub(crate) positions: HashMap<Partition, Position>,
+    /// Raised by every start: whoever holds an older one can no longer commit.
+    pub(crate) epochs: HashMap<Partition, i64>,
+}
+
+pub(crate) async fn load(connection: &mut PgConnection, log: &dyn EventLog) -> Result<Start, ReconcilerError> {
+    let mut tx = connection.begin().await.map_err(doing("beginning the start"))?;
+    let mut start = Start { state: State::default(), positions: HashMap::new(), epochs: HashMap::new() };
+    let owners = take_over(&mut tx, log.partitions(), &mut start).await?;
+    let mut lives = unreleased(&mut tx, &mut start.state).await?;
+    start.state.specs = specs(&mut tx).await?;
+    tx.commit().await.map_err(doing("committing the start"))?;
+    for (number, owner) in owners {
+        let lives = lives.remove(&number).unwrap_or_default();
+        start.state.folds.insert(number, PartitionFold::restore(owner, lives));
+    }
+    requests(&mut start.state, log).await?;
+    Ok(start)
+}
+
+/// Raises the epoch of every partition of both streams.
+async fn take_over(
+    tx: &mut PgConnection,
+    partitions: u16,
+    start: &mut Start,
+) -> Result<HashMap<u16, Option<OwnerId>>, ReconcilerError> {
+    let mut owners = HashMap::new();
+    for stream in [Stream::Mutations, Stream::Observations] {
+        let rows = sqlx::query(
+            "/* reconciler.take_over */
+             insert into upwrite.positions as p (stream, partition, epoch)
+             select $1, n, 1 from generate_series(0, $2 - 1) n
+             on conflict (stream, partition) do update set epoch = p.epoch + 1
+             returning partition, next_position, owner, epoch",
+        )
+        .bind(stream.as_str())
+        .bind(i32::from(partitions))
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(doing("taking the log positions over"))?;
+        for row in rows {
+            let read = || -> sqlx::Result<(i16, i64, Option<uuid::Uuid>, i64)> {
+                Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?))
+            };
+            let (number, next, owner, epoch) = read().map_err(doing("taking the log positions over"))?;
+            let partition = Partition { stream, number: u16::try_from(number).unwrap_or_default() };
+            start.positions.insert(partition, Position(next));
+            start.epochs.insert(partition, epoch);
+            if stream == Stream::Mutations {
+                owners.insert(partition.number, owner.map(OwnerId));
+            }
+        }
+    }
+    Ok(owners)
+}
+
+type Lives = HashMap<u16, Vec<(MutationId, upwrite_events::Lifecycle)>>;
+
+async fn unreleased(tx: &mut PgConnection, state: &mut State) -> Result<Lives, ReconcilerError> {
+    let rows = sqlx::query(include_str!("unreleased.sql"))
+        .fetch_all(tx)
+        .await
+        .map_err(doing("reading unfinished mutations"))?;
+    let mut lives = Lives::new();
+    for row in rows {
+        let read = || -> sqlx::Result<(Json<Status>, i64)> { Ok((row.try_get(0)?, row.try_get(1)?)) };
+        let (Json(status), parked) = read().map_err(|source| ReconcilerError::Corrupt {
+            what: "a row of upwrite.mutations",
+            reason: source.to_string(),
+        })?;
+        let mutation = MutationId(status.id);
+        if let Some(life) = status.lifecycle.clone() {
+            lives.entry(u16::try_from(status.partition).unwrap_or_default()).or_default().push((mutation, life));
+        }
+        let parked = usize::try_from(parked).unwrap_or_default();
+        state.tracked.insert(mutation, Tracked { request: None, status, parked });
+    }
+    Ok(lives)
+}
+
+async fn specs(tx: &mut PgConnection) -> Result<HashMap<TableName, TableSpec>, ReconcilerError> {
+    let rows = sqlx::query("/* reconciler.specs */ select spec from upwrite.tables")
+        .fetch_all(tx)
+        .await
+        .map_err(doing("reading the synced tables"))?;
+    rows.iter()
+        .map(|row| {
+            let Json(spec) = row.try_get::<Json<TableSpec>, _>(0).map_err(|source| ReconcilerError::Corrupt {
+                what: "a table's specification in upwrite.tables",
+                reason: source.to_string(),
+            })?;
+            Ok((spec.name.clone(), spec))
+        })
+        .collect()
+}
+
+/// Reads the requests of unfinished mutations again, each at its own place.
+async fn requests(state: &mut State, log: &dyn EventLog) -> Result<(), ReconcilerError> {
+    for (mutation, tracked) in &mut state.tracked {
+        let number = u16::try_from(tracked.status.partition).unwrap_or_default();
+        let partition = Partition { stream: Stream::Mutations, number };
+        let records = log.read(partition, Position(tracked.status.position), 1).await?;
+        if let Some(Ok(Event::MutationRequested(request))) = records.into_iter().next().map(|record| record.event)
+            && request.mutation == *mutation
+        {
+            tracked.request = Some(request);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,40 @@
+/* reconciler.statuses */
+insert into upwrite.mutations as m (
+    id, state, source, table_name, operation, row_count, applied_count, keys, database, username, application_name,
+    attempts, sqlstate, message, detail, hint, upstream_code, upstream_request_id,
+    requested_at, accepted_at, attempted_at, answered_at, finished_at, settled_at, not_before,
+    revocation_requested, outlived_rollback, client_key, traceparent, redrive_of, partition, position,
+    failure, lifecycle, released)
+select x.id, x.state, x.source, x.table_name, x.operation, x.row_count, x.applied_count, x.keys, x.database, x.username,
+       x.application_name, x.attempts,
+       case when x.state in ('in_doubt', 'partial') then '40003'
+            when x.state = 'revoked' then '57014'
+            when x.state not in ('applied', 'requested') then x.failure->>'sqlstate' end,
+       case when x.state not in ('applied', 'requested') then x.failure->>'message' end,
+       case when x.state not in ('applied', 'requested') then x.failure->>'detail' end,
+       case when x.state not in ('applied', 'requested') then x.failure->>'hint' end,
+       x.failure->>'upstream_code', x.failure->>'request_id',
+       'epoch'::timestamptz + x.requested_at_us * interval '1 microsecond',
+       'epoch'::timestamptz + x.accepted_at_us * interval '1 microsecond',
+       'epoch'::timestamptz + x.attempted_at_us * interval '1 microsecond',
+       'epoch'::timestamptz + x.answered_at_us * interval '1 microsecond',
+       case when x.finished then clock_timestamp() end,
+       case when x.released then clock_timestamp() end,
+       'epoch'::timestamptz + x.not_before_us * interval '1 microsecond',
+       x.revocation_requested, x.outlived_rollback, x.client_key, x.traceparent, x.redrive_of, x.partition, x.position,
+       x.failure, coalesce(x.lifecycle, '{}'), x.released
+  from jsonb_to_recordset($1) as x (
+       id uuid, state text, source text, table_name text, operation text, row_count int4, applied_count int4,
+       keys text[], database text, username text, application_name text, attempts int4,
+       requested_at_us int8, accepted_at_us int8, attempted_at_us int8, answered_at_us int8, not_before_us int8,
+       revocation_requested bool, outlived_rollback bool, client_key text, traceparent text, redrive_of uuid,
+       partition int2, position int8, failure jsonb, lifecycle jsonb, finished bool, released bool)
+on conflict (id) do update set
+    state = excluded.state, applied_count = excluded.applied_count, keys = excluded.keys, attempts = excluded.attempts,
+    sqlstate = excluded.sqlstate, message = excluded.message, detail = excluded.detail, hint = excluded.hint,
+    upstream_code = excluded.upstream_code, upstream_request_id = excluded.upstream_request_id,
+    attempted_at = excluded.attempted_at, answered_at = excluded.answered_at,
+    finished_at = coalesce(m.finished_at, excluded.finished_at),
+    settled_at = coalesce(m.settled_at, excluded.settled_at), not_before = excluded.not_before,
+    revocation_requested = excluded.revocation_requested, outlived_rollback = excluded.outlived_rollback,
+    failure = excluded.failure, lifecycle = excluded.lifecycle, released = excluded.released

@@ -1,0 +1,250 @@
+//! The other tables of a batch's transaction: record states, mutations, parked, conflicts, claims, positions.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sqlx::{PgConnection, Row as _};
+use upwrite_events::{Interval, MutationId, OwnerId, Partition, Position, TableName};
+
+use crate::batch::{DeadLetter, EarlyClaim};
+use crate::error::{ReconcilerError, doing};
+use crate::merge::{Image, RecordState};
+use crate::status::Status;
+use crate::write::Conflict;
+
+pub(crate) async fn load_record_states(
+    tx: &mut PgConnection,
+    table: &TableName,
+    keys: &[&str],
+) -> Result<HashMap<String, RecordState>, ReconcilerError> {
+    let rows = sqlx::query(
+        "/* reconciler.load_record_states */
+         select key, vendor_version, seen_begun_us, seen_ended_us, by_mutation
+           from upwrite.records where source = $1 and table_name = $2 and key = any($3)",
+    )
+    .bind(&table.source)
+    .bind(&table.table)
+    .bind(keys)
+    .fetch_all(tx)
+    .await
+    .map_err(doing("reading record states"))?;
+    let state = |row: &sqlx::postgres::PgRow| -> sqlx::Result<(String, RecordState)> {
+        let seen = Interval { begun_us: row.try_get(2)?, ended_us: row.try_get(3)? };
+        Ok((row.try_get(0)?, RecordState { vendor_version: row.try_get(1)?, seen, by_mutation: row.try_get(4)? }))
+    };
+    rows.iter().map(state).collect::<sqlx::Result<_>>().map_err(doing("reading record states"))
+}
+
+pub(crate) async fn record_states<'a>(
+    tx: &mut PgConnection,
+    table: &TableName,
+    images: impl Iterator<Item = &'a Image>,
+) -> Result<(), ReconcilerError> {
+    let images: Vec<&Image> = images.collect();
+    if images.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "/* reconciler.record_states */
+         insert into upwrite.records as r
+                (source, table_name, key, vendor_version, seen_begun_us, seen_ended_us, by_mutation, deleted)
+         select $1, $2, * from unnest($3::text[], $4::text[], $5::int8[], $6::int8[], $7::bool[], $8::bool[])
+         on conflict (source, table_name, key) do update
+            set vendor_version = excluded.vendor_version, seen_begun_us = excluded.seen_begun_us,
+                seen_ended_us = excluded.seen_ended_us, by_mutation = excluded.by_mutation, deleted = excluded.deleted",
+    )
+    .bind(&table.source)
+    .bind(&table.table)
+    .bind(images.iter().map(|image| image.key.clone()).collect::<Vec<_>>())
+    .bind(images.iter().map(|image| image.vendor_version.clone()).collect::<Vec<_>>())
+    .bind(images.iter().map(|image| image.seen.begun_us).collect::<Vec<_>>())
+    .bind(images.iter().map(|image| image.seen.ended_us).collect::<Vec<_>>())
+    .bind(images.iter().map(|image| image.mutation.is_some()).collect::<Vec<_>>())
+    .bind(images.iter().map(|image| image.row.is_none()).collect::<Vec<_>>())
+    .execute(tx)
+    .await
+    .map_err(doing("writing record states"))?;
+    Ok(())
+}
+
+/// A key that is about to become visible is claimed for the create that made it, in the same transaction (B10).
+pub(crate) async fn claim_early(
+    tx: &mut PgConnection,
+    claims: &[EarlyClaim],
+    key_columns: &HashMap<TableName, String>,
+) -> Result<(), ReconcilerError> {
+    for claim in claims {
+        let Some(column) = key_columns.get(&claim.table) else { continue };
+        sqlx::query(
+            "/* reconciler.claim_early */
+             insert into upwrite.claims (source, table_name, key, mutation) values ($1, $2, $3, $4)
+             on conflict do nothing",
+        )
+        .bind(&claim.table.source)
+        .bind(&claim.table.table)
+        .bind(format!("{column}={}", claim.key))
+        .bind(claim.mutation.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(doing("claiming a created record"))?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn park(tx: &mut PgConnection, table: &TableName, image: &Image) -> Result<(), ReconcilerError> {
+    sqlx::query(
+        "/* reconciler.park */
+         insert into upwrite.parked
+                (mutation, source, table_name, key, image, vendor_version, seen_begun_us, seen_ended_us)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(image.mutation.map(|id| id.0))
+    .bind(&table.source)
+    .bind(&table.table)
+    .bind(&image.key)
+    .bind(image.row.as_ref().map(sqlx::types::Json))
+    .bind(&image.vendor_version)
+    .bind(image.seen.begun_us)
+    .bind(image.seen.ended_us)
+    .execute(tx)
+    .await
+    .map_err(doing("parking an image"))?;
+    Ok(())
+}
+
+pub(crate) async fn report_conflict(
+    tx: &mut PgConnection,
+    table: &TableName,
+    image: &Image,
+    conflict: &Conflict,
+) -> Result<(), ReconcilerError> {
+    sqlx::query(
+        "/* reconciler.report_conflict */
+         insert into upwrite.conflicts (source, table_name, key, mutation, sqlstate, message)
+         values ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(&table.source)
+    .bind(&table.table)
+    .bind(&image.key)
+    .bind(image.mutation.map(|id| id.0))
+    .bind(&conflict.sqlstate)
+    .bind(&conflict.message)
+    .execute(tx)
+    .await
+    .map_err(doing("recording a conflict"))?;
+    Ok(())
+}
+
+pub(crate) async fn ask_rereads(
+    tx: &mut PgConnection,
+    rereads: &[(TableName, String)],
+) -> Result<(), ReconcilerError> {
+    if rereads.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "/* reconciler.ask_rereads */
+         insert into upwrite.rereads (source, table_name, key)
+         select distinct * from unnest($1::text[], $2::text[], $3::text[])
+         on conflict (source, table_name, key) do update set ticket = default",
+    )
+    .bind(rereads.iter().map(|(table, _)| table.source.clone()).collect::<Vec<_>>())
+    .bind(rereads.iter().map(|(table, _)| table.table.clone()).collect::<Vec<_>>())
+    .bind(rereads.iter().map(|(_, key)| key.clone()).collect::<Vec<_>>())
+    .execute(tx)
+    .await
+    .map_err(doing("asking for reads by id"))?;
+    Ok(())
+}
+
+pub(crate) async fn dead_letters(tx: &mut PgConnection, letters: &[DeadLetter]) -> Result<(), ReconcilerError> {
+    for letter in letters {
+        tracing::warn!(partition = %letter.partition, position = %letter.position, reason = %letter.reason, "dead letter");
+        sqlx::query(
+            "/* reconciler.dead_letters */
+             insert into upwrite.dead_letters (stream, partition, position, reason, value)
+             values ($1, $2, $3, $4, $5) on conflict do nothing",
+        )
+        .bind(letter.partition.stream.as_str())
+        .bind(i16::try_from(letter.partition.number).unwrap_or(i16::MAX))
+        .bind(letter.position.0)
+        .bind(&letter.reason)
+        .bind(&letter.value)
+        .execute(&mut *tx)
+        .await
+        .map_err(doing("writing dead letters"))?;
+    }
+    Ok(())
+}
+
+/// Writes the mutations' rows. Times that mean "now" are the database's.
+pub(crate) async fn statuses(tx: &mut PgConnection, statuses: &[&Status]) -> Result<(), ReconcilerError> {
+    if statuses.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(include_str!("statuses.sql"))
+        .bind(sqlx::types::Json(statuses))
+        .execute(tx)
+        .await
+        .map_err(doing("writing mutation statuses"))?;
+    Ok(())
+}
+
+pub(crate) async fn release_claims(tx: &mut PgConnection, mutations: &[MutationId]) -> Result<(), ReconcilerError> {
+    if mutations.is_empty() {
+        return Ok(());
+    }
+    sqlx::query("/* reconciler.release_claims */ delete from upwrite.claims where mutation = any($1)")
+        .bind(mutations.iter().map(|id| id.0).collect::<Vec<_>>())
+        .execute(tx)
+        .await
+        .map_err(doing("releasing claims"))?;
+    Ok(())
+}
+
+/// Moves the positions on, if this reconciler is still the one that may.
+pub(crate) async fn positions(
+    tx: &mut PgConnection,
+    positions: &BTreeMap<Partition, (Position, Option<OwnerId>)>,
+    epochs: &HashMap<Partition, i64>,
+) -> Result<(), ReconcilerError> {
+    let Some(first) = positions.keys().next().copied() else { return Ok(()) };
+    let columns = |of: fn(&Partition, &(Position, Option<OwnerId>)) -> i64| -> Vec<i64> {
+        positions.iter().map(|(partition, place)| of(partition, place)).collect()
+    };
+    let done = sqlx::query(
+        "/* reconciler.positions */
+         update upwrite.positions p
+            set next_position = x.next, owner = coalesce(x.owner, p.owner), updated_at = clock_timestamp()
+           from unnest($1::text[], $2::int8[], $3::int8[], $4::uuid[], $5::int8[]) as x(stream, partition, next, owner, epoch)
+          where p.stream = x.stream and p.partition = x.partition and p.epoch = x.epoch",
+    )
+    .bind(positions.keys().map(|partition| partition.stream.as_str()).collect::<Vec<_>>())
+    .bind(columns(|partition, _| i64::from(partition.number)))
+    .bind(columns(|_, (position, _)| position.0))
+    .bind(positions.values().map(|(_, owner)| owner.map(|id| id.0)).collect::<Vec<_>>())
+    .bind(positions.keys().map(|partition| epochs.get(partition).copied().unwrap_or(-1)).collect::<Vec<_>>())
+    .execute(tx)
+    .await
+    .map_err(doing("moving the log positions on"))?;
+    if done.rows_affected() == positions.len() as u64 { Ok(()) } else { Err(ReconcilerError::Ousted(first)) }
+}
+
+/// Fences a transaction that moves no position: fails if another reconciler has taken over, and makes one that wants
+/// to wait until this transaction has ended.
+pub(crate) async fn hold_epoch(
+    tx: &mut PgConnection,
+    epochs: &HashMap<Partition, i64>,
+) -> Result<(), ReconcilerError> {
+    let Some((partition, epoch)) = epochs.iter().next() else { return Ok(()) };
+    let held = sqlx::query(
+        "/* reconciler.hold_epoch */
+         select 1 from upwrite.positions where stream = $1 and partition = $2 and epoch = $3 for share",
+    )
+    .bind(partition.stream.as_str())
+    .bind(i32::from(partition.number))
+    .bind(epoch)
+    .fetch_optional(tx)
+    .await
+    .map_err(doing("holding the epoch"))?;
+    if held.is_some() { Ok(()) } else { Err(ReconcilerError::Ousted(*partition)) }
+}

@@ -1,0 +1,223 @@
+//! Writes images into one synced table, inside the batch's transaction.
+//!
+//! The fast way is set-wise and lets any error fail the whole transaction. It is then repeated the careful way:
+//! under savepoints, first the table as a whole, then row by row, so that one locked or refused row stops nothing.
+
+use std::collections::{HashMap, HashSet};
+
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
+use upwrite_events::{Row, TableName};
+
+use crate::columns::{ColumnCache, Columns, quoted};
+use crate::error::{ReconcilerError, doing};
+use crate::images::upserts;
+use crate::merge::{Decision, Image, decide};
+use crate::store;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Fast,
+    Careful,
+}
+
+/// A row that Postgres refused: a constraint of the user's own, a value the column cannot hold.
+#[derive(Debug)]
+pub(crate) struct Conflict {
+    pub(crate) index: usize,
+    pub(crate) sqlstate: String,
+    pub(crate) message: String,
+}
+
+/// What became of the images, by their index in the input.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) parked: Vec<usize>,
+    pub(crate) conflicts: Vec<Conflict>,
+    pub(crate) rereads: Vec<String>,
+}
+
+/// Merges images of one table, in their order.
+pub(crate) async fn merge(
+    tx: &mut PgConnection,
+    cache: &mut ColumnCache,
+    table: &TableName,
+    images: &[Image],
+    mode: Mode,
+) -> Result<Written, ReconcilerError> {
+    let mut written = Written::default();
+    let Some(columns) = cache.of(tx, table).await? else {
+        let message = format!("table {table} is not synced");
+        let refuse = |index| Conflict { index, sqlstate: "42P01".to_owned(), message: message.clone() };
+        written.conflicts = (0..images.len()).map(refuse).collect();
+        return Ok(written);
+    };
+    let chosen = choose(tx, table, images, &mut written).await?;
+    match mode {
+        Mode::Fast => written.parked = write(tx, &columns, images, &chosen).await.map_err(doing("writing rows"))?,
+        Mode::Careful => write_carefully(tx, &columns, images, &chosen, &mut written).await?,
+    }
+    let kept_out: HashSet<usize> =
+        written.parked.iter().copied().chain(written.conflicts.iter().map(|conflict| conflict.index)).collect();
+    let states = chosen.iter().filter(|index| !kept_out.contains(index)).map(|index| &images[*index]);
+    store::record_states(tx, table, states).await?;
+    Ok(written)
+}
+
+/// Of all images, the latest of each record, if it is later than what the table holds.
+async fn choose(
+    tx: &mut PgConnection,
+    table: &TableName,
+    images: &[Image],
+    written: &mut Written,
+) -> Result<Vec<usize>, ReconcilerError> {
+    let keys: Vec<&str> = images.iter().map(|image| image.key.as_str()).collect();
+    let mut states = store::load_record_states(tx, table, &keys).await?;
+    let mut chosen: HashMap<&str, usize> = HashMap::new();
+    for (index, image) in images.iter().enumerate() {
+        match decide(states.get(&image.key), image) {
+            Decision::Write => {
+                states.insert(image.key.clone(), image.state());
+                chosen.insert(&image.key, index);
+            }
+            Decision::Skip => {}
+            Decision::Reread => written.rereads.push(image.key.clone()),
+        }
+    }
+    let mut indexes: Vec<usize> = chosen.into_values().collect();
+    indexes.sort_unstable();
+    Ok(indexes)
+}
+
+async fn write_carefully(
+    tx: &mut PgConnection,
+    columns: &Columns,
+    images: &[Image],
+    chosen: &[usize],
+    written: &mut Written,
+) -> Result<(), ReconcilerError> {
+    match under_savepoint(tx, columns, images, chosen).await? {
+        Ok(parked) => written.parked = parked,
+        // The whole table is locked.
+        Err(refusal) if refusal.is_lock() && chosen.len() > 1 && table_is_locked(tx, columns).await? => {
+            written.parked = chosen.to_vec();
+        }
+        Err(_) => {
+            for index in chosen {
+                match under_savepoint(tx, columns, images, &[*index]).await? {
+                    Ok(parked) => written.parked.extend(parked),
+                    Err(refusal) if refusal.is_lock() => written.parked.push(*index),
+                    Err(Refusal { sqlstate, message }) => {
+                        written.conflicts.push(Conflict { index: *index, sqlstate, message });
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether not even an empty write gets at the table within the lock timeout.
+async fn table_is_locked(tx: &mut PgConnection, columns: &Columns) -> Result<bool, ReconcilerError> {
+    let mut savepoint = tx.begin().await.map_err(doing("setting a savepoint"))?;
+    let sql = format!("/* reconciler.probe_lock */ lock table {} in row exclusive mode", columns.relation);
+    let locked = sqlx::query(AssertSqlSafe(sql)).execute(&mut *savepoint).await.is_err();
+    savepoint.rollback().await.map_err(doing("rolling back to a savepoint"))?;
+    Ok(locked)
+}
+
+/// Why Postgres would not have a write.
+struct Refusal {
+    sqlstate: String,
+    message: String,
+}
+
+impl Refusal {
+    /// Somebody's lock, which goes away by itself.
+    fn is_lock(&self) -> bool {
+        matches!(self.sqlstate.as_str(), "55P03" | "40P01" | "40001" | "57014")
+    }
+}
+
+async fn under_savepoint(
+    tx: &mut PgConnection,
+    columns: &Columns,
+    images: &[Image],
+    chosen: &[usize],
+) -> Result<Result<Vec<usize>, Refusal>, ReconcilerError> {
+    let mut savepoint = tx.begin().await.map_err(doing("setting a savepoint"))?;
+    match write(&mut savepoint, columns, images, chosen).await {
+        Ok(parked) => {
+            savepoint.commit().await.map_err(doing("releasing a savepoint"))?;
+            Ok(Ok(parked))
+        }
+        Err(sqlx::Error::Database(error)) => {
+            savepoint.rollback().await.map_err(doing("rolling back to a savepoint"))?;
+            let sqlstate = error.code().map_or_else(|| "XX000".to_owned(), |code| code.into_owned());
+            Ok(Err(Refusal { sqlstate, message: error.message().to_owned() }))
+        }
+        Err(other) => Err(doing("writing rows")(other)),
+    }
+}
+
+/// Locks what is there, writes what could be locked or is new; returns what somebody else has locked.
+async fn write(
+    tx: &mut PgConnection,
+    columns: &Columns,
+    images: &[Image],
+    chosen: &[usize],
+) -> sqlx::Result<Vec<usize>> {
+    let (deletes, writes): (Vec<usize>, Vec<usize>) = chosen.iter().partition(|index| images[**index].row.is_none());
+    let mut parked = Vec::new();
+    if !writes.is_empty() {
+        let free = lock(tx, columns, images, &writes, "no key update", &mut parked).await?;
+        let rows = free.iter().filter_map(|index| Some((&images[*index], images[*index].row.as_ref()?)));
+        let rows: Vec<(&Image, &Row)> = rows.collect();
+        for upsert in upserts(columns, rows) {
+            let mut query = sqlx::query(AssertSqlSafe(upsert.sql));
+            for array in upsert.arrays {
+                query = query.bind(array);
+            }
+            query.execute(&mut *tx).await?;
+        }
+    }
+    if !deletes.is_empty() {
+        let free = lock(tx, columns, images, &deletes, "update", &mut parked).await?;
+        let keys: Vec<&str> = free.iter().map(|index| images[*index].key.as_str()).collect();
+        let sql = format!(
+            "/* reconciler.delete */ delete from {} where {} = any($1::text[]::{}[])",
+            columns.relation,
+            quoted(&columns.key),
+            key_type(columns)
+        );
+        sqlx::query(AssertSqlSafe(sql)).bind(keys).execute(&mut *tx).await?;
+    }
+    Ok(parked)
+}
+
+/// Splits `wanted` into those that are free (new, or locked by us now) and, into `parked`, those locked by others.
+async fn lock(
+    tx: &mut PgConnection,
+    columns: &Columns,
+    images: &[Image],
+    wanted: &[usize],
+    strength: &str,
+    parked: &mut Vec<usize>,
+) -> sqlx::Result<Vec<usize>> {
+    let (relation, key, key_type) = (&columns.relation, quoted(&columns.key), key_type(columns));
+    let sql = format!(
+        "/* reconciler.lock */ with free as materialized (
+             select {key} from {relation} where {key} = any($1::text[]::{key_type}[]) for {strength} skip locked)
+         select t.{key}::text from {relation} t
+          where t.{key} = any($1::text[]::{key_type}[]) and not exists (select from free where free.{key} = t.{key})"
+    );
+    let keys: Vec<&str> = wanted.iter().map(|index| images[*index].key.as_str()).collect();
+    let taken = sqlx::query(AssertSqlSafe(sql)).bind(keys).fetch_all(&mut *tx).await?;
+    let taken: HashSet<String> = taken.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?;
+    let (busy, free): (Vec<usize>, Vec<usize>) = wanted.iter().partition(|index| taken.contains(&images[**index].key));
+    parked.extend(busy);
+    Ok(free)
+}
+
+fn key_type(columns: &Columns) -> &str {
+    columns.types.get(&columns.key).map_or("text", String::as_str)
+}

@@ -1,0 +1,106 @@
+//! One task a source: first backfills, then reads by id as they are asked for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::{PgPool, Row as _, types::Json};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use upwrite_connectors::Connector;
+use upwrite_event_log::EventLog;
+use upwrite_events::TableSpec;
+
+use crate::SyncerError;
+use crate::backfill::backfill;
+use crate::error::doing;
+use crate::reread::reread;
+
+/// How the syncer works.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How often it looks for records to read again.
+    pub reread_poll: Duration,
+    /// Pause after a failure; doubles up to `max_pause`.
+    pub min_pause: Duration,
+    pub max_pause: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            reread_poll: Duration::from_secs(1),
+            min_pause: Duration::from_millis(500),
+            max_pause: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Runs until `shutdown`. `pool` logs in as `upwrite_service`. A source whose upstream is away is tried again and
+/// again, and says so; it disturbs no other.
+pub async fn run(
+    config: Config,
+    pool: PgPool,
+    log: Arc<dyn EventLog>,
+    connectors: HashMap<String, Arc<dyn Connector>>,
+    shutdown: CancellationToken,
+) -> Result<(), SyncerError> {
+    let mut sources = JoinSet::new();
+    for connector in connectors.into_values() {
+        let (config, pool, log, shutdown) = (config.clone(), pool.clone(), log.clone(), shutdown.clone());
+        sources.spawn(async move {
+            tokio::select! {
+                () = shutdown.cancelled() => Ok(()),
+                ended = source(&config, &pool, log.as_ref(), connector.as_ref()) => ended,
+            }
+        });
+    }
+    while let Some(ended) = sources.join_next().await {
+        if let Ok(Err(error)) = ended {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+async fn source(
+    config: &Config,
+    pool: &PgPool,
+    log: &dyn EventLog,
+    connector: &dyn Connector,
+) -> Result<(), SyncerError> {
+    let mut pause = config.min_pause;
+    loop {
+        match round(pool, log, connector).await {
+            Ok(()) => {
+                pause = config.min_pause;
+                tokio::time::sleep(config.reread_poll).await;
+            }
+            Err(error) if error.is_final() => return Err(error),
+            Err(error) => {
+                tracing::warn!(source = connector.source(), %error, again_in = ?pause, "reading upstream failed");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(config.max_pause);
+            }
+        }
+    }
+}
+
+async fn round(pool: &PgPool, log: &dyn EventLog, connector: &dyn Connector) -> Result<(), SyncerError> {
+    for spec in specs(pool, connector.source()).await? {
+        backfill(pool, log, connector, &spec).await?;
+        while reread(pool, log, connector, &spec).await? {}
+    }
+    Ok(())
+}
+
+async fn specs(pool: &PgPool, source: &str) -> Result<Vec<TableSpec>, SyncerError> {
+    let rows = sqlx::query("/* syncer.specs */ select spec from upwrite.tables where source = $1 order by table_name")
+        .bind(source)
+        .fetch_all(pool)
+        .await
+        .map_err(doing("reading the synced tables"))?;
+    let specs: sqlx::Result<Vec<TableSpec>> =
+        rows.iter().map(|row| row.try_get::<Json<TableSpec>, _>(0).map(|Json(spec)| spec)).collect();
+    specs.map_err(doing("reading the synced tables"))
+}
