@@ -1,8 +1,12 @@
-//! Where events are written, and where records are claimed. Hides the engine: the Postgres that is there anyway
-//! (here) or Kafka behind [`EventLog`].
+#![doc = include_str!("../README.md")]
 
 mod contract;
+mod notifier;
+mod postgres;
 
 pub use contract::{
-    Claim, ClaimKey, EventLog, LogError, LogRecord, Submission, Submitted, Subscription, Undecodable, VersionCheck, partition_for,
+    Claim, ClaimKey, EventLog, LogError, LogRecord, Submission, Submitted, Subscription, Undecodable, VersionCheck,
+    partition_for,
 };
+pub use notifier::{LOG_CHANNEL, Notifier, OVERFLOW, VERDICT_CHANNEL};
+pub use postgres::{Config, PostgresLog};

@@ -10,6 +10,7 @@ mod table;
 mod failure;
 mod event;
 mod lifecycle;
+mod codec;
 
 pub use ids::{MutationId, OwnerId, Partition, Position, Stream, TableName};
 pub use limits::*;
@@ -18,3 +19,4 @@ pub use table::{ColumnSpec, TableSpec};
 pub use failure::{ErrorClass, Failure, Outcome};
 pub use event::*;
 pub use lifecycle::{Folded, Illegal, Lifecycle, PartitionFold, Phase, RowState, Verdict};
+pub use codec::{DecodeError, EncodeError, decode, encode};

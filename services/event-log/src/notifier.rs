@@ -1,0 +1,183 @@
+//! Tells other processes by `NOTIFY`, many items at a time, without ever keeping anybody waiting.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{Connection as _, PgPool};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// Something was appended: items `<stream>/<partition>:<end>`.
+pub const LOG_CHANNEL: &str = "upwrite_log";
+/// Mutations got a verdict, or their claims were released: items are their ids.
+pub const VERDICT_CHANNEL: &str = "upwrite_verdict";
+/// The item that stands for more items than could be named: whoever hears it looks at everything it waits for.
+pub const OVERFLOW: &str = "*";
+
+/// Items that wait; beyond it they become one [`OVERFLOW`].
+const MAX_WAITING: usize = 65_536;
+/// Postgres takes payloads below 8000 bytes.
+const MAX_PAYLOAD_BYTES: usize = 7_900;
+/// Payloads in one transaction.
+const MAX_PAYLOADS: usize = 64;
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(200);
+
+const NOTIFY: &str = "/* event-log.notify */ \
+    select pg_notify(channel, payload) from unnest($1::text[], $2::text[]) as n (channel, payload)";
+
+/// The handle; clones are the same notifier. One task per process sends, because `NOTIFY` in every commit would
+/// serialise the commits. What cannot be sent now is sent when Postgres is back.
+#[derive(Debug, Clone)]
+pub struct Notifier {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    some: Notify,
+}
+
+/// (channel, what the item is about) → item: a later item about the same thing takes the place of the earlier.
+#[derive(Debug, Default)]
+struct Waiting(BTreeMap<(String, String), String>);
+
+impl Notifier {
+    /// Starts the task, on a connection of its own with the options of `pool`. On `shutdown` it sends what waits,
+    /// once, and ends.
+    pub fn start(pool: &PgPool, shutdown: CancellationToken) -> Self {
+        let shared = Arc::new(Shared::default());
+        let options = pool.connect_options().as_ref().clone().application_name("upwrite notifier");
+        // Notifications do not survive a crash anyway: their commit need not wait for the disk.
+        let options = options.options([("synchronous_commit", "off")]);
+        tokio::spawn(run(Arc::clone(&shared), options, shutdown));
+        Self { shared }
+    }
+
+    /// Queues an item for a channel. Never waits. An item must have no space and be shorter than a payload
+    /// (7,900 bytes); one that is already waiting is sent once.
+    pub fn notify(&self, channel: &str, item: impl Into<String>) {
+        let item = item.into();
+        self.notify_latest(channel, &item.clone(), item);
+    }
+
+    /// As [`Notifier::notify`], in place of an earlier item about the same thing that still waits.
+    pub fn notify_latest(&self, channel: &str, about: &str, item: String) {
+        debug_assert!(!item.contains(' ') && item.len() < MAX_PAYLOAD_BYTES, "not an item: {item}");
+        self.shared.lock().add((channel.to_owned(), about.to_owned()), item);
+        self.shared.some.notify_one();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn add(&mut self, key: (String, String), item: String) {
+        if self.0.len() >= MAX_WAITING && !self.0.contains_key(&key) {
+            let channel = key.0;
+            tracing::warn!(channel, "too many notifications wait; they become one");
+            self.0.retain(|(of, _), _| *of != channel);
+            self.0.insert((channel, OVERFLOW.to_owned()), OVERFLOW.to_owned());
+            return;
+        }
+        self.0.insert(key, item);
+    }
+
+    /// Takes what fits one transaction: payloads by channel.
+    fn take(&mut self) -> Vec<Packed> {
+        let mut packed: Vec<Packed> = Vec::new();
+        while let Some(entry) = self.0.first_entry() {
+            let channel = &entry.key().0;
+            let fits = |last: &Packed| {
+                last.channel == *channel && last.payload.len() + 1 + entry.get().len() <= MAX_PAYLOAD_BYTES
+            };
+            if !packed.last().is_some_and(fits) {
+                if packed.len() == MAX_PAYLOADS {
+                    break;
+                }
+                packed.push(Packed { channel: channel.clone(), payload: String::new(), taken: Vec::new() });
+            }
+            let ((_, about), item) = entry.remove_entry();
+            let last = packed.last_mut().expect("pushed above if there was none");
+            if !last.payload.is_empty() {
+                last.payload.push(' ');
+            }
+            last.payload.push_str(&item);
+            last.taken.push((about, item));
+        }
+        packed
+    }
+
+    /// What could not be sent waits again, unless something newer about the same already does.
+    fn put_back(&mut self, packed: Vec<Packed>) {
+        for Packed { channel, taken, .. } in packed {
+            for (about, item) in taken {
+                let key = (channel.clone(), about);
+                if !self.0.contains_key(&key) {
+                    self.add(key, item);
+                }
+            }
+        }
+    }
+}
+
+struct Packed {
+    channel: String,
+    payload: String,
+    taken: Vec<(String, String)>,
+}
+
+async fn run(shared: Arc<Shared>, options: PgConnectOptions, shutdown: CancellationToken) {
+    let mut connection = None;
+    loop {
+        let packed = shared.lock().take();
+        if packed.is_empty() {
+            if shutdown.is_cancelled() {
+                return;
+            }
+            tokio::select! {
+                () = shared.some.notified() => {}
+                () = shutdown.cancelled() => {}
+            }
+            continue;
+        }
+        if let Err(error) = send(&mut connection, &options, &packed).await {
+            tracing::debug!(error, "notifications wait");
+            connection = None;
+            shared.lock().put_back(packed);
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = shutdown.cancelled() => return,
+            }
+        }
+    }
+}
+
+async fn send(
+    connection: &mut Option<PgConnection>,
+    options: &PgConnectOptions,
+    packed: &[Packed],
+) -> Result<(), String> {
+    let sending = async {
+        if connection.is_none() {
+            *connection = Some(PgConnection::connect_with(options).await?);
+        }
+        let connection = connection.as_mut().expect("made above if there was none");
+        let channels: Vec<&str> = packed.iter().map(|packed| packed.channel.as_str()).collect();
+        let payloads: Vec<&str> = packed.iter().map(|packed| packed.payload.as_str()).collect();
+        sqlx::query(NOTIFY).bind(channels).bind(payloads).execute(connection).await?;
+        Ok::<_, sqlx::Error>(())
+    };
+    match timeout(PATIENCE, sending).await {
+        Ok(sent) => sent.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {PATIENCE:?}")),
+    }
+}

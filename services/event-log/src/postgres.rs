@@ -1,0 +1,161 @@
+//! The engine on the Postgres that is there anyway.
+
+mod appender;
+mod batch;
+mod connection;
+mod ends;
+mod item;
+mod reader;
+mod tail;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use upwrite_events::{Event, Partition, Position, Stream};
+
+use crate::{EventLog, LogError, LogRecord, Notifier, Submission, Submitted, Subscription, partition_for};
+use appender::Appender;
+use ends::Ends;
+use item::{Done, Item};
+use reader::Reader;
+
+/// How the engine works. The defaults are right for one machine.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Appends and submissions that may wait for the appender; further callers wait.
+    pub queue_items: usize,
+    /// Encoded bytes that may wait for the appender; further callers wait. At least one event always fits.
+    pub queue_bytes: usize,
+    /// Items in one transaction.
+    pub batch_items: usize,
+    /// Encoded bytes in one transaction, unless one item alone is larger.
+    pub batch_bytes: usize,
+    /// Records of each partition that are kept in memory for readers of the same process.
+    pub tail_records: usize,
+    /// Bytes of each partition that are kept in memory for readers of the same process.
+    pub tail_bytes: usize,
+    /// How long an append waits for a connection before it is refused.
+    pub connect_timeout: Duration,
+    /// How long a transaction may wait for somebody's lock (a claim that is being released).
+    pub lock_timeout: Duration,
+    /// How long Postgres may take to answer before the outcome counts as unknown.
+    pub answer_timeout: Duration,
+    /// How often the ends of all partitions are read, should a notification be lost.
+    pub poll: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            queue_items: 4096,
+            queue_bytes: 64 * 1024 * 1024,
+            batch_items: 256,
+            batch_bytes: 4 * 1024 * 1024,
+            tail_records: 1024,
+            tail_bytes: 4 * 1024 * 1024,
+            connect_timeout: Duration::from_secs(2),
+            lock_timeout: Duration::from_secs(2),
+            answer_timeout: Duration::from_secs(15),
+            poll: Duration::from_secs(1),
+        }
+    }
+}
+
+/// The log in Postgres. One per process: it has one appender, and wakes the readers of its own process directly.
+#[derive(Debug)]
+pub struct PostgresLog {
+    ends: Arc<Ends>,
+    appender: Appender,
+    reader: Reader,
+    notifier: Notifier,
+}
+
+impl PostgresLog {
+    /// Opens the log of a database that `upwrite setup` has prepared. `pool` logs in as `upwrite_service` and serves
+    /// reads; appends, notifications and listening have a connection each of their own, with the same options.
+    ///
+    /// On `shutdown` the appender finishes what it was given and refuses the rest.
+    ///
+    /// # Errors
+    /// `Unavailable` if Postgres does not answer, `Mismatch` if the database was not set up.
+    pub async fn open(pool: PgPool, config: Config, shutdown: CancellationToken) -> Result<Arc<Self>, LogError> {
+        let partitions = reader::open(&pool, config.connect_timeout).await?;
+        let reader = Reader::new(pool.clone(), config.connect_timeout);
+        let ends = Arc::new(Ends::new(partitions, &config));
+        for (partition, end) in reader.ends().await? {
+            ends.raise(partition, end);
+        }
+        let notifier = Notifier::start(&pool, shutdown.clone());
+        tokio::spawn(ends::listen(Arc::clone(&ends), pool.clone(), shutdown.clone()));
+        tokio::spawn(ends::poll(Arc::clone(&ends), reader.clone(), config.poll, shutdown.clone()));
+        let appender = Appender::start(&pool, config, Arc::clone(&ends), notifier.clone(), shutdown);
+        Ok(Arc::new(Self { ends, appender, reader, notifier }))
+    }
+
+    /// The process's notifier: for whoever else of the process has something to tell other processes.
+    pub fn notifier(&self) -> Notifier {
+        self.notifier.clone()
+    }
+
+    fn check(&self, partition: Partition) -> Result<(), String> {
+        if partition.number < self.ends.partitions() {
+            return Ok(());
+        }
+        Err(format!("no partition {partition}; each stream has {}", self.ends.partitions()))
+    }
+}
+
+#[async_trait]
+impl EventLog for PostgresLog {
+    fn partitions(&self) -> u16 {
+        self.ends.partitions()
+    }
+
+    async fn append(&self, partition: Partition, events: Vec<Event>) -> Result<Vec<Position>, LogError> {
+        self.check(partition).map_err(LogError::NotAppended)?;
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let count = i64::try_from(events.len()).expect("a vector's length fits an i64");
+        match self.appender.run(Item::append(partition, events)?).await? {
+            Done::Accepted(first) => Ok((first.0..first.0 + count).map(Position).collect()),
+            Done::Claimed { .. } | Done::Stale => {
+                Err(LogError::Unknown("an append was answered as a submission".to_owned()))
+            }
+        }
+    }
+
+    async fn submit(&self, submission: Submission) -> Result<Submitted, LogError> {
+        let Some(first) = submission.request.rows.first() else {
+            return Err(LogError::NotAppended("a request without rows".to_owned()));
+        };
+        let partition = partition_for(Stream::Mutations, &first.table, &first.key, self.partitions());
+        Ok(match self.appender.run(Item::submit(partition, submission)?).await? {
+            Done::Accepted(position) => Submitted::Accepted { partition, position },
+            Done::Claimed { claim, by } => Submitted::Claimed { claim, by },
+            Done::Stale => Submitted::Stale,
+        })
+    }
+
+    fn subscribe(&self, partition: Partition, from: Position) -> Subscription {
+        reader::subscribe(self.reader.clone(), Arc::clone(&self.ends), partition, from)
+    }
+
+    async fn read(&self, partition: Partition, from: Position, limit: usize) -> Result<Vec<LogRecord>, LogError> {
+        self.check(partition).map_err(LogError::Mismatch)?;
+        match self.ends.tail(partition).read(from, limit) {
+            Some(records) => Ok(records),
+            None => self.reader.read(partition, from, limit).await,
+        }
+    }
+
+    async fn end(&self, partition: Partition) -> Result<Position, LogError> {
+        self.check(partition).map_err(LogError::Mismatch)?;
+        self.reader.end(partition).await
+    }
+}

@@ -1,0 +1,156 @@
+//! The one task of a process that appends: it takes whatever is queued and makes one transaction of it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::batch::{Columns, take};
+use super::connection::{AppendConnection, Failed};
+use super::ends::Ends;
+use super::item::{Done, Item, Waiting};
+use super::{Config, reader};
+use crate::{LOG_CHANNEL, LogError, Notifier};
+
+/// Bytes are counted in units that keep the largest queue within the semaphore's range.
+const UNIT_BYTES: usize = 1024;
+/// A connection that nobody has used for so long is checked.
+const IDLE_CHECK: Duration = Duration::from_secs(1);
+
+/// The handle to the task.
+#[derive(Debug)]
+pub(crate) struct Appender {
+    queue: mpsc::Sender<Waiting>,
+    bytes: Arc<Semaphore>,
+    units: u32,
+}
+
+impl Appender {
+    pub(crate) fn start(
+        pool: &PgPool,
+        config: Config,
+        ends: Arc<Ends>,
+        notifier: Notifier,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let units = u32::try_from(config.queue_bytes / UNIT_BYTES).unwrap_or(u32::MAX / 8).clamp(1, u32::MAX / 8);
+        let (queue, items) = mpsc::channel(config.queue_items.max(1));
+        let connection = AppendConnection::new(pool, &config);
+        tokio::spawn(Task { connection, config, ends, notifier, waiting: VecDeque::new() }.run(items, shutdown));
+        Self { queue, bytes: Arc::new(Semaphore::new(units as usize)), units }
+    }
+
+    /// Queues the item and waits for what becomes of it.
+    pub(crate) async fn run(&self, item: Item) -> Result<Done, LogError> {
+        let units = u32::try_from(item.bytes / UNIT_BYTES + 1).unwrap_or(u32::MAX).min(self.units);
+        let closed = || LogError::NotAppended("the event log is shutting down".to_owned());
+        let _bytes = Arc::clone(&self.bytes).acquire_many_owned(units).await.map_err(|_| closed())?;
+        let (answer, answered) = oneshot::channel();
+        self.queue.send(Waiting { item, answer, _bytes }).await.map_err(|_| closed())?;
+        // The task answers everything that it takes; it ends without an answer only if it panicked.
+        answered.await.unwrap_or_else(|_| Err(LogError::Unknown("the appender has gone".to_owned())))
+    }
+}
+
+struct Task {
+    connection: AppendConnection,
+    config: Config,
+    ends: Arc<Ends>,
+    notifier: Notifier,
+    /// Taken from the queue, not yet in a batch.
+    waiting: VecDeque<Waiting>,
+}
+
+impl Task {
+    async fn run(mut self, mut items: mpsc::Receiver<Waiting>, shutdown: CancellationToken) {
+        self.connection.keep().await;
+        loop {
+            if self.waiting.is_empty() {
+                tokio::select! {
+                    item = items.recv() => match item {
+                        Some(item) => self.waiting.push_back(item),
+                        None => break,
+                    },
+                    // What was sent before this still comes out of the channel; then it ends.
+                    () = shutdown.cancelled(), if !items.is_closed() => items.close(),
+                    () = tokio::time::sleep(IDLE_CHECK) => self.connection.keep().await,
+                }
+            }
+            while self.waiting.len() < self.config.batch_items
+                && let Ok(item) = items.try_recv()
+            {
+                self.waiting.push_back(item);
+            }
+            let batch = take(&mut self.waiting, self.config.batch_items, self.config.batch_bytes);
+            if !batch.is_empty() {
+                self.append(batch).await;
+            }
+        }
+        self.connection.close().await;
+    }
+
+    async fn append(&mut self, batch: Vec<Waiting>) {
+        match self.transaction(&batch).await {
+            Ok(done) => answer(batch, done),
+            // One item may have spoilt it for all: each alone.
+            Err(Failed::Refused(_)) if batch.len() > 1 => {
+                for waiting in batch {
+                    let alone = vec![waiting];
+                    match self.transaction(&alone).await {
+                        Ok(done) => answer(alone, done),
+                        Err(failed) => refuse(alone, &failed.into_error()),
+                    }
+                }
+            }
+            Err(failed) => refuse(batch, &failed.into_error()),
+        }
+    }
+
+    /// One transaction; tells readers of what it appended.
+    async fn transaction(&mut self, batch: &[Waiting]) -> Result<Vec<Result<Done, LogError>>, Failed> {
+        let items: Vec<&Item> = batch.iter().map(|waiting| &waiting.item).collect();
+        let columns = Columns::of(&items);
+        let rows = self.connection.append(&columns).await?;
+        let unanswered = || Err(LogError::Unknown("Postgres did not speak of it".to_owned()));
+        let mut done: Vec<Result<Done, LogError>> = items.iter().map(|_| unanswered()).collect();
+        let mut accepted = Vec::new();
+        for row in &rows {
+            let Some(index) = usize::try_from(row.item).ok().and_then(|item| item.checked_sub(1)) else { continue };
+            let (Some(slot), Some(item)) = (done.get_mut(index), items.get(index)) else { continue };
+            *slot = columns.done(row);
+            if let Ok(Done::Accepted(first)) = slot {
+                accepted.push((*item, *first, row.at_us.unwrap_or_default()));
+            }
+        }
+        // In the order of positions, so that each partition's tail grows without gaps.
+        accepted.sort_by_key(|(item, first, _)| (item.partition, *first));
+        for (item, first, at_us) in accepted {
+            self.tell(item, reader::records(item, first, at_us));
+        }
+        Ok(done)
+    }
+
+    fn tell(&self, item: &Item, records: Vec<crate::LogRecord>) {
+        let Some(end) = records.last().map(|record| record.position.next()) else { return };
+        self.ends.tail(item.partition).push(records, &item.events);
+        self.ends.raise(item.partition, end);
+        self.notifier.notify_latest(LOG_CHANNEL, &item.partition.to_string(), format!("{}:{end}", item.partition));
+    }
+}
+
+fn answer(batch: Vec<Waiting>, done: Vec<Result<Done, LogError>>) {
+    for (waiting, done) in batch.into_iter().zip(done) {
+        // Whoever asked may have gone; what was appended stays appended.
+        let _ = waiting.answer.send(done);
+    }
+}
+
+fn refuse(batch: Vec<Waiting>, error: &LogError) {
+    tracing::warn!(items = batch.len(), %error, "append failed");
+    for waiting in batch {
+        let _ = waiting.answer.send(Err(error.clone()));
+    }
+}

@@ -1,0 +1,73 @@
+//! What waits for the appender.
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use upwrite_events::{Event, MAX_EVENT_BYTES, MutationId, Partition, Position, encode};
+
+use crate::{Claim, LogError, Submission, VersionCheck};
+
+/// What became of an item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// Its events stand from here on, one behind the other.
+    Accepted(Position),
+    Claimed {
+        claim: Claim,
+        by: MutationId,
+    },
+    Stale,
+}
+
+/// An event with its encoding. The event itself is kept for readers of the same process.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) event: Event,
+    pub(crate) value: Vec<u8>,
+}
+
+/// An append or a submission: all or nothing.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub(crate) partition: Partition,
+    /// Whose the claims are.
+    pub(crate) mutation: Option<MutationId>,
+    /// Sorted, each once.
+    pub(crate) claims: Vec<Claim>,
+    pub(crate) versions: Vec<VersionCheck>,
+    /// Never empty.
+    pub(crate) events: Vec<Encoded>,
+    pub(crate) bytes: usize,
+}
+
+impl Item {
+    pub(crate) fn append(partition: Partition, events: Vec<Event>) -> Result<Self, LogError> {
+        let events = events.into_iter().map(encoded).collect::<Result<Vec<_>, _>>()?;
+        let bytes = events.iter().map(|event| event.value.len()).sum();
+        Ok(Self { partition, mutation: None, claims: Vec::new(), versions: Vec::new(), events, bytes })
+    }
+
+    pub(crate) fn submit(partition: Partition, submission: Submission) -> Result<Self, LogError> {
+        let Submission { mut claims, versions, request } = submission;
+        claims.sort_unstable();
+        claims.dedup();
+        let mutation = Some(request.mutation);
+        let event = encoded(Event::MutationRequested(request))?;
+        let bytes = event.value.len();
+        Ok(Self { partition, mutation, claims, versions, events: vec![event], bytes })
+    }
+}
+
+fn encoded(event: Event) -> Result<Encoded, LogError> {
+    let value = encode(&event).map_err(|error| LogError::NotAppended(error.to_string()))?;
+    if value.len() > MAX_EVENT_BYTES {
+        return Err(LogError::TooLarge { bytes: value.len(), limit: MAX_EVENT_BYTES });
+    }
+    Ok(Encoded { event, value })
+}
+
+/// An item with whoever waits for it, and its share of the queue's bytes.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) item: Item,
+    pub(crate) answer: oneshot::Sender<Result<Done, LogError>>,
+    pub(crate) _bytes: OwnedSemaphorePermit,
+}

@@ -1,0 +1,213 @@
+//! Reading: a range, and all that is to come.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream;
+use sqlx::PgPool;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use upwrite_events::{Partition, Position, Stream, decode};
+
+use super::ends::Ends;
+use super::item::Item;
+use crate::{LogError, LogRecord, Subscription, Undecodable};
+
+/// Records in one batch of a subscription.
+const BATCH_RECORDS: usize = 256;
+/// Encoded bytes in one read, unless one record alone is larger.
+const READ_BYTES: i64 = 8 * 1024 * 1024;
+/// Between tries while Postgres is away.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+const READ: &str = "/* event-log.read */ \
+    select position, (extract(epoch from appended_at) * 1000000)::bigint, value \
+      from (select l.position, l.appended_at, l.value, \
+                   sum(octet_length(l.value)) over (order by l.position) - octet_length(l.value) as before \
+              from upwrite.log l \
+             where l.stream = $1 and l.partition = $2 and l.position >= $3 \
+             order by l.position limit $4) as wanted \
+     where before < $5 order by position";
+
+/// Makes missing counters, and returns the number of partitions.
+pub(crate) async fn open(pool: &PgPool, patience: Duration) -> Result<u16, LogError> {
+    let opened = sqlx::query_scalar::<_, Option<i16>>("/* event-log.open */ select upwrite.open_log()").fetch_one(pool);
+    let partitions = answered(patience, opened).await?;
+    partitions
+        .and_then(|partitions| u16::try_from(partitions).ok())
+        .filter(|partitions| *partitions > 0)
+        .ok_or_else(|| LogError::Mismatch("this database is not set up: run `upwrite setup`".to_owned()))
+}
+
+/// Reads through a pool.
+#[derive(Debug, Clone)]
+pub(crate) struct Reader {
+    pool: PgPool,
+    patience: Duration,
+}
+
+impl Reader {
+    pub(crate) fn new(pool: PgPool, patience: Duration) -> Self {
+        Self { pool, patience }
+    }
+
+    /// Where every partition ends.
+    pub(crate) async fn ends(&self) -> Result<Vec<(Partition, Position)>, LogError> {
+        let query = "/* event-log.ends */ select stream, partition, next_position from upwrite.log_partitions";
+        let rows = sqlx::query_as::<_, (String, i16, i64)>(query).fetch_all(&self.pool);
+        let rows = answered(self.patience, rows).await?;
+        let known = |(stream, number, end): (String, i16, i64)| {
+            let stream = [Stream::Mutations, Stream::Observations].into_iter().find(|s| s.as_str() == stream)?;
+            Some((Partition { stream, number: u16::try_from(number).ok()? }, Position(end)))
+        };
+        Ok(rows.into_iter().filter_map(known).collect())
+    }
+
+    pub(crate) async fn end(&self, partition: Partition) -> Result<Position, LogError> {
+        let query = "/* event-log.end */ \
+            select next_position from upwrite.log_partitions where stream = $1 and partition = $2";
+        let end = sqlx::query_scalar::<_, i64>(query)
+            .bind(partition.stream.as_str())
+            .bind(number(partition))
+            .fetch_optional(&self.pool);
+        let end = answered(self.patience, end).await?;
+        end.map(Position).ok_or_else(|| LogError::Mismatch(format!("{partition} has no counter")))
+    }
+
+    /// Committed records from `from` on: none if it is the end.
+    pub(crate) async fn read(
+        &self,
+        partition: Partition,
+        from: Position,
+        limit: usize,
+    ) -> Result<Vec<LogRecord>, LogError> {
+        let rows = sqlx::query_as::<_, (i64, i64, Vec<u8>)>(READ)
+            .bind(partition.stream.as_str())
+            .bind(number(partition))
+            .bind(from.0)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind(READ_BYTES)
+            .fetch_all(&self.pool);
+        let rows = answered(self.patience * 5, rows).await?;
+        let records: Vec<_> = rows.into_iter().map(|(position, at_us, value)| {
+            let position = Position(position);
+            let event = decode(&value).map_err(|error| Undecodable { reason: error.to_string(), value });
+            LogRecord { partition, position, appended_at_us: at_us, event }
+        }).collect();
+        match (from.0..).zip(&records).find(|(expected, record)| record.position.0 != *expected) {
+            None => Ok(records),
+            Some((expected, record)) => Err(LogError::Mismatch(format!(
+                "{partition} has no position {expected}; after it comes {}",
+                record.position
+            ))),
+        }
+    }
+}
+
+fn number(partition: Partition) -> i16 {
+    // No deployment has so many partitions (a check in upwrite.deployment): nothing is found.
+    i16::try_from(partition.number).unwrap_or(-1)
+}
+
+async fn answered<T>(
+    patience: Duration,
+    query: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, LogError> {
+    match timeout(patience, query).await {
+        Ok(answer) => answer.map_err(|error| LogError::Unavailable(error.to_string())),
+        Err(_) => Err(LogError::Unavailable(format!("no answer within {patience:?}"))),
+    }
+}
+
+/// What readers will see of an item that was appended at `first`.
+pub(crate) fn records(item: &Item, first: Position, appended_at_us: i64) -> Vec<LogRecord> {
+    (first.0..)
+        .zip(&item.events)
+        .map(|(position, encoded)| LogRecord {
+            partition: item.partition,
+            position: Position(position),
+            appended_at_us,
+            event: Ok(encoded.event.clone()),
+        })
+        .collect()
+}
+
+/// A reader's place.
+struct Place {
+    reader: Reader,
+    ends: Arc<Ends>,
+    grown: watch::Receiver<Position>,
+    partition: Partition,
+    from: Position,
+}
+
+pub(crate) fn subscribe(reader: Reader, ends: Arc<Ends>, partition: Partition, from: Position) -> Subscription {
+    let Some(grown) = ends.watch(partition) else {
+        let error = LogError::Mismatch(format!("no partition {partition}"));
+        return stream::once(async move { Err(error) }).boxed();
+    };
+    let place = Place { reader, ends, grown, partition, from };
+    stream::unfold(Some(place), |place| async move {
+        let mut place = place?;
+        match place.next().await {
+            Ok(records) => Some((Ok(records), Some(place))),
+            Err(error) => Some((Err(error), None)),
+        }
+    })
+    .boxed()
+}
+
+impl Place {
+    /// The next records; an error only if the place does not exist. What `Unavailable` stands for passes.
+    async fn next(&mut self) -> Result<Vec<LogRecord>, LogError> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.look().await {
+                Ok(Some(records)) => {
+                    self.from = records.last().map_or(self.from, |last| last.position.next());
+                    return Ok(records);
+                }
+                Ok(None) => {
+                    pause = FIRST_PAUSE;
+                    // Its sender is in `ends`, which this place holds: it cannot have gone.
+                    let _ = self.grown.changed().await;
+                }
+                Err(LogError::Unavailable(reason)) => {
+                    self.ends.away(&LogError::Unavailable(reason));
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// What is there now; `None` at the end.
+    async fn look(&mut self) -> Result<Option<Vec<LogRecord>>, LogError> {
+        if *self.grown.borrow_and_update() == self.from {
+            return Ok(None);
+        }
+        if let Some(records) = self.ends.tail(self.partition).read(self.from, BATCH_RECORDS) {
+            return Ok(Some(records));
+        }
+        let records = self.reader.read(self.partition, self.from, BATCH_RECORDS).await?;
+        if !records.is_empty() {
+            self.ends.back();
+            return Ok(Some(records));
+        }
+        let end = self.reader.end(self.partition).await?;
+        self.ends.back();
+        if end == self.from {
+            self.ends.raise(self.partition, end);
+            return Ok(None);
+        }
+        // Appended between the two looks.
+        let records = self.reader.read(self.partition, self.from, BATCH_RECORDS).await?;
+        if !records.is_empty() {
+            return Ok(Some(records));
+        }
+        Err(LogError::Mismatch(format!("{} ends at {end}, and was to be read from {}", self.partition, self.from)))
+    }
+}

@@ -1,0 +1,5 @@
+//! The Postgres engine: its harness, the contract suite on it, and what is its own.
+
+mod engine;
+mod harness;
+mod suite;

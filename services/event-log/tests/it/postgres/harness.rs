@@ -1,0 +1,188 @@
+//! A database with schema `upwrite` and one synced table, on the shared cluster or on one that may be killed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
+use tokio_util::sync::CancellationToken;
+use upwrite_event_log::{Config, EventLog, PostgresLog};
+use upwrite_events::{MutationId, Partition, TableName};
+use upwrite_testkit::postgres::{Cluster, Options};
+
+use crate::harness::Harness;
+
+pub(crate) const PARTITIONS: u16 = 4;
+
+/// Roles belong to the cluster, and tests share one: under the same lock as `roles.sql`.
+const PASSWORDS: &str = "lock table pg_catalog.pg_authid in share row exclusive mode; \
+    alter role upwrite_service password 'service';";
+
+/// A synced table without its triggers, so that the tests can write it.
+const TABLE: &str = r#"
+    insert into upwrite.deployment (deployment, system_identifier, log_engine, partitions)
+    values (gen_random_uuid(), 'test', 'postgres', 4);
+    create schema crm authorization upwrite_owner;
+    create table crm.contact (id text primary key, _version bigint not null);
+    alter table crm.contact owner to upwrite_owner;
+    alter table crm.contact enable row level security;
+    insert into upwrite.tables (relation, source, table_name, spec)
+    values ('crm.contact'::regclass, 'crm', 'contact', '{"key": "id"}');"#;
+
+pub(crate) enum Where {
+    Shared(&'static Cluster),
+    Own(Cluster),
+}
+
+pub(crate) struct PostgresHarness {
+    place: Where,
+    database: String,
+    admin: PgPool,
+    shutdown: CancellationToken,
+}
+
+impl Drop for PostgresHarness {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+impl PostgresHarness {
+    pub(crate) async fn shared() -> Self {
+        Self::on(Where::Shared(Cluster::shared().await)).await
+    }
+
+    /// For tests that kill it or need other settings.
+    pub(crate) async fn own(options: Options) -> Self {
+        Self::on(Where::Own(Cluster::start(options).await)).await
+    }
+
+    async fn on(place: Where) -> Self {
+        let cluster = match &place {
+            Where::Shared(cluster) => cluster,
+            Where::Own(cluster) => cluster,
+        };
+        let database = cluster.create_database().await;
+        let url = cluster.superuser_url(&database);
+        let mut admin = PgConnection::connect(&url).await.unwrap();
+        for sql in [
+            include_str!("../../../../../schemas/sql/roles.sql"),
+            PASSWORDS,
+            include_str!("../../../../../schemas/sql/0001_schema.sql"),
+            include_str!("../../../../../schemas/sql/0002_log.sql"),
+            include_str!("../../../../../schemas/sql/0003_capture.sql"),
+            include_str!("../../../../../schemas/sql/0004_client.sql"),
+            TABLE,
+        ] {
+            let mut transaction = admin.begin().await.unwrap();
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await.unwrap();
+            transaction.commit().await.unwrap();
+        }
+        admin.close().await.unwrap();
+        let admin = PgPoolOptions::new().max_connections(4).connect_lazy(&url).unwrap();
+        Self { place, database, admin, shutdown: CancellationToken::new() }
+    }
+
+    pub(crate) fn cluster(&self) -> &Cluster {
+        match &self.place {
+            Where::Shared(cluster) => cluster,
+            Where::Own(cluster) => cluster,
+        }
+    }
+
+    /// A pool of the superuser.
+    pub(crate) fn admin(&self) -> &PgPool {
+        &self.admin
+    }
+
+    pub(crate) fn service_pool(&self) -> PgPool {
+        let url = self.cluster().url(&self.database, "upwrite_service", "service");
+        let options: PgConnectOptions = url.parse().unwrap();
+        PgPoolOptions::new()
+            .max_connections(4)
+            .acquire_timeout(Duration::from_secs(5))
+            .connect_lazy_with(options)
+    }
+
+    pub(crate) async fn open(&self, config: Config) -> Arc<PostgresLog> {
+        PostgresLog::open(self.service_pool(), config, self.shutdown.child_token()).await.unwrap()
+    }
+
+    pub(crate) async fn execute(&self, sql: &'static str) {
+        sqlx::raw_sql(sql).execute(&self.admin).await.unwrap();
+    }
+}
+
+#[async_trait]
+impl Harness for PostgresHarness {
+    async fn process(&self) -> Arc<dyn EventLog> {
+        // Only notifications wake readers in time for the suite's limits.
+        self.open(Config { poll: Duration::from_secs(3600), ..Config::default() }).await
+    }
+
+    async fn deaf_process(&self) -> Arc<dyn EventLog> {
+        let log = self.open(Config { poll: Duration::from_millis(50), ..Config::default() }).await;
+        // Its listener listens no more.
+        let listeners = "/* test.deafen */ select pg_terminate_backend(pid) from pg_stat_activity \
+            where datname = current_database() and application_name = 'upwrite log listener'";
+        sqlx::query(listeners).execute(&self.admin).await.unwrap();
+        log
+    }
+
+    fn table(&self) -> TableName {
+        TableName::new("crm", "contact")
+    }
+
+    async fn set_version(&self, key: &str, version: Option<i64>) {
+        self.finish(MutationId(uuid::Uuid::nil()), key, version).await;
+    }
+
+    async fn finish(&self, mutation: MutationId, key: &str, version: Option<i64>) {
+        let mut transaction = self.admin.begin().await.unwrap();
+        let write = match version {
+            Some(_) => "/* test.write */ insert into crm.contact values ($1, $2) \
+                        on conflict (id) do update set _version = excluded._version",
+            None => "/* test.write */ delete from crm.contact where id = $1 and $2::bigint is null",
+        };
+        sqlx::query(write).bind(key).bind(version).execute(&mut *transaction).await.unwrap();
+        sqlx::query("/* test.release */ delete from upwrite.claims where mutation = $1")
+            .bind(mutation.0)
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    async fn claimed(&self) -> i64 {
+        sqlx::query_scalar("select count(*) from upwrite.claims").fetch_one(&self.admin).await.unwrap()
+    }
+
+    async fn kill(&self) {
+        self.cluster().kill9().await;
+    }
+
+    async fn restart(&self) {
+        self.cluster().restart().await;
+    }
+
+    async fn append_foreign(&self, partition: Partition, value: &[u8]) {
+        let append = "/* test.append_foreign */ with counter as ( \
+                update upwrite.log_partitions set next_position = next_position + 1 \
+                 where stream = $1 and partition = $2 returning next_position - 1 as position) \
+            insert into upwrite.log (stream, partition, position, event, value) \
+            select $1, $2, position, 'Foreign', $3 from counter";
+        sqlx::query(append)
+            .bind(partition.stream.as_str())
+            .bind(i16::try_from(partition.number).unwrap())
+            .bind(value)
+            .execute(&self.admin)
+            .await
+            .unwrap();
+        sqlx::query("select pg_notify('upwrite_log', $1 || ':1000000')")
+            .bind(partition.to_string())
+            .execute(&self.admin)
+            .await
+            .unwrap();
+    }
+}
