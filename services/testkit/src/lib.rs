@@ -11,6 +11,7 @@ mod binary;
 mod drivers;
 pub mod postgres;
 pub mod process;
+pub mod schema;
 
 pub use binary::binary;
 pub use drivers::{node, node_dir, python};

@@ -1,0 +1,106 @@
+//! Schema "upwrite" in a test's database, without the executable: the files of `schemas/sql` in their order, as
+//! `upwrite setup` runs them.
+
+use std::path::PathBuf;
+
+use sqlx::{Connection as _, Executor as _, PgConnection};
+
+use crate::binary::workspace_root;
+
+/// The password of `upwrite_service` in test clusters.
+pub const SERVICE_PASSWORD: &str = "service";
+
+/// The password of `upwrite_reconciler` in test clusters.
+pub const RECONCILER_PASSWORD: &str = "reconciler";
+
+/// Installs everything into the database of `superuser_url`: roles (with the passwords above), schema, the synced tables
+/// of `tables` (each an `events::TableSpec` as JSON), the deployment's row, and `partitions` log partitions for each
+/// stream.
+pub async fn install(superuser_url: &str, tables: &[impl AsRef<str>], partitions: u16) {
+    let mut connection = connect(superuser_url).await;
+    for file in files() {
+        let sql =
+            std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
+        run(&mut connection, sql, &file.display().to_string()).await;
+    }
+    for (role, password) in [
+        ("upwrite_service", SERVICE_PASSWORD),
+        ("upwrite_reconciler", RECONCILER_PASSWORD),
+    ] {
+        set_password(&mut connection, role, password).await;
+    }
+    for table in tables {
+        sqlx::query("/* testkit.define_table */ SELECT upwrite.define_table($1::text::jsonb)")
+            .bind(table.as_ref())
+            .execute(&mut connection)
+            .await
+            .unwrap_or_else(|error| panic!("define_table: {error}"));
+    }
+    let deployment = format!(
+        "/* testkit.deployment */ INSERT INTO upwrite.deployment
+             (deployment, system_identifier, log_engine, partitions)
+         SELECT gen_random_uuid(), system_identifier::text, 'postgres', {partitions} FROM pg_control_system();
+         SELECT upwrite.open_log()"
+    );
+    run(&mut connection, deployment, "deployment").await;
+    let _ = connection.close().await;
+}
+
+/// A login role with a fresh name that may read and write the given synced tables (`schema.table`), and make tables of
+/// its own in schema public. Returns its name and password.
+pub async fn create_user(superuser_url: &str, tables: &[&str]) -> (String, String) {
+    let mut connection = connect(superuser_url).await;
+    let name = format!("app_{}", uuid::Uuid::new_v4().simple());
+    let password = "secret".to_owned();
+    let mut sql = format!(
+        "/* testkit.create_user */ CREATE ROLE {name} LOGIN PASSWORD '{password}';
+         GRANT USAGE, CREATE ON SCHEMA public TO {name};"
+    );
+    for table in tables {
+        sql += &format!(
+            "SELECT upwrite.grant_table('{table}', '{name}', '{{select,insert,update,delete,references}}');"
+        );
+    }
+    run(&mut connection, sql, "create_user").await;
+    let _ = connection.close().await;
+    (name, password)
+}
+
+/// `roles.sql`, then `NNNN_*.sql` by number.
+fn files() -> Vec<PathBuf> {
+    let dir = workspace_root().join("schemas/sql");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&dir)
+        .unwrap_or_else(|error| panic!("{dir:?}: {error}"))
+        .map(|entry| entry.expect("a readable folder").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
+        .collect();
+    files.sort_by_key(|path| (!path.ends_with("roles.sql"), path.clone()));
+    files
+}
+
+/// Once for each cluster: roles are common to all its databases.
+async fn set_password(connection: &mut PgConnection, role: &str, password: &str) {
+    let sql = format!(
+        "/* testkit.set_password */ DO $$ BEGIN
+             LOCK TABLE pg_authid IN SHARE ROW EXCLUSIVE MODE;
+             IF EXISTS (SELECT FROM pg_authid WHERE rolname = '{role}' AND rolpassword IS NULL) THEN
+                 ALTER ROLE {role} PASSWORD '{password}';
+             END IF;
+         END $$"
+    );
+    run(connection, sql, "set_password").await;
+}
+
+async fn connect(url: &str) -> PgConnection {
+    PgConnection::connect(url)
+        .await
+        .unwrap_or_else(|error| panic!("connecting as the superuser: {error}"))
+}
+
+/// One simple query: several statements run in one transaction.
+async fn run(connection: &mut PgConnection, sql: String, what: &str) {
+    connection
+        .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql)))
+        .await
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
+}
