@@ -89,22 +89,29 @@ begin
 end
 $$;
 
--- What the promises rest on (A4, A11): an ordinary table of ours, alone.
-create function upwrite.require_plain_table(table_oid oid) returns void language plpgsql stable
+-- What the promises rest on (A4, A11): an ordinary table of ours, alone. Null if it is one; else what is wrong with it.
+create function upwrite.table_problem(table_oid oid) returns text language plpgsql stable
     set search_path = pg_catalog, pg_temp
 as $$
-declare
-    problem text;
 begin
-    select case
-        when c.relowner <> 'upwrite_owner'::regrole then 'does not belong to upwrite_owner'
+    return (select case
+        when c.relowner <> (select oid from pg_roles where rolname = 'upwrite_owner') then 'does not belong to upwrite_owner'
         when c.relkind = 'p' then 'is partitioned'
         when c.relispartition then 'is a partition'
         when c.relkind <> 'r' then 'is not a table'
         when exists (select from pg_inherits i where c.oid in (i.inhparent, i.inhrelid)) then 'takes part in inheritance'
         when exists (select from pg_index i where i.indrelid = c.oid and i.indisunique and not i.indimmediate)
             then 'has a deferrable unique constraint'
-    end into problem from pg_class c where c.oid = table_oid;
+    end from pg_class c where c.oid = table_oid);
+end
+$$;
+
+create function upwrite.require_plain_table(table_oid oid) returns void language plpgsql stable
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    problem text := upwrite.table_problem(table_oid);
+begin
     if problem is not null then
         raise exception using
             errcode = '0A000', message = format('%s cannot be a synced table: it %s', table_oid::regclass, problem),
@@ -309,10 +316,11 @@ $$;
 
 revoke all on function
     upwrite.define_table(jsonb), upwrite.checked_type(text), upwrite.create_table(jsonb),
-    upwrite.require_plain_table(oid), upwrite.alter_columns(oid, jsonb), upwrite.canonical_type(text),
+    upwrite.table_problem(oid), upwrite.require_plain_table(oid), upwrite.alter_columns(oid, jsonb), upwrite.canonical_type(text),
     upwrite.define_keys(oid, jsonb), upwrite.define_triggers(oid), upwrite.define_comments(oid, jsonb),
     upwrite.grant_table(regclass, name, text[])
 from public;
+grant execute on function upwrite.table_problem(oid) to upwrite_service; -- the check at start
 
 reset role;
 

@@ -1,0 +1,14 @@
+//! `upwrite setup`: roles, schema "upwrite", synced tables and grants, made or brought up to date by a superuser; and
+//! the check at every start whether all of it still is as the promises need it.
+
+mod plan;
+mod verifier;
+mod migrations;
+mod install;
+mod findings;
+mod check;
+
+pub use check::check;
+pub use findings::{Finding, Severity};
+pub use install::setup;
+pub use plan::{Grant, SetupError, SetupPlan, SetupReport};
