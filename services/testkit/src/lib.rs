@@ -1,7 +1,7 @@
 //! Test harness: private Postgres clusters, processes, waiting for events.
 //!
-//! Everything here panics with a message that says what was expected and what was there instead, because its only
-//! callers are tests. Whatever it starts dies with the test process, however that ends (`guardian`).
+//! Everything here panics with a message that says what was expected and what was there instead, because its
+//! callers are tests (and the demo). Whatever it starts dies with the test process, however that ends (`guardian`).
 
 mod guardian;
 mod port;
