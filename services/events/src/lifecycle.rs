@@ -141,7 +141,9 @@ impl Lifecycle {
             Phase::Applied => Some(Verdict::Applied(self.keys())),
             Phase::Revoked => Some(Verdict::Revoked),
             Phase::Voided => Some(Verdict::Voided),
-            Phase::Partial => Some(Verdict::Partial { applied: self.applied().collect(), failure: self.failure.clone() }),
+            Phase::Partial => {
+                Some(Verdict::Partial { applied: self.applied().collect(), failure: self.failure.clone() })
+            }
             Phase::InDoubt | Phase::Dead => Some(Verdict::Unknown(self.failure.clone())),
             Phase::Rejected => Some(match &self.failure {
                 Some(failure) => Verdict::Rejected(failure.clone()),
@@ -300,10 +302,10 @@ impl PartitionFold {
 
     fn take(&mut self, owner: OwnerId) -> Folded {
         if self.owner != Some(owner) {
-            self.owner = Some(owner);
-            // Whatever the owner before had begun may have been sent.
+            // Whatever an owner that did not release the partition had begun may have been sent.
+            let in_flight = self.owner.replace(owner).is_some();
             for lifecycle in self.mutations.values_mut().filter(|lifecycle| !lifecycle.phase.is_finished()) {
-                lifecycle.maybe_sent = true;
+                lifecycle.maybe_sent |= in_flight;
             }
         }
         Folded::Owner
@@ -365,18 +367,19 @@ fn step(life: &mut Lifecycle, event: &Event) -> Result<(), Illegal> {
             for row in &rejected.rows {
                 outcome(life, *row, RowState::Rejected, &illegal)?;
             }
-            life.failure = Some(rejected.failure.clone());
+            fail(life, &rejected.failure);
             finish_attempt(life, rejected.attempt, rejected.keep_claims);
         }
         Event::MutationInDoubt(in_doubt) => {
             for row in &in_doubt.rows {
                 outcome(life, *row, RowState::InDoubt, &illegal)?;
             }
-            life.failure = Some(in_doubt.failure.clone());
+            fail(life, &in_doubt.failure);
             finish_attempt(life, in_doubt.attempt, true);
         }
         Event::MutationSettled(settled) if !open => settle(life, settled)?,
-        Event::MutationDead(dead) if open || matches!(life.phase, Phase::InDoubt | Phase::Dead) => {
+        Event::MutationDead(_) if life.phase == Phase::Dead => {}
+        Event::MutationDead(dead) if open || life.phase == Phase::InDoubt => {
             life.phase = Phase::Dead;
             life.failure = Some(dead.failure.clone());
             life.not_before_us = None;
@@ -400,6 +403,13 @@ fn outcome(life: &mut Lifecycle, row: u32, to: RowState, illegal: &Illegal) -> R
     }
     *state = to;
     Ok(())
+}
+
+/// The reason of an open mutation's latest failure; a finished one keeps the reason of its verdict.
+fn fail(life: &mut Lifecycle, failure: &Failure) {
+    if !life.phase.is_finished() {
+        life.failure = Some(failure.clone());
+    }
 }
 
 fn finish_attempt(life: &mut Lifecycle, attempt: u32, keep_claims: bool) {
