@@ -1,0 +1,60 @@
+//! Claims: kept while a late effect is possible, made early for a record whose create is not finished.
+
+use upwrite_events::*;
+
+use crate::world::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b10_a_created_record_that_is_seen_first_belongs_to_its_create() {
+    let world = World::start().await;
+    let (mutation, _) = world.submit(insert()).await;
+    let mut row = seen_row("003A", "Ada", "2026-01-01");
+    let key = Some(mutation.idempotency_key(0));
+    row.image.as_mut().unwrap().insert("upwrite_key".into(), key);
+    world.wait::<String>("the request's row", "select state from upwrite.mutations").await;
+    world.observe((1, 2), vec![row]).await;
+    let owner: String = world
+        .value("select mutation::text from upwrite.claims where key = 'id=003A'")
+        .await
+        .expect("the real id is not claimed");
+    assert_eq!(owner, mutation.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b1_claims_outlive_the_verdict_until_settled() {
+    let world = World::start().await;
+    let (mutation, partition) = world.submit(change(Op::Update, "003A", "a2")).await;
+    let rows = vec![applied_row("003A", Some(image("003A", "a2", "1")), Some("2026-01-02"), (10, 20))];
+    let applied = MutationApplied { mutation, owner: world.owner, attempt: 2, rows, keep_claims: true };
+    world.outcome(partition, Event::MutationApplied(applied)).await;
+    assert_eq!(world.finished(mutation).await, "applied");
+    assert_eq!(world.claims(mutation).await, 1);
+    let rows = vec![applied_row("003A", Some(image("003A", "a2", "2")), Some("2026-01-02"), (30, 40))];
+    let settled =
+        MutationSettled { mutation, owner: world.owner, applied: vec![], not_applied: vec![], rows };
+    world.outcome(partition, Event::MutationSettled(settled)).await;
+    let sql = format!("select state from upwrite.mutations where id = '{mutation}' and settled_at is not null");
+    world.wait::<String>("the end of the claims", &sql).await;
+    assert_eq!(world.claims(mutation).await, 0);
+    let n: String = world.value("select n::text from crm.contact").await.unwrap();
+    assert_eq!(n, "2.00", "what was read back is merged");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b4_an_ousted_owners_outcome_is_no_verdict() {
+    let world = World::start().await;
+    let (mutation, partition) = world.submit(insert()).await;
+    let new_owner = OwnerId(uuid::Uuid::now_v7());
+    let taken = PartitionTaken { owner: new_owner, process: "b".into(), lease_ms: 1 };
+    world.outcome(partition, Event::PartitionTaken(taken)).await;
+    let row = applied_row("003A", Some(image("003A", "old owner", "1")), None, (1, 2));
+    world.outcome(partition, world.applied(mutation, vec![row])).await;
+    let rows = vec![applied_row("003A", Some(image("003A", "new owner", "1")), None, (3, 4))];
+    let applied = MutationApplied { mutation, owner: new_owner, attempt: 1, rows, keep_claims: false };
+    world.outcome(partition, Event::MutationApplied(applied)).await;
+    assert_eq!(world.finished(mutation).await, "applied");
+    let name: String = world.value("select name from crm.contact").await.unwrap();
+    assert_eq!(name, "new owner");
+    let version: i64 = world.value("select _version from crm.contact").await.unwrap();
+    assert_eq!(version, 1);
+}

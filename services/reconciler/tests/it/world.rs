@@ -1,0 +1,239 @@
+//! A database of its own with one synced table, a log, and a reconciler that can be stopped and started.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, PgPool, Row as _};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use upwrite_event_log::{Config as LogConfig, EventLog, PostgresLog, Submission, Submitted, partition_for};
+use upwrite_events::*;
+use upwrite_reconciler::{Config, ReconcilerError};
+use upwrite_testkit::postgres::Cluster;
+use upwrite_testkit::{schema, until};
+
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+
+pub(crate) struct World {
+    pub(crate) admin: PgPool,
+    pub(crate) log: Arc<PostgresLog>,
+    reconciler: PgConnectOptions,
+    running: Option<(CancellationToken, JoinHandle<Result<(), ReconcilerError>>)>,
+    pub(crate) owner: OwnerId,
+}
+
+pub(crate) fn table() -> TableName {
+    TableName::new("crm", "contact")
+}
+
+fn spec() -> TableSpec {
+    let column = |name: &str, sql_type: &str| ColumnSpec {
+        name: name.into(),
+        field: name.into(),
+        sql_type: sql_type.into(),
+        vendor_type: "string".into(),
+        comment: None,
+        insertable: name != "id",
+        updatable: name != "id",
+        required: false,
+        unique: name == "upwrite_key",
+        case_sensitive: true,
+        references: None,
+    };
+    TableSpec {
+        name: table(),
+        object: "Contact".into(),
+        comment: None,
+        key: "id".into(),
+        key_assigned_upstream: true,
+        idempotency_column: Some("upwrite_key".into()),
+        version_column: Some("stamp".into()),
+        columns: vec![
+            column("id", "text"),
+            column("name", "text"),
+            column("n", "numeric(18,2)"),
+            column("tags", "text[]"),
+            column("stamp", "timestamptz"),
+            column("upwrite_key", "text"),
+        ],
+    }
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        let cluster = Cluster::shared().await;
+        let database = cluster.create_database().await;
+        let url = cluster.superuser_url(&database);
+        schema::install(&url, &[serde_json::to_string(&spec()).unwrap()], 2).await;
+        let service = cluster.url(&database, "upwrite_service", schema::SERVICE_PASSWORD);
+        let pool = PgPoolOptions::new().max_connections(5).connect(&service).await.unwrap();
+        let log = PostgresLog::open(pool, LogConfig::default(), CancellationToken::new()).await.unwrap();
+        let reconciler = cluster.url(&database, "upwrite_reconciler", schema::RECONCILER_PASSWORD).parse().unwrap();
+        let mut world = Self {
+            admin: PgPoolOptions::new().max_connections(5).connect(&url).await.unwrap(),
+            log,
+            reconciler,
+            running: None,
+            owner: OwnerId(uuid::Uuid::now_v7()),
+        };
+        for number in 0..2 {
+            let taken = PartitionTaken { owner: world.owner, process: "test".into(), lease_ms: 10_000 };
+            let partition = Partition { stream: Stream::Mutations, number };
+            world.log.append(partition, vec![Event::PartitionTaken(taken)]).await.unwrap();
+        }
+        world.run();
+        world
+    }
+
+    /// Starts a reconciler; one that ran before goes on running, ousted.
+    pub(crate) fn run(&mut self) {
+        let stop = CancellationToken::new();
+        let log: Arc<dyn EventLog> = self.log.clone();
+        let task = tokio::spawn(upwrite_reconciler::run(
+            Config { lock_timeout: Duration::from_millis(50), ..Config::default() },
+            self.reconciler.clone(),
+            log,
+            self.log.notifier(),
+            stop.clone(),
+        ));
+        self.running = Some((stop, task));
+    }
+
+    pub(crate) async fn stop(&mut self) {
+        if let Some((stop, task)) = self.running.take() {
+            stop.cancel();
+            task.await.unwrap().unwrap();
+        }
+    }
+
+    /// Leaves the running reconciler alone and hands it out.
+    pub(crate) fn abandon(&mut self) -> JoinHandle<Result<(), ReconcilerError>> {
+        self.running.take().unwrap().1
+    }
+
+    pub(crate) async fn submit(&self, change: RowChange) -> (MutationId, Partition) {
+        let mutation = MutationId(uuid::Uuid::now_v7());
+        let request = MutationRequested {
+            mutation,
+            requested_at_us: 1_700_000_000_000_000,
+            database: "app".into(),
+            user: "app".into(),
+            application_name: "test".into(),
+            ack: Ack::Reconciled,
+            in_block: false,
+            client_key: None,
+            traceparent: None,
+            redrive_of: None,
+            rows: vec![change.clone()],
+        };
+        let claim = upwrite_event_log::Claim {
+            table: change.table.clone(),
+            key: upwrite_event_log::ClaimKey(format!("id={}", change.key)),
+        };
+        let submission = Submission { claims: vec![claim], versions: vec![], request };
+        match self.log.submit(submission).await.unwrap() {
+            Submitted::Accepted { partition, .. } => (mutation, partition),
+            other => panic!("not accepted: {other:?}"),
+        }
+    }
+
+    pub(crate) async fn outcome(&self, partition: Partition, event: Event) {
+        self.log.append(partition, vec![event]).await.unwrap();
+    }
+
+    pub(crate) fn applied(&self, mutation: MutationId, rows: Vec<AppliedRow>) -> Event {
+        Event::MutationApplied(MutationApplied { mutation, owner: self.owner, attempt: 1, rows, keep_claims: false })
+    }
+
+    pub(crate) async fn observe(&self, seen: (i64, i64), rows: Vec<ObservedRow>) {
+        let partition = partition_for(Stream::Observations, &table(), "", self.log.partitions());
+        let seen = Interval { begun_us: seen.0, ended_us: seen.1 };
+        let event = RecordsObserved { table: table(), kind: "by_id".into(), seen, rows };
+        let positions = self.log.append(partition, vec![Event::RecordsObserved(event)]).await.unwrap();
+        self.reached(partition, positions[0]).await;
+    }
+
+    /// Waits until the reconciler has folded that position.
+    pub(crate) async fn reached(&self, partition: Partition, position: Position) {
+        let sql = format!(
+            "select next_position from upwrite.positions where stream = '{}' and partition = {}",
+            partition.stream.as_str(),
+            partition.number
+        );
+        until(LIMIT, "the reconciler's position", || async {
+            let next: Option<i64> = self.value(&sql).await;
+            next.filter(|next| *next > position.0).map(drop)
+        })
+        .await;
+    }
+
+    /// The first column of the first row, if there is one.
+    pub(crate) async fn value<T>(&self, sql: &str) -> Option<T>
+    where
+        T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+    {
+        let row = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_optional(&self.admin).await.unwrap()?;
+        row.try_get::<Option<T>, _>(0).unwrap()
+    }
+
+    pub(crate) async fn wait<T>(&self, what: &str, sql: &str) -> T
+    where
+        T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+    {
+        until(LIMIT, what, || self.value(sql)).await
+    }
+
+    pub(crate) async fn finished(&self, mutation: MutationId) -> String {
+        let sql = format!("select state from upwrite.mutations where id = '{mutation}' and finished_at is not null");
+        self.wait("a verdict", &sql).await
+    }
+
+    pub(crate) async fn claims(&self, mutation: MutationId) -> i64 {
+        self.value(&format!("select count(*) from upwrite.claims where mutation = '{mutation}'")).await.unwrap()
+    }
+
+    /// A transaction of somebody else's, with a lock on what `sql` names. User triggers have no say in `select`.
+    pub(crate) async fn lock(&self, sql: &str) -> sqlx::Transaction<'static, sqlx::Postgres> {
+        let mut tx = self.admin.begin().await.unwrap();
+        sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut *tx).await.unwrap();
+        tx
+    }
+}
+
+pub(crate) fn image(key: &str, name: &str, n: &str) -> Row {
+    let value = |text: &str| Some(text.to_owned());
+    [("id", value(key)), ("name", value(name)), ("n", value(n)), ("tags", value("{a,\"b c\"}")), ("upwrite_key", None)]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+}
+
+pub(crate) fn insert() -> RowChange {
+    RowChange {
+        table: table(),
+        op: Op::Insert,
+        key: format!("pending:{}", uuid::Uuid::new_v4()),
+        version: None,
+        changed: [("name".to_owned(), Some("Ada".to_owned()))].into(),
+        old: Row::new(),
+    }
+}
+
+pub(crate) fn change(op: Op, key: &str, name: &str) -> RowChange {
+    let changed = if op == Op::Delete { Row::new() } else { [("name".to_owned(), Some(name.to_owned()))].into() };
+    RowChange { table: table(), op, key: key.into(), version: Some(1), changed, old: image(key, "old", "1.00") }
+}
+
+pub(crate) fn seen_row(key: &str, name: &str, version: &str) -> ObservedRow {
+    ObservedRow { key: key.into(), image: Some(image(key, name, "1")), vendor_version: Some(version.into()) }
+}
+
+pub(crate) fn applied_row(key: &str, image: Option<Row>, version: Option<&str>, seen: (i64, i64)) -> AppliedRow {
+    AppliedRow {
+        row: 0,
+        key: key.into(),
+        image,
+        vendor_version: version.map(str::to_owned),
+        seen: Interval { begun_us: seen.0, ended_us: seen.1 },
+    }
+}
