@@ -20,31 +20,20 @@ pub fn binary(name: &str) -> PathBuf {
         build(name, &profile_dir);
         built.insert(name.to_owned());
     }
-    assert!(
-        path.exists(),
-        "cargo built {name}, but {} is not there",
-        path.display()
-    );
+    assert!(path.exists(), "cargo built {name}, but {} is not there", path.display());
     path
 }
 
 /// The folder of the workspace's root.
 pub(crate) fn workspace_root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .expect("this crate is two folders below the root")
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("this crate is two folders below the root")
 }
 
 /// `TARGET/PROFILE`: the tests themselves run from `TARGET/PROFILE/deps`.
 fn profile_dir() -> PathBuf {
     let test = std::env::current_exe().expect("a running test has an executable");
     let dir = test.parent().expect("an executable has a folder");
-    let dir = if dir.ends_with("deps") {
-        dir.parent().expect("TARGET/PROFILE/deps has a parent")
-    } else {
-        dir
-    };
+    let dir = if dir.ends_with("deps") { dir.parent().expect("TARGET/PROFILE/deps has a parent") } else { dir };
     dir.to_owned()
 }
 
@@ -58,23 +47,9 @@ fn build(name: &str, profile_dir: &Path) {
     // The whole workspace's features, as `cargo test --workspace` has them: else dependencies are built again.
     let output = Command::new(cargo)
         .current_dir(workspace_root())
-        .args([
-            "build",
-            "--quiet",
-            "--locked",
-            "--workspace",
-            "--bin",
-            name,
-            "--profile",
-            profile,
-            "--target-dir",
-        ])
+        .args(["build", "--quiet", "--locked", "--workspace", "--bin", name, "--profile", profile, "--target-dir"])
         .arg(target)
         .output()
         .unwrap_or_else(|error| panic!("starting cargo: {error}"));
-    assert!(
-        output.status.success(),
-        "building {name}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "building {name}: {}", String::from_utf8_lossy(&output.stderr));
 }

@@ -40,9 +40,5 @@ fn install(what: &str) {
         .output()
         .unwrap_or_else(|error| panic!("starting scripts/install-tools: {error}"));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "scripts/install-tools {what}: {}\n{said}",
-        output.status
-    );
+    assert!(output.status.success(), "scripts/install-tools {what}: {}\n{said}", output.status);
 }

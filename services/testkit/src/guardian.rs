@@ -27,11 +27,7 @@ pub(crate) fn remove_with_us(path: &Path) {
 
 /// Whether `pid` still runs; a process that has ended and waits to be reaped does not.
 pub(crate) fn is_running(pid: Pid) -> bool {
-    stat_fields(pid).is_some_and(|fields| {
-        fields
-            .first()
-            .is_some_and(|state| state != "Z" && state != "X")
-    })
+    stat_fields(pid).is_some_and(|fields| fields.first().is_some_and(|state| state != "Z" && state != "X"))
 }
 
 /// The fields of `/proc/PID/stat` from the process state (the third) on.
@@ -48,17 +44,11 @@ fn start_time(pid: Pid) -> Option<String> {
 
 fn tell(line: &str) {
     static STDIN: OnceLock<Mutex<ChildStdin>> = OnceLock::new();
-    let mut stdin = STDIN
-        .get_or_init(|| Mutex::new(start()))
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+    let mut stdin = STDIN.get_or_init(|| Mutex::new(start())).lock().unwrap_or_else(PoisonError::into_inner);
     writeln!(stdin, "{line}").expect("the guardian process is gone: somebody killed it");
 }
 
-#[expect(
-    clippy::zombie_processes,
-    reason = "it outlives us: there is nobody left to wait for it"
-)]
+#[expect(clippy::zombie_processes, reason = "it outlives us: there is nobody left to wait for it")]
 fn start() -> ChildStdin {
     let mut child = Command::new("sh")
         .args(["-c", include_str!("guardian.sh")])

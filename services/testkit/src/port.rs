@@ -13,9 +13,7 @@ const COUNT: u16 = 12_000;
 /// their search elsewhere.
 pub fn free_port() -> u16 {
     static NEXT: OnceLock<AtomicU16> = OnceLock::new();
-    let next = NEXT.get_or_init(|| {
-        AtomicU16::new((uuid::Uuid::new_v4().as_u128() % u128::from(COUNT)) as u16)
-    });
+    let next = NEXT.get_or_init(|| AtomicU16::new((uuid::Uuid::new_v4().as_u128() % u128::from(COUNT)) as u16));
     for _ in 0..COUNT {
         let port = FIRST + next.fetch_add(1, Ordering::Relaxed) % COUNT;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {

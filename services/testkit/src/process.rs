@@ -37,17 +37,9 @@ impl Process {
     pub fn spawn(mut command: Command) -> Self {
         let name = std::path::Path::new(command.get_program())
             .file_name()
-            .map_or_else(
-                || "process".to_owned(),
-                |name| name.to_string_lossy().into_owned(),
-            );
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
+            .map_or_else(|| "process".to_owned(), |name| name.to_string_lossy().into_owned());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
         let pid = Pid::from_raw(child.id().cast_signed());
         guardian::end_with_us(pid, Signal::SIGKILL);
         let output = Arc::new(Output::default());
@@ -60,14 +52,7 @@ impl Process {
             output.clone().read(stderr),
             reap(child, pid, Arc::clone(&signalling), ended),
         ];
-        Self {
-            name,
-            pid,
-            output,
-            exit,
-            signalling,
-            threads,
-        }
+        Self { name, pid, output, exit, signalling, threads }
     }
 
     /// Its process id.
@@ -113,11 +98,7 @@ impl Process {
         match tokio::time::timeout(limit, search).await {
             Ok(Some(line)) => line,
             Ok(None) => panic!("{} ended without saying {text:?}{}", self.name, self.tail()),
-            Err(_) => panic!(
-                "{} did not say {text:?} within {limit:?}{}",
-                self.name,
-                self.tail()
-            ),
+            Err(_) => panic!("{} did not say {text:?} within {limit:?}{}", self.name, self.tail()),
         }
     }
 
@@ -133,10 +114,7 @@ impl Process {
 
     /// Sends any signal; nothing happens if it has ended.
     pub fn signal(&self, signal: Signal) {
-        let _signalling = self
-            .signalling
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _signalling = self.signalling.lock().unwrap_or_else(PoisonError::into_inner);
         if self.exit.borrow().is_none() {
             let _ = kill(self.pid, signal);
         }
@@ -153,15 +131,11 @@ impl Process {
     /// If the limit passes.
     pub async fn wait_exit(&self, limit: Duration) -> ExitStatus {
         let mut exit = self.exit.clone();
-        let ended = tokio::time::timeout(limit, exit.wait_for(Option::is_some))
-            .await
-            .map(|status| {
-                let status = status
-                    .expect("the reaping thread ends only after it has said how the process ended");
-                status.expect("waited for")
-            });
-        ended
-            .unwrap_or_else(|_| panic!("{} did not end within {limit:?}{}", self.name, self.tail()))
+        let ended = tokio::time::timeout(limit, exit.wait_for(Option::is_some)).await.map(|status| {
+            let status = status.expect("the reaping thread ends only after it has said how the process ended");
+            status.expect("waited for")
+        });
+        ended.unwrap_or_else(|_| panic!("{} did not end within {limit:?}{}", self.name, self.tail()))
     }
 
     fn tail(&self) -> String {
@@ -193,9 +167,7 @@ fn reap(
     ended: watch::Sender<Option<ExitStatus>>,
 ) -> JoinHandle<()> {
     std::thread::spawn(move || {
-        while let Err(nix::Error::EINTR) =
-            waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
-        {}
+        while let Err(nix::Error::EINTR) = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {}
         let _signalling = signalling.lock().unwrap_or_else(PoisonError::into_inner);
         let status = child.wait().expect("our own child, reaped nowhere else");
         ended.send_replace(Some(status));
@@ -216,10 +188,7 @@ struct Output {
 
 impl Default for Output {
     fn default() -> Self {
-        Self {
-            state: Mutex::default(),
-            changed: watch::Sender::new(2),
-        }
+        Self { state: Mutex::default(), changed: watch::Sender::new(2) }
     }
 }
 
@@ -232,15 +201,8 @@ impl Output {
         std::thread::spawn(move || {
             let mut reader = BufReader::new(from);
             let mut line = Vec::new();
-            while reader
-                .read_until(b'\n', &mut line)
-                .is_ok_and(|bytes| bytes > 0)
-            {
-                self.push(
-                    String::from_utf8_lossy(&line)
-                        .trim_end_matches(['\n', '\r'])
-                        .to_owned(),
-                );
+            while reader.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
+                self.push(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned());
                 line.clear();
             }
             self.changed.send_modify(|open| *open -= 1);
@@ -262,12 +224,7 @@ impl Output {
     fn find(&self, next: &mut usize, text: &str) -> Option<String> {
         let state = self.state();
         let skip = next.saturating_sub(state.dropped);
-        let found = state
-            .lines
-            .iter()
-            .skip(skip)
-            .find(|line| line.contains(text))
-            .cloned();
+        let found = state.lines.iter().skip(skip).find(|line| line.contains(text)).cloned();
         *next = state.dropped + state.lines.len();
         found
     }

@@ -19,14 +19,10 @@ pub const RECONCILER_PASSWORD: &str = "reconciler";
 pub async fn install(superuser_url: &str, tables: &[impl AsRef<str>], partitions: u16) {
     let mut connection = connect(superuser_url).await;
     for file in files() {
-        let sql =
-            std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
+        let sql = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
         run(&mut connection, sql, &file.display().to_string()).await;
     }
-    for (role, password) in [
-        ("upwrite_service", SERVICE_PASSWORD),
-        ("upwrite_reconciler", RECONCILER_PASSWORD),
-    ] {
+    for (role, password) in [("upwrite_service", SERVICE_PASSWORD), ("upwrite_reconciler", RECONCILER_PASSWORD)] {
         set_password(&mut connection, role, password).await;
     }
     for table in tables {
@@ -57,9 +53,8 @@ pub async fn create_user(superuser_url: &str, tables: &[&str]) -> (String, Strin
          GRANT USAGE, CREATE ON SCHEMA public TO {name};"
     );
     for table in tables {
-        sql += &format!(
-            "SELECT upwrite.grant_table('{table}', '{name}', '{{select,insert,update,delete,references}}');"
-        );
+        sql +=
+            &format!("SELECT upwrite.grant_table('{table}', '{name}', '{{select,insert,update,delete,references}}');");
     }
     run(&mut connection, sql, "create_user").await;
     let _ = connection.close().await;
@@ -92,15 +87,10 @@ async fn set_password(connection: &mut PgConnection, role: &str, password: &str)
 }
 
 async fn connect(url: &str) -> PgConnection {
-    PgConnection::connect(url)
-        .await
-        .unwrap_or_else(|error| panic!("connecting as the superuser: {error}"))
+    PgConnection::connect(url).await.unwrap_or_else(|error| panic!("connecting as the superuser: {error}"))
 }
 
 /// One simple query: several statements run in one transaction.
 async fn run(connection: &mut PgConnection, sql: String, what: &str) {
-    connection
-        .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql)))
-        .await
-        .unwrap_or_else(|error| panic!("{what}: {error}"));
+    connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await.unwrap_or_else(|error| panic!("{what}: {error}"));
 }

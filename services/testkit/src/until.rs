@@ -21,10 +21,7 @@ where
             if let Some(value) = probe().await {
                 return value;
             }
-            assert!(
-                started.elapsed() < limit,
-                "{caller}: waited in vain for {what} ({limit:?})"
-            );
+            assert!(started.elapsed() < limit, "{caller}: waited in vain for {what} ({limit:?})");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(50));
         }

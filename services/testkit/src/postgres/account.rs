@@ -23,12 +23,7 @@ pub fn bindir() -> Result<PathBuf> {
         .into_iter()
         .flatten()
         .flatten()
-        .filter_map(|entry| {
-            Some((
-                entry.file_name().to_str()?.parse().ok()?,
-                entry.path().join("bin"),
-            ))
-        })
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
         .filter(|(_, bin)| bin.join("initdb").exists() && bin.join("postgres").exists())
         .collect();
     found.sort();
@@ -51,19 +46,14 @@ pub(super) fn account() -> Result<Option<(Uid, Gid)>> {
     }
     let user = User::from_name(SERVER_USER)
         .context("reading the user database")?
-        .with_context(|| {
-            format!("PostgreSQL does not run as root, and there is no user {SERVER_USER}")
-        })?;
+        .with_context(|| format!("PostgreSQL does not run as root, and there is no user {SERVER_USER}"))?;
     Ok(Some((user.uid, user.gid)))
 }
 
 /// A command of the server's account.
 pub(super) fn command(program: &Path, account: Option<(Uid, Gid)>) -> Command {
     let mut command = Command::new(program);
-    command
-        .current_dir("/")
-        .env_remove("LC_ALL")
-        .env("LC_ALL", "C.UTF-8");
+    command.current_dir("/").env_remove("LC_ALL").env("LC_ALL", "C.UTF-8");
     if let Some((uid, gid)) = account {
         command.uid(uid.as_raw()).gid(gid.as_raw());
     }
@@ -82,13 +72,9 @@ pub(super) fn hand_over(path: &Path, account: Option<(Uid, Gid)>) -> Result<()> 
 /// A temporary directory that is short enough for Unix sockets and that the server's account can reach.
 pub(super) fn temp_dir() -> PathBuf {
     let wanted = std::env::temp_dir();
-    let reachable = |path: &Path| {
-        path.ancestors()
-            .all(|part| std::fs::metadata(part).is_ok_and(|meta| meta.mode() & 0o001 != 0))
-    };
-    if wanted.as_os_str().len() <= TEMP_DIR_MAX_BYTES
-        && (!Uid::effective().is_root() || reachable(&wanted))
-    {
+    let reachable =
+        |path: &Path| path.ancestors().all(|part| std::fs::metadata(part).is_ok_and(|meta| meta.mode() & 0o001 != 0));
+    if wanted.as_os_str().len() <= TEMP_DIR_MAX_BYTES && (!Uid::effective().is_root() || reachable(&wanted)) {
         wanted
     } else {
         PathBuf::from("/tmp")

@@ -53,9 +53,7 @@ impl Cluster {
     /// A new, empty cluster that accepts connections.
     pub async fn start(options: Options) -> Self {
         let started = tokio::task::spawn_blocking(move || Self::start_blocking(options)).await;
-        started
-            .expect("starting a cluster panicked")
-            .unwrap_or_else(|error| panic!("no cluster: {error:#}"))
+        started.expect("starting a cluster panicked").unwrap_or_else(|error| panic!("no cluster: {error:#}"))
     }
 
     /// The cluster that all tests of this process share (fsync off). Each test takes a database of its own from it
@@ -64,13 +62,10 @@ impl Cluster {
         static SHARED: OnceLock<Cluster> = OnceLock::new();
         let get = || {
             SHARED.get_or_init(|| {
-                Self::start_blocking(Options::default())
-                    .unwrap_or_else(|error| panic!("no cluster: {error:#}"))
+                Self::start_blocking(Options::default()).unwrap_or_else(|error| panic!("no cluster: {error:#}"))
             })
         };
-        tokio::task::spawn_blocking(get)
-            .await
-            .expect("starting the shared cluster panicked")
+        tokio::task::spawn_blocking(get).await.expect("starting the shared cluster panicked")
     }
 
     /// As [`Cluster::start`], for callers without a runtime.
@@ -81,27 +76,13 @@ impl Cluster {
         let bin = bindir()?;
         let account = account()?;
         let template = Template::get(&bin, account)?;
-        let home = tempfile::Builder::new()
-            .prefix("uw-")
-            .tempdir_in(temp_dir())
-            .context("temporary directory")?
-            .keep();
+        let home = tempfile::Builder::new().prefix("uw-").tempdir_in(temp_dir()).context("temporary directory")?.keep();
         guardian::remove_with_us(&home);
         hand_over(&home, account)?;
         template.copy_to(&home.join("data"))?;
-        let site = Site {
-            home,
-            bin,
-            account,
-            options,
-            port: free_port(),
-            password: template.password()?,
-        };
+        let site = Site { home, bin, account, options, port: free_port(), password: template.password()? };
         let server = site.launch()?;
-        Ok(Self {
-            site: Arc::new(site),
-            server: Arc::new(Mutex::new(Some(server))),
-        })
+        Ok(Self { site: Arc::new(site), server: Arc::new(Mutex::new(Some(server))) })
     }
 
     /// The IP address on which it listens.
@@ -132,11 +113,7 @@ impl Cluster {
     /// `postgres://…` as any user, by TCP.
     pub fn url(&self, database: &str, user: &str, password: &str) -> String {
         let (user, password, database) = (encode(user), encode(password), encode(database));
-        format!(
-            "postgres://{user}:{password}@{}:{}/{database}",
-            self.host(),
-            self.site.port
-        )
+        format!("postgres://{user}:{password}@{}:{}/{database}", self.host(), self.site.port)
     }
 
     /// Creates an empty database with a fresh name, and returns that name.
@@ -144,9 +121,7 @@ impl Cluster {
         let name = format!("test_{}", uuid::Uuid::new_v4().simple());
         let mut connection = sqlx::PgConnection::connect(&self.superuser_url("postgres"))
             .await
-            .unwrap_or_else(|error| {
-                panic!("connecting to the test cluster: {error}\n{}", self.log())
-            });
+            .unwrap_or_else(|error| panic!("connecting to the test cluster: {error}\n{}", self.log()));
         let create = format!("/* testkit.create_database */ CREATE DATABASE {name}");
         connection
             .execute(sqlx::AssertSqlSafe(create))
@@ -173,17 +148,14 @@ impl Cluster {
 
     /// Fast shutdown: sessions are ended, a checkpoint is written, files stay.
     pub async fn stop(&self) {
-        self.with_server(|_, server| stop(server, Signal::SIGINT))
-            .await;
+        self.with_server(|_, server| stop(server, Signal::SIGINT)).await;
     }
 
     /// Stops the server if it runs, and starts it on the same data and port.
     pub async fn restart(&self) {
         self.with_server(|site, server| {
             stop(server, Signal::SIGINT);
-            let started = site
-                .launch()
-                .unwrap_or_else(|error| panic!("restarting the cluster: {error:#}"));
+            let started = site.launch().unwrap_or_else(|error| panic!("restarting the cluster: {error:#}"));
             *server = Some(started);
         })
         .await;
@@ -202,11 +174,7 @@ impl Site {
         let data = self.home.join("data");
         let on_off = |on| if on { "on" } else { "off" };
         let mut command = command(&self.bin.join("postgres"), self.account);
-        command
-            .arg("-D")
-            .arg(&data)
-            .arg("-p")
-            .arg(self.port.to_string());
+        command.arg("-D").arg(&data).arg("-p").arg(self.port.to_string());
         let mut set = |name: &str, value: &str| {
             command.arg("-c").arg(format!("{name}={value}"));
         };
@@ -214,10 +182,7 @@ impl Site {
         set("unix_socket_directories", &self.home.to_string_lossy());
         set("fsync", on_off(self.options.fsync));
         set("full_page_writes", on_off(self.options.fsync));
-        self.options
-            .settings
-            .iter()
-            .for_each(|(name, value)| set(name, value));
+        self.options.settings.iter().for_each(|(name, value)| set(name, value));
         Server::start(command, &data, &self.home.join("postgres.log"))
     }
 }

@@ -87,8 +87,7 @@ impl Server {
         };
         let mut lines = file.lines();
         // A killed predecessor leaves its file behind, so the pid has to be ours.
-        lines.next() == Some(self.pid().to_string().as_str())
-            && lines.nth(6).is_some_and(|line| line.trim() == "ready")
+        lines.next() == Some(self.pid().to_string().as_str()) && lines.nth(6).is_some_and(|line| line.trim() == "ready")
     }
 }
 
@@ -98,10 +97,7 @@ fn children_of(parent: Pid) -> Vec<Pid> {
         .flatten()
         .flatten()
         .filter_map(|entry| Some(Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)))
-        .filter(|pid| {
-            guardian::stat_fields(*pid)
-                .is_some_and(|fields| fields.get(1) == Some(&parent.to_string()))
-        })
+        .filter(|pid| guardian::stat_fields(*pid).is_some_and(|fields| fields.get(1) == Some(&parent.to_string())))
         .collect()
 }
 

@@ -37,17 +37,9 @@ impl Template {
 
     /// Copies the data directory, with its owner and modes.
     pub(super) fn copy_to(&self, data: &Path) -> Result<()> {
-        let status = Command::new("cp")
-            .arg("-a")
-            .arg(self.dir.join("data"))
-            .arg(data)
-            .status()
-            .context("starting cp")?;
-        ensure!(
-            status.success(),
-            "copying the template data directory to {}: {status}",
-            data.display()
-        );
+        let status =
+            Command::new("cp").arg("-a").arg(self.dir.join("data")).arg(data).status().context("starting cp")?;
+        ensure!(status.success(), "copying the template data directory to {}: {status}", data.display());
         Ok(())
     }
 }
@@ -72,10 +64,7 @@ fn home() -> Result<PathBuf> {
 /// Server version and day: systems that clear their temporary directory do so file by file, so a template that grows
 /// old may lose a part of itself.
 fn key(bin: &Path) -> Result<String> {
-    let output = Command::new(bin.join("postgres"))
-        .arg("--version")
-        .output()
-        .context("postgres --version")?;
+    let output = Command::new(bin.join("postgres")).arg("--version").output().context("postgres --version")?;
     let version = String::from_utf8_lossy(&output.stdout)
         .split_whitespace()
         .find(|word| word.starts_with(|c: char| c.is_ascii_digit()))
@@ -85,37 +74,19 @@ fn key(bin: &Path) -> Result<String> {
 }
 
 fn today() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs() / 86_400)
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86_400)
 }
 
 fn make(home: &Path, dir: &Path, bin: &Path, account: Option<(Uid, Gid)>) -> Result<()> {
     remove_old(home);
-    let building = tempfile::Builder::new()
-        .prefix("building-")
-        .tempdir_in(home)?;
+    let building = tempfile::Builder::new().prefix("building-").tempdir_in(home)?;
     hand_over(building.path(), account)?;
     let password = uuid::Uuid::new_v4().simple().to_string();
     let password_file = building.path().join("password");
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&password_file)?
-        .write_all(password.as_bytes())?;
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&password_file)?.write_all(password.as_bytes())?;
     hand_over(&password_file, account)?;
     let output = command(&bin.join("initdb"), account)
-        .args([
-            "-A",
-            "scram-sha-256",
-            "-U",
-            SUPERUSER,
-            "-E",
-            "UTF8",
-            "--locale=C.UTF-8",
-            "--no-sync",
-        ])
+        .args(["-A", "scram-sha-256", "-U", SUPERUSER, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"])
         .arg("--pwfile")
         .arg(&password_file)
         .arg("-D")
@@ -123,11 +94,7 @@ fn make(home: &Path, dir: &Path, bin: &Path, account: Option<(Uid, Gid)>) -> Res
         .output()
         .context("starting initdb")?;
     if !output.status.success() {
-        bail!(
-            "initdb: {}: {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr)
-        );
+        bail!("initdb: {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
     }
     // Another process may have been quicker; then its template stays, and ours goes.
     match std::fs::rename(building.path(), dir) {
@@ -136,9 +103,7 @@ fn make(home: &Path, dir: &Path, bin: &Path, account: Option<(Uid, Gid)>) -> Res
             Ok(())
         }
         Err(_) if dir.join("password").exists() => Ok(()),
-        Err(error) => {
-            Err(error).with_context(|| format!("moving the template to {}", dir.display()))
-        }
+        Err(error) => Err(error).with_context(|| format!("moving the template to {}", dir.display())),
     }
 }
 
@@ -146,9 +111,7 @@ fn make(home: &Path, dir: &Path, bin: &Path, account: Option<(Uid, Gid)>) -> Res
 fn remove_old(home: &Path) {
     for entry in std::fs::read_dir(home).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let day = name
-            .to_str()
-            .and_then(|name| name.rsplit_once('-')?.1.parse::<u64>().ok());
+        let day = name.to_str().and_then(|name| name.rsplit_once('-')?.1.parse::<u64>().ok());
         if day.is_some_and(|day| day + 1 < today()) {
             let _ = std::fs::remove_dir_all(entry.path());
         }

@@ -8,38 +8,21 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 async fn count(url: &str) -> i64 {
     let mut connection = PgConnection::connect(url).await.unwrap();
-    sqlx::query("SELECT count(*) FROM t")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap()
-        .get(0)
+    sqlx::query("SELECT count(*) FROM t").fetch_one(&mut connection).await.unwrap().get(0)
 }
 
 #[tokio::test]
 async fn commits_survive_kill_and_restart_on_the_same_port() {
-    let cluster = Cluster::start(Options {
-        fsync: true,
-        ..Options::default()
-    })
-    .await;
+    let cluster = Cluster::start(Options { fsync: true, ..Options::default() }).await;
     let url = cluster.superuser_url(&cluster.create_database().await);
     let mut connection = PgConnection::connect(&url).await.unwrap();
-    sqlx::raw_sql("CREATE TABLE t (n int); INSERT INTO t VALUES (1)")
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    sqlx::raw_sql("CREATE TABLE t (n int); INSERT INTO t VALUES (1)").execute(&mut connection).await.unwrap();
     cluster.kill9().await;
-    assert!(
-        PgConnection::connect(&url).await.is_err(),
-        "killed, and yet it accepts"
-    );
+    assert!(PgConnection::connect(&url).await.is_err(), "killed, and yet it accepts");
     cluster.restart().await;
     assert_eq!(count(&url).await, 1);
     cluster.stop().await;
-    assert!(
-        PgConnection::connect(&url).await.is_err(),
-        "stopped, and yet it accepts"
-    );
+    assert!(PgConnection::connect(&url).await.is_err(), "stopped, and yet it accepts");
     cluster.restart().await;
     assert_eq!(count(&url).await, 1);
 }
@@ -47,53 +30,25 @@ async fn commits_survive_kill_and_restart_on_the_same_port() {
 #[tokio::test]
 async fn passwords_are_checked_and_settings_take_effect() {
     let settings = vec![("max_connections".to_owned(), "17".to_owned())];
-    let cluster = Cluster::start(Options {
-        fsync: false,
-        settings,
-    })
-    .await;
-    assert!(
-        PgConnection::connect(&cluster.url("postgres", "postgres", "wrong"))
-            .await
-            .is_err()
-    );
-    let mut connection = PgConnection::connect(&cluster.superuser_url("postgres"))
-        .await
-        .unwrap();
-    let shown: String = sqlx::query("SHOW max_connections")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap()
-        .get(0);
+    let cluster = Cluster::start(Options { fsync: false, settings }).await;
+    assert!(PgConnection::connect(&cluster.url("postgres", "postgres", "wrong")).await.is_err());
+    let mut connection = PgConnection::connect(&cluster.superuser_url("postgres")).await.unwrap();
+    let shown: String = sqlx::query("SHOW max_connections").fetch_one(&mut connection).await.unwrap().get(0);
     assert_eq!(shown, "17");
 }
 
 #[tokio::test]
 async fn a_setting_the_server_refuses_is_reported_with_its_log() {
     let settings = vec![("max_connections".to_owned(), "many".to_owned())];
-    let started = tokio::task::spawn_blocking(|| {
-        Cluster::start_blocking(Options {
-            fsync: false,
-            settings,
-        })
-    })
-    .await;
-    let Err(error) = started.unwrap() else {
-        panic!("it started")
-    };
-    assert!(
-        format!("{error:#}").contains("max_connections"),
-        "{error:#}"
-    );
+    let started = tokio::task::spawn_blocking(|| Cluster::start_blocking(Options { fsync: false, settings })).await;
+    let Err(error) = started.unwrap() else { panic!("it started") };
+    assert!(format!("{error:#}").contains("max_connections"), "{error:#}");
 }
 
 #[tokio::test]
 async fn a_dropped_cluster_leaves_nothing() {
     let cluster = Cluster::start(Options::default()).await;
-    let (home, url) = (
-        cluster.socket_dir().to_owned(),
-        cluster.superuser_url("postgres"),
-    );
+    let (home, url) = (cluster.socket_dir().to_owned(), cluster.superuser_url("postgres"));
     drop(cluster);
     assert!(!home.exists());
     assert!(PgConnection::connect(&url).await.is_err());
@@ -116,23 +71,14 @@ async fn a_killed_test_process_leaves_nothing() {
         return std::future::pending().await;
     }
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    command
-        .args([
-            "--exact",
-            "clusters::a_killed_test_process_leaves_nothing",
-            "--nocapture",
-        ])
-        .env(VICTIM, "1");
+    command.args(["--exact", "clusters::a_killed_test_process_leaves_nothing", "--nocapture"]).env(VICTIM, "1");
     let victim = upwrite_testkit::process::Process::spawn(command);
     let line = victim.wait_for_line("home=", LIMIT).await;
     let home = std::path::PathBuf::from(line.split_once("home=").unwrap().1);
     let pid_file = std::fs::read_to_string(home.join("data/postmaster.pid")).unwrap();
-    let postmaster =
-        std::path::PathBuf::from(format!("/proc/{}", pid_file.lines().next().unwrap()));
+    let postmaster = std::path::PathBuf::from(format!("/proc/{}", pid_file.lines().next().unwrap()));
     assert!(postmaster.exists());
     victim.kill9();
-    until(LIMIT, "the server and its files to go", || async {
-        (!home.exists() && !postmaster.exists()).then_some(())
-    })
-    .await;
+    until(LIMIT, "the server and its files to go", || async { (!home.exists() && !postmaster.exists()).then_some(()) })
+        .await;
 }

@@ -1,9 +1,6 @@
 //! The harness on real servers and processes.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a panic in a test is a failed test; clippy knows only functions marked so"
-)]
+#![allow(clippy::unwrap_used, reason = "a panic in a test is a failed test; clippy knows only functions marked so")]
 
 mod clusters;
 mod drivers;

@@ -25,9 +25,7 @@ async fn lines_of_both_outputs_are_found_also_after_the_end() {
 #[tokio::test]
 #[should_panic(expected = "ended without saying \"two\"")]
 async fn a_line_that_never_comes_is_reported_when_the_process_ends() {
-    sh("echo one")
-        .wait_for_line("two", Duration::from_secs(600))
-        .await;
+    sh("echo one").wait_for_line("two", Duration::from_secs(600)).await;
 }
 
 #[tokio::test]
@@ -53,10 +51,7 @@ async fn dropping_kills() {
 #[tokio::test]
 #[should_panic(expected = "waited in vain for the moon")]
 async fn until_says_what_it_waited_for() {
-    until(Duration::from_millis(20), "the moon", || async {
-        None::<()>
-    })
-    .await;
+    until(Duration::from_millis(20), "the moon", || async { None::<()> }).await;
 }
 
 #[test]
