@@ -91,11 +91,14 @@ impl Reader {
             .bind(READ_BYTES)
             .fetch_all(&self.pool);
         let rows = answered(self.patience * 5, rows).await?;
-        let records: Vec<_> = rows.into_iter().map(|(position, at_us, value)| {
-            let position = Position(position);
-            let event = decode(&value).map_err(|error| Undecodable { reason: error.to_string(), value });
-            LogRecord { partition, position, appended_at_us: at_us, event }
-        }).collect();
+        let records: Vec<_> = rows
+            .into_iter()
+            .map(|(position, at_us, value)| {
+                let position = Position(position);
+                let event = decode(&value).map_err(|error| Undecodable { reason: error.to_string(), value });
+                LogRecord { partition, position, appended_at_us: at_us, event }
+            })
+            .collect();
         match (from.0..).zip(&records).find(|(expected, record)| record.position.0 != *expected) {
             None => Ok(records),
             Some((expected, record)) => Err(LogError::Mismatch(format!(
@@ -111,10 +114,7 @@ fn number(partition: Partition) -> i16 {
     i16::try_from(partition.number).unwrap_or(-1)
 }
 
-async fn answered<T>(
-    patience: Duration,
-    query: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, LogError> {
+async fn answered<T>(patience: Duration, query: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, LogError> {
     match timeout(patience, query).await {
         Ok(answer) => answer.map_err(|error| LogError::Unavailable(error.to_string())),
         Err(_) => Err(LogError::Unavailable(format!("no answer within {patience:?}"))),

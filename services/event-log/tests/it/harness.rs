@@ -5,22 +5,24 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use upwrite_event_log::EventLog;
-use upwrite_events::{MutationId, TableName};
+use upwrite_events::{MutationId, Partition, TableName};
 
 /// Nothing that is waited for takes longer, unless it never comes.
-pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
-/// A deployment of its own, with one synced table, [`Harness::table`].
+/// A deployment of its own, with four partitions and one synced table, [`Harness::table`], whose key is `id`.
 #[async_trait]
 pub(crate) trait Harness: Send + Sync {
-    /// The log as one more process sees it.
+    /// The log as one more process sees it. It hears of other processes' appends by notification only.
     async fn process(&self) -> Arc<dyn EventLog>;
 
-    /// As [`Harness::process`], but notifications of other processes never reach it.
-    async fn deaf_process(&self) -> Arc<dyn EventLog>;
+    /// As [`Harness::process`], but it also looks for itself, often.
+    async fn polling_process(&self) -> Arc<dyn EventLog>;
 
-    /// The synced table.
     fn table(&self) -> TableName;
+
+    /// What a read by the dry run shows: the row's version.
+    async fn version(&self, key: &str) -> Option<i64>;
 
     /// What the reconciler does: the row gets that version, or goes.
     async fn set_version(&self, key: &str, version: Option<i64>);
@@ -28,15 +30,26 @@ pub(crate) trait Harness: Send + Sync {
     /// What the reconciler does at the end of a mutation: in one transaction the row's version, and the claims go.
     async fn finish(&self, mutation: MutationId, key: &str, version: Option<i64>);
 
+    /// The same, up to the commit.
+    async fn begin_finish(&self, mutation: MutationId, key: &str, version: Option<i64>) -> Box<dyn Finishing>;
+
+    /// Waits until an append waits for somebody's lock.
+    async fn until_blocked(&self);
+
     /// How many records are claimed.
     async fn claimed(&self) -> i64;
+
+    /// Puts bytes into the log behind what is there, and tells nobody.
+    async fn append_silently(&self, partition: Partition, value: &[u8]);
 
     /// Kills what holds the log, at once and without warning.
     async fn kill(&self);
 
-    /// Starts it again.
     async fn restart(&self);
+}
 
-    /// Puts bytes into the log that no codec knows, behind what is there.
-    async fn append_foreign(&self, partition: upwrite_events::Partition, value: &[u8]);
+/// A transaction of the reconciler that is still open.
+#[async_trait]
+pub(crate) trait Finishing: Send {
+    async fn commit(self: Box<Self>);
 }

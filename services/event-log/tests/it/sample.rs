@@ -7,8 +7,8 @@ use upwrite_event_log::{
     Claim, ClaimKey, EventLog, LogRecord, Submission, Submitted, Subscription, VersionCheck, partition_for,
 };
 use upwrite_events::{
-    Ack, Event, Interval, MutationId, MutationRequested, MutationVoided, ObservedRow, Op, OwnerId, Partition,
-    PartitionTaken, Position, RecordsObserved, Row, RowChange, Stream, TableName,
+    Ack, Event, Interval, MutationId, MutationRequested, MutationVoided, ObservedRow, Op, Partition, Position,
+    RecordsObserved, Row, RowChange, Stream, TableName,
 };
 use uuid::Uuid;
 
@@ -19,12 +19,8 @@ pub(crate) fn new_id() -> MutationId {
 }
 
 /// An event that can be told from all others by its reason.
-pub(crate) fn noted(reason: impl Into<String>) -> Event {
-    Event::MutationVoided(MutationVoided { mutation: new_id(), reason: reason.into() })
-}
-
-pub(crate) fn taken() -> Event {
-    Event::PartitionTaken(PartitionTaken { owner: OwnerId(Uuid::now_v7()), process: "test".to_owned(), lease_ms: 1 })
+pub(crate) fn noted(reason: impl AsRef<str>) -> Event {
+    Event::MutationVoided(MutationVoided { mutation: new_id(), reason: reason.as_ref().to_owned() })
 }
 
 /// An event of about `bytes` bytes.
@@ -55,8 +51,11 @@ pub(crate) fn submission(table: &TableName, records: &[(&str, Option<i64>)]) -> 
         changed: Row::from([("n".to_owned(), Some("1".to_owned()))]),
         old: Row::new(),
     };
-    let check =
-        |(key, version): &(&str, Option<i64>)| VersionCheck { table: table.clone(), key: (*key).to_owned(), version: *version };
+    let check = |(key, version): &(&str, Option<i64>)| VersionCheck {
+        table: table.clone(),
+        key: (*key).to_owned(),
+        version: *version,
+    };
     Submission {
         claims: records.iter().map(|(key, _)| claim(table, key)).collect(),
         versions: records.iter().map(check).collect(),

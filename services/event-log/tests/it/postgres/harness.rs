@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, Transaction};
 use tokio_util::sync::CancellationToken;
 use upwrite_event_log::{Config, EventLog, PostgresLog};
 use upwrite_events::{MutationId, Partition, TableName};
 use upwrite_testkit::postgres::{Cluster, Options};
+use upwrite_testkit::until;
 
-use crate::harness::Harness;
-
-pub(crate) const PARTITIONS: u16 = 4;
+use crate::harness::{Finishing, Harness, LIMIT};
 
 /// Roles belong to the cluster, and tests share one: under the same lock as `roles.sql`.
 const PASSWORDS: &str = "lock table pg_catalog.pg_authid in share row exclusive mode; \
@@ -99,10 +98,7 @@ impl PostgresHarness {
     pub(crate) fn service_pool(&self) -> PgPool {
         let url = self.cluster().url(&self.database, "upwrite_service", "service");
         let options: PgConnectOptions = url.parse().unwrap();
-        PgPoolOptions::new()
-            .max_connections(4)
-            .acquire_timeout(Duration::from_secs(5))
-            .connect_lazy_with(options)
+        PgPoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(5)).connect_lazy_with(options)
     }
 
     pub(crate) async fn open(&self, config: Config) -> Arc<PostgresLog> {
@@ -114,24 +110,45 @@ impl PostgresHarness {
     }
 }
 
+async fn write(connection: &mut PgConnection, mutation: MutationId, key: &str, version: Option<i64>) {
+    let row = match version {
+        Some(_) => {
+            "/* test.write */ insert into crm.contact values ($1, $2) \
+             on conflict (id) do update set _version = excluded._version"
+        }
+        None => "/* test.write */ delete from crm.contact where id = $1 and $2::bigint is null",
+    };
+    sqlx::query(row).bind(key).bind(version).execute(&mut *connection).await.unwrap();
+    let release = "/* test.release */ delete from upwrite.claims where mutation = $1";
+    sqlx::query(release).bind(mutation.0).execute(connection).await.unwrap();
+}
+
+struct OpenTransaction(Transaction<'static, Postgres>);
+
+#[async_trait]
+impl Finishing for OpenTransaction {
+    async fn commit(self: Box<Self>) {
+        self.0.commit().await.unwrap();
+    }
+}
+
 #[async_trait]
 impl Harness for PostgresHarness {
     async fn process(&self) -> Arc<dyn EventLog> {
-        // Only notifications wake readers in time for the suite's limits.
         self.open(Config { poll: Duration::from_secs(3600), ..Config::default() }).await
     }
 
-    async fn deaf_process(&self) -> Arc<dyn EventLog> {
-        let log = self.open(Config { poll: Duration::from_millis(50), ..Config::default() }).await;
-        // Its listener listens no more.
-        let listeners = "/* test.deafen */ select pg_terminate_backend(pid) from pg_stat_activity \
-            where datname = current_database() and application_name = 'upwrite log listener'";
-        sqlx::query(listeners).execute(&self.admin).await.unwrap();
-        log
+    async fn polling_process(&self) -> Arc<dyn EventLog> {
+        self.open(Config { poll: Duration::from_millis(20), ..Config::default() }).await
     }
 
     fn table(&self) -> TableName {
         TableName::new("crm", "contact")
+    }
+
+    async fn version(&self, key: &str) -> Option<i64> {
+        let query = "/* test.version */ select _version from crm.contact where id = $1";
+        sqlx::query_scalar(query).bind(key).fetch_optional(&self.admin).await.unwrap()
     }
 
     async fn set_version(&self, key: &str, version: Option<i64>) {
@@ -139,35 +156,34 @@ impl Harness for PostgresHarness {
     }
 
     async fn finish(&self, mutation: MutationId, key: &str, version: Option<i64>) {
+        self.begin_finish(mutation, key, version).await.commit().await;
+    }
+
+    async fn begin_finish(&self, mutation: MutationId, key: &str, version: Option<i64>) -> Box<dyn Finishing> {
         let mut transaction = self.admin.begin().await.unwrap();
-        let write = match version {
-            Some(_) => "/* test.write */ insert into crm.contact values ($1, $2) \
-                        on conflict (id) do update set _version = excluded._version",
-            None => "/* test.write */ delete from crm.contact where id = $1 and $2::bigint is null",
-        };
-        sqlx::query(write).bind(key).bind(version).execute(&mut *transaction).await.unwrap();
-        sqlx::query("/* test.release */ delete from upwrite.claims where mutation = $1")
-            .bind(mutation.0)
-            .execute(&mut *transaction)
-            .await
-            .unwrap();
-        transaction.commit().await.unwrap();
+        write(&mut transaction, mutation, key, version).await;
+        Box::new(OpenTransaction(transaction))
+    }
+
+    async fn until_blocked(&self) {
+        let query = "/* test.blocked */ select count(*) from pg_stat_activity \
+            where datname = current_database() and wait_event_type = 'Lock' and application_name = 'upwrite log'";
+        until(LIMIT, "an append to wait for a lock", || async {
+            let blocked: i64 = sqlx::query_scalar(query).fetch_one(&self.admin).await.unwrap();
+            (blocked > 0).then_some(())
+        })
+        .await;
     }
 
     async fn claimed(&self) -> i64 {
-        sqlx::query_scalar("select count(*) from upwrite.claims").fetch_one(&self.admin).await.unwrap()
+        sqlx::query_scalar("/* test.claimed */ select count(*) from upwrite.claims")
+            .fetch_one(&self.admin)
+            .await
+            .unwrap()
     }
 
-    async fn kill(&self) {
-        self.cluster().kill9().await;
-    }
-
-    async fn restart(&self) {
-        self.cluster().restart().await;
-    }
-
-    async fn append_foreign(&self, partition: Partition, value: &[u8]) {
-        let append = "/* test.append_foreign */ with counter as ( \
+    async fn append_silently(&self, partition: Partition, value: &[u8]) {
+        let append = "/* test.append_silently */ with counter as ( \
                 update upwrite.log_partitions set next_position = next_position + 1 \
                  where stream = $1 and partition = $2 returning next_position - 1 as position) \
             insert into upwrite.log (stream, partition, position, event, value) \
@@ -179,10 +195,14 @@ impl Harness for PostgresHarness {
             .execute(&self.admin)
             .await
             .unwrap();
-        sqlx::query("select pg_notify('upwrite_log', $1 || ':1000000')")
-            .bind(partition.to_string())
-            .execute(&self.admin)
-            .await
-            .unwrap();
+    }
+
+    async fn kill(&self) {
+        assert!(matches!(self.place, Where::Own(_)), "other tests use this cluster");
+        self.cluster().kill9().await;
+    }
+
+    async fn restart(&self) {
+        self.cluster().restart().await;
     }
 }
