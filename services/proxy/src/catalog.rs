@@ -6,7 +6,8 @@
 
 mod cache;
 mod load;
+mod reach;
 mod snapshot;
 
 pub use cache::CatalogCache;
-pub use snapshot::{Catalog, FunctionName, RelationName, SyncedColumn, SyncedTable};
+pub use snapshot::{Catalog, Effect, Names, Reach, SyncedColumn, SyncedTable, Target};

@@ -4,7 +4,11 @@
 //! undoes everything; what was captured and touched none commits as it stands.
 
 mod cache;
+mod decide;
+mod list;
+mod split;
 mod statement;
+mod walk;
 
 pub use cache::Classifier;
 pub use statement::{Capture, Kind, PlainDml, SessionCommand, Statement, TransactionCommand};

@@ -6,10 +6,12 @@ mod classify;
 mod error;
 mod hold;
 mod returning;
+#[cfg(test)]
+mod testing;
 mod verdict;
 
-pub use capture::{CaptureError, Captured, DryRun, Image, OnRollback, OnTimeout, Plan, Session, Settings, plan};
-pub use catalog::{Catalog, CatalogCache, FunctionName, RelationName, SyncedColumn, SyncedTable};
+pub use capture::{Apply, CaptureError, Captured, DryRun, Image, OnRollback, OnTimeout, Plan, Session, Settings, plan};
+pub use catalog::{Catalog, CatalogCache, Effect, Names, Reach, SyncedColumn, SyncedTable, Target};
 pub use classify::{Capture, Classifier, Kind, PlainDml, SessionCommand, Statement, TransactionCommand};
 pub use error::PgError;
 pub use hold::{Gate, Held, Limits, Submit, Turn};

@@ -1,12 +1,20 @@
 //! The plan of a mutation.
 
-use upwrite_event_log::{Claim, Submission, VersionCheck};
-use upwrite_events::{MutationId, Op, RowChange, TableName};
+use std::collections::{BTreeSet, HashSet};
 
-use super::Session;
+use upwrite_event_log::{Claim, Submission, VersionCheck};
+use upwrite_events::{
+    MAX_EVENT_BYTES, MAX_ROWS_PER_MUTATION, MutationId, MutationRequested, Op, RowChange, TableName,
+};
+
+use super::fold::{Folded, fold};
+use super::locks::{self, Lock};
+use super::returned::Returned;
+use super::settings::{Apply, OnRollback};
+use super::{Session, columns, refuse, session};
 use crate::catalog::Catalog;
 use crate::error::PgError;
-use crate::returning::Placeholders;
+use crate::returning::{Placeholders, is_placeholder};
 
 /// One row of `upwrite.changes(secret)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,39 +61,158 @@ pub enum CaptureError {
 /// Everything that a submission needs but the mutation's id and time.
 #[derive(Debug, Clone)]
 pub struct Plan {
+    /// In captured order, one per record.
     pub rows: Vec<RowChange>,
     pub claims: Vec<Claim>,
     pub versions: Vec<VersionCheck>,
     pub session: Session,
     pub in_block: bool,
+    returned: Returned,
 }
 
 /// Reads, checks and folds what was captured.
 pub fn plan(run: &DryRun<'_>, catalog: &Catalog) -> Result<Captured, CaptureError> {
-    let _ = (run, catalog);
-    Ok(Captured::Nothing)
+    if run.images.is_empty() {
+        return Ok(Captured::Nothing);
+    }
+    let (session, after) = session::read(run.session)?;
+    let before = run.mark.map(locks::mark).transpose()?;
+    check_session(&session, before.is_some())?;
+    let written = locks::written_besides(before.as_deref(), &after);
+    if !written.is_empty() {
+        return Err(refuse::mixed(&written));
+    }
+    let folded = fold(run.images, catalog)?;
+    let Some(plan) = changes(&folded, session, before.is_some())? else { return Ok(Captured::Unchanged) };
+    check_rows(&plan.rows)?;
+    check_locks(before.as_deref(), &folded)?;
+    Ok(Captured::Mutation(Box::new(plan)))
+}
+
+/// The rows that go upstream, with their claims; `None`: nothing changed.
+fn changes(folded: &Folded, session: Session, in_block: bool) -> Result<Option<Plan>, CaptureError> {
+    let mut rows = Vec::new();
+    let mut claims = BTreeSet::new();
+    let mut row_of = Vec::with_capacity(folded.records.len());
+    for record in &folded.records {
+        let Some(change) = columns::change(record)? else {
+            row_of.push(None);
+            continue;
+        };
+        columns::claims(record, &mut claims);
+        row_of.push(Some(rows.len()));
+        rows.push(change);
+        if rows.len() > MAX_ROWS_PER_MUTATION {
+            return Err(refuse::too_many_rows());
+        }
+    }
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let versions = rows.iter().map(columns::version_check).collect();
+    let returned = Returned::new(folded, &row_of);
+    Ok(Some(Plan { rows, claims: claims.into_iter().collect(), versions, session, in_block, returned }))
+}
+
+fn check_session(session: &Session, in_block: bool) -> Result<(), CaptureError> {
+    if session.settings.idempotency_key.is_some() {
+        return Err(refuse::not_built("upwrite.idempotency_key", "RESET upwrite.idempotency_key."));
+    }
+    if !in_block {
+        return Ok(());
+    }
+    match session.settings.on_rollback {
+        OnRollback::Warn => {}
+        OnRollback::Refuse => return Err(refuse::on_rollback_refuse()),
+        OnRollback::Compensate => {
+            return Err(refuse::not_built("upwrite.on_rollback = compensate", "Set it to warn or refuse."));
+        }
+    }
+    if session.settings.apply == Apply::Commit {
+        return Err(refuse::not_built("upwrite.apply = commit", "Set it to statement."));
+    }
+    match session.isolation.as_str() {
+        // Postgres treats the first as the second.
+        "read uncommitted" | "read committed" => Ok(()),
+        level => Err(refuse::isolation(level)),
+    }
+}
+
+/// What upstream can make all or none: one source, one table, one operation. Between statements of different kinds no vendor
+/// does, and half of a statement must not be the ordinary case.
+fn check_rows(rows: &[RowChange]) -> Result<(), CaptureError> {
+    let Some(first) = rows.first() else { return Ok(()) };
+    if let Some(other) = rows.iter().find(|row| row.table.source != first.table.source) {
+        return Err(refuse::several_sources(&first.table, &other.table));
+    }
+    if rows.iter().any(|row| row.table != first.table || row.op != first.op) {
+        return Err(refuse::several_kinds());
+    }
+    if rows.iter().map(size).sum::<usize>() > MAX_EVENT_BYTES {
+        return Err(refuse::too_large_altogether());
+    }
+    let made: HashSet<&str> = rows.iter().filter(|row| row.op == Op::Insert).map(|row| row.key.as_str()).collect();
+    for row in rows {
+        for (column, value) in &row.changed {
+            match value.as_deref().filter(|value| is_placeholder(value)) {
+                Some(value) if made.contains(value) => return Err(refuse::reference_within(&row.table, column)),
+                Some(_) => return Err(refuse::unknown_placeholder(&row.table, column)),
+                None => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An upper estimate of a row's size in the event: text, and a few bytes around each.
+fn size(row: &RowChange) -> usize {
+    const AROUND: usize = 16;
+    let columns = row.changed.iter().chain(&row.old);
+    let columns = columns.map(|(name, value)| name.len() + value.as_ref().map_or(0, String::len) + AROUND).sum::<usize>();
+    row.key.len() + row.table.source.len() + row.table.table.len() + 4 * AROUND + columns
+}
+
+fn check_locks(before: Option<&[Lock]>, folded: &Folded) -> Result<(), CaptureError> {
+    let relations: Vec<u32> = folded.records.iter().map(|record| record.table.relation).collect();
+    match before.and_then(|before| locks::hindered(before, &relations)) {
+        Some(name) => Err(refuse::row_locks(name)),
+        None => Ok(()),
+    }
 }
 
 impl Plan {
     /// The submission under a new id. `now_us`: Unix time in microseconds.
     pub fn submission(&self, mutation: MutationId, now_us: i64) -> Submission {
-        let _ = (mutation, now_us);
-        unreachable!("filled in next")
+        let request = MutationRequested {
+            mutation,
+            requested_at_us: now_us,
+            database: self.session.database.clone(),
+            user: self.session.user.clone(),
+            application_name: self.session.application_name.clone(),
+            ack: self.session.settings.ack,
+            in_block: self.in_block,
+            client_key: None,
+            traceparent: self.session.settings.traceparent.clone(),
+            redrive_of: None,
+            rows: self.rows.clone(),
+        };
+        Submission { claims: self.claims.clone(), versions: self.versions.clone(), request }
     }
 
     /// The placeholders that the statement made, for [`Placeholders::check`] before the append. After the verdict: with
     /// the real keys, in row order.
     pub fn placeholders(&self, keys: Option<&[String]>) -> Placeholders {
-        let _ = keys;
-        Placeholders::default()
+        let integer = |key: &str| key.starts_with('-') && key[1..].bytes().all(|byte| byte.is_ascii_digit());
+        let made = self.rows.iter().enumerate().filter(|(_, row)| row.op == Op::Insert);
+        let made = made.filter(|(_, row)| is_placeholder(&row.key) || integer(&row.key));
+        Placeholders::new(made.map(|(index, row)| (row.key.clone(), keys.and_then(|keys| keys.get(index).cloned()))))
     }
 
     /// The keys for [`crate::returning::Again::sql`], in captured order, one for each row that the plain statement
     /// returned. `keys`: of the verdict. `None` if the images do not pair with the `returned` rows of the dry run (a user's
     /// trigger wrote more): then answer from the buffered rows.
     pub fn returned_keys(&self, op: Op, returned: usize, keys: &[String]) -> Option<(TableName, Vec<String>)> {
-        let _ = (op, returned, keys);
-        None
+        self.returned.keys(op, returned, keys)
     }
 }
 
@@ -97,3 +224,7 @@ impl CaptureError {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -1,12 +1,19 @@
 //! The client's session as `upwrite.session(secret)` tells it.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use super::Settings;
+use super::locks::Lock;
+use super::plan::CaptureError;
+use crate::error::PgError;
 
 /// Effective state of the client's session at the time of the dry run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
+    /// The user who logged in (`session_user`): whose mutations they are, whatever `SET ROLE` says.
     pub user: String,
     pub database: String,
     pub application_name: String,
@@ -17,4 +24,75 @@ pub struct Session {
     /// `None`: no limit.
     pub lock_timeout: Option<Duration>,
     pub settings: Settings,
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    session_user: String,
+    database: String,
+    #[serde(default)]
+    application_name: Option<String>,
+    isolation: String,
+    #[serde(default)]
+    settings: HashMap<String, Option<String>>,
+    #[serde(default)]
+    statement_timeout_ms: Option<u64>,
+    #[serde(default)]
+    lock_timeout_ms: Option<u64>,
+    #[serde(default)]
+    locks: Vec<Lock>,
+}
+
+impl Session {
+    /// Reads the JSON of `upwrite.session(secret)`; 22023 if an `upwrite.*` setting cannot be read.
+    pub fn read(json: &str) -> Result<Self, PgError> {
+        read(json).map(|(session, _)| session).map_err(CaptureError::into_error)
+    }
+}
+
+/// The session, and the locks that its transaction holds.
+pub(super) fn read(json: &str) -> Result<(Session, Vec<Lock>), CaptureError> {
+    let raw: Raw = serde_json::from_str(json)
+        .map_err(|error| CaptureError::Refused(PgError::error("XX000", format!("upwrite.session() is not understood: {error}"))))?;
+    let limit = |milliseconds: Option<u64>| milliseconds.filter(|limit| *limit > 0).map(Duration::from_millis);
+    let session = Session {
+        user: raw.session_user,
+        database: raw.database,
+        application_name: raw.application_name.unwrap_or_default(),
+        isolation: raw.isolation,
+        statement_timeout: limit(raw.statement_timeout_ms),
+        lock_timeout: limit(raw.lock_timeout_ms),
+        settings: Settings::read(&raw.settings).map_err(CaptureError::Refused)?,
+    };
+    Ok((session, raw.locks))
+}
+
+#[cfg(test)]
+pub(super) fn json(extra: &str) -> String {
+    format!(
+        r#"{{"user":"app","session_user":"app","database":"shop","application_name":"psql","isolation":"read committed",
+            "statement_timeout_ms":0,"lock_timeout_ms":1500{extra}}}"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_read() {
+        let settings = r#","settings":{"upwrite.ack":"applied","upwrite.hold_timeout":null},"locks":[],"captured":3"#;
+        let session = Session::read(&json(settings)).unwrap();
+        assert_eq!((session.user.as_str(), session.database.as_str()), ("app", "shop"));
+        assert_eq!(session.statement_timeout, None);
+        assert_eq!(session.lock_timeout, Some(Duration::from_millis(1500)));
+        assert_eq!(session.settings.ack, upwrite_events::Ack::Applied);
+    }
+
+    #[test]
+    fn foreign_json_is_an_internal_error() {
+        assert_eq!(Session::read("{}").unwrap_err().sqlstate, "XX000");
+        let wrong = json(r#","settings":{"upwrite.ack":"x"}"#);
+        assert_eq!(Session::read(&wrong).unwrap_err().sqlstate, "22023");
+    }
 }

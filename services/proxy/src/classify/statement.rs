@@ -18,7 +18,7 @@ pub struct Statement {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
     /// Cannot write a synced table as far as can be known, or cannot be parsed (the server words its own syntax
-    /// error): sent on as it is.
+    /// error): sent on as it is. A text that cannot be parsed is one statement, though it may hold several.
     Relay,
     /// Relayed too, but of interest to the session.
     Session(SessionCommand),
@@ -34,7 +34,6 @@ pub enum Kind {
 pub enum SessionCommand {
     /// `SET`, `RESET x`, `SET LOCAL`.
     Set,
-    /// `RESET ALL`.
     ResetAll,
     Show,
     /// `DISCARD ALL`: prepared statements, the proxy's own included, are gone.
@@ -50,8 +49,12 @@ pub enum SessionCommand {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TransactionCommand {
     Begin,
-    Commit { chain: bool },
-    Rollback { chain: bool },
+    Commit {
+        chain: bool,
+    },
+    Rollback {
+        chain: bool,
+    },
     Savepoint(String),
     Release(String),
     RollbackTo(String),
@@ -64,18 +67,18 @@ pub enum TransactionCommand {
 /// How to capture.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Capture {
-    /// Named with its schema and known as synced: a `ROLLBACK` may go before `Sync`. If `upwrite.changes()` is empty all
-    /// the same although the tag counts rows, it was another relation (a stale snapshot): run it again without that
-    /// `ROLLBACK`.
+    /// Named with its schema, known as synced, and nothing else in the statement or on the table can write anything: a
+    /// `ROLLBACK` may go before `Sync`. If `upwrite.changes()` is empty all the same although the tag counts rows, it was
+    /// another relation (a stale snapshot): run it again without that `ROLLBACK`.
     pub known_target: Option<TableName>,
-    /// An INSERT, UPDATE or DELETE without data-modifying CTEs, whose target is surely one relation.
+    /// An INSERT, UPDATE or DELETE that changes one relation by its own words.
     pub plain: Option<PlainDml>,
     /// `COPY … FROM STDIN`.
     pub copy: bool,
     /// `EXPLAIN ANALYZE`: answered from the dry run; what was captured is never submitted.
     pub dry: bool,
-    /// A function may have turned a placeholder key into something that cannot be told from other values: if placeholders
-    /// were made and rows are returned, the statement is refused before the append.
+    /// A function may have made of a placeholder key something that cannot be told from other values: if the dry run made
+    /// placeholders and returned rows, the statement is refused before the append ([`Capture::refuse_hidden_keys`]).
     pub hides_keys: bool,
 }
 
@@ -86,4 +89,14 @@ pub struct PlainDml {
     pub table: Option<TableName>,
     /// `None`: the statement has no RETURNING.
     pub returning: Option<Returning>,
+}
+
+impl Capture {
+    /// The refusal that [`Capture::hides_keys`] speaks of.
+    pub fn refuse_hidden_keys() -> PgError {
+        PgError::unsupported(
+            "the statement computes with a key that upstream has yet to assign",
+            "Return the key itself (RETURNING, or a CTE without functions over it) and compute in a second statement.",
+        )
+    }
 }

@@ -1,0 +1,157 @@
+//! One record's change, checked column by column: what goes upstream, and what may not.
+
+use std::collections::BTreeSet;
+
+use upwrite_event_log::{Claim, ClaimKey, VersionCheck};
+use upwrite_events::{MAX_VALUE_BYTES, Op, Row, RowChange};
+
+use super::fold::{Fields, Record};
+use super::plan::CaptureError;
+use super::refuse;
+use crate::catalog::{SyncedColumn, SyncedTable};
+use crate::returning::is_placeholder;
+
+/// Columns that the reconciler keeps beside upstream's.
+const VERSION: &str = "_version";
+const SYNCED_AT: &str = "_synced_at";
+
+/// What the record's change asks of upstream; `None`: nothing changed.
+pub(super) fn change(record: &Record) -> Result<Option<RowChange>, CaptureError> {
+    let table = &record.table;
+    let (op, changed) = match (&record.old, &record.new) {
+        (None, None) => return Ok(None),
+        (None, Some(new)) => (Op::Insert, inserted(table, new)?),
+        (Some(_), None) => (Op::Delete, Row::new()),
+        (Some(old), Some(new)) => {
+            let changed = updated(table, old, new)?;
+            if changed.is_empty() {
+                return Ok(None);
+            }
+            (Op::Update, changed)
+        }
+    };
+    let version = match &record.old {
+        Some(old) => Some(version(table, old)?),
+        None => None,
+    };
+    let old = record.old.as_ref().map(|old| whole(table, old)).unwrap_or_default();
+    Ok(Some(RowChange { table: table.name().clone(), op, key: record.key.clone(), version, changed, old }))
+}
+
+/// The columns that are not NULL, without a placeholder key.
+fn inserted(table: &SyncedTable, new: &Fields) -> Result<Row, CaptureError> {
+    let mut row = Row::new();
+    for (column, value) in stored(table, new) {
+        let Some(value) = value else { continue };
+        let name = column.name.as_str();
+        if name == table.spec.key && table.spec.key_assigned_upstream {
+            if !made_key(column, value) {
+                return Err(refuse::not_insertable(table.name(), name));
+            }
+            continue;
+        }
+        let allowed = match table.spec.column(name) {
+            _ if name == VERSION => value == "0",
+            _ if name == SYNCED_AT || is_idempotency(table, name) => false,
+            Some(spec) => spec.insertable || name == table.spec.key,
+            None => return Err(refuse::not_synced(table.name(), name)),
+        };
+        if !allowed {
+            return Err(refuse::not_insertable(table.name(), name));
+        }
+        if name != VERSION {
+            row.insert(name.to_owned(), Some(checked(table, name, value)?));
+        }
+    }
+    Ok(row)
+}
+
+/// The columns whose text changed.
+fn updated(table: &SyncedTable, old: &Fields, new: &Fields) -> Result<Row, CaptureError> {
+    let mut row = Row::new();
+    for ((column, old), (_, new)) in stored(table, old).zip(stored(table, new)) {
+        if old == new {
+            continue;
+        }
+        let name = column.name.as_str();
+        let own = name == VERSION || name == SYNCED_AT || name == table.spec.key || is_idempotency(table, name);
+        match table.spec.column(name) {
+            _ if own => return Err(refuse::not_updatable(table.name(), name)),
+            Some(spec) if spec.updatable => {}
+            Some(_) => return Err(refuse::not_updatable(table.name(), name)),
+            None => return Err(refuse::not_synced(table.name(), name)),
+        }
+        let value = new.map(|value| checked(table, name, value)).transpose()?;
+        row.insert(name.to_owned(), value);
+    }
+    Ok(row)
+}
+
+/// The row as it was, as far as upstream has it.
+fn whole(table: &SyncedTable, fields: &Fields) -> Row {
+    stored(table, fields)
+        .filter(|(column, _)| table.spec.column(&column.name).is_some())
+        .map(|(column, value)| (column.name.clone(), value.map(str::to_owned)))
+        .collect()
+}
+
+/// All columns but the generated ones, which follow from others.
+fn stored<'a>(table: &'a SyncedTable, fields: &'a Fields) -> impl Iterator<Item = (&'a SyncedColumn, Option<&'a str>)> {
+    table.columns.iter().zip(fields).filter(|(column, _)| !column.generated).map(|(column, value)| (column, value.as_deref()))
+}
+
+fn is_idempotency(table: &SyncedTable, name: &str) -> bool {
+    table.spec.idempotency_column.as_deref() == Some(name)
+}
+
+/// Whether a key is one that the column's default makes: `pending:<uuid>`, or a negative number for integer keys.
+fn made_key(column: &SyncedColumn, key: &str) -> bool {
+    if matches!(column.sql_type.as_str(), "smallint" | "integer" | "bigint") {
+        key.starts_with('-')
+    } else {
+        is_placeholder(key)
+    }
+}
+
+fn checked(table: &SyncedTable, name: &str, value: &str) -> Result<String, CaptureError> {
+    if value.len() > MAX_VALUE_BYTES { Err(refuse::value_too_large(table.name(), name)) } else { Ok(value.to_owned()) }
+}
+
+fn version(table: &SyncedTable, old: &Fields) -> Result<i64, CaptureError> {
+    let version = table.columns.iter().zip(old).find(|(column, _)| column.name == VERSION);
+    version
+        .and_then(|(_, value)| value.as_deref()?.parse().ok())
+        .ok_or_else(|| CaptureError::StaleCatalog(format!("{} has no {VERSION}", table.name())))
+}
+
+/// The record's names among claims: its key, and each unique key of old and new image, folded as upstream compares it.
+pub(super) fn claims(record: &Record, claims: &mut BTreeSet<Claim>) {
+    let spec = &record.table.spec;
+    let mut claim = |column: &str, value: &str| {
+        claims.insert(Claim { table: spec.name.clone(), key: ClaimKey(claim_key(&record.table, column, value)) });
+    };
+    claim(&spec.key, &record.key);
+    for fields in [&record.old, &record.new].into_iter().flatten() {
+        for (column, value) in stored(&record.table, fields) {
+            let unique = spec.column(&column.name).is_some_and(|spec| spec.unique) && column.name != spec.key;
+            if let (true, Some(value)) = (unique, value) {
+                claim(&column.name, value);
+            }
+        }
+    }
+}
+
+/// `<column>=<value>`, the value folded as upstream compares it.
+pub(crate) fn claim_key(table: &SyncedTable, column: &str, value: &str) -> String {
+    let folds = table.spec.column(column).is_some_and(|spec| spec.unique && !spec.case_sensitive);
+    if folds && column != table.spec.key {
+        format!("{column}={}", value.to_lowercase())
+    } else {
+        format!("{column}={value}")
+    }
+}
+
+/// What must still hold when the record is claimed.
+pub(super) fn version_check(change: &RowChange) -> VersionCheck {
+    VersionCheck { table: change.table.clone(), key: change.key.clone(), version: change.version }
+}
