@@ -1,0 +1,294 @@
+//! One mutation on its way: its rows' steps, put together to what the whole needs next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use upwrite_connectors::{RetryRule, UpstreamError};
+use upwrite_events::{ErrorClass, Event, Failure, MutationId, MutationRequested, OwnerId, Partition, RowState};
+
+use super::pieces::Piece;
+use super::recorded;
+use super::row::{Conclusion, Facts, Look, RowJob, RowStep, Seen};
+use crate::Moment;
+
+/// What one row of an answered call came to.
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    Applied(Seen),
+    Failed(UpstreamError),
+}
+
+/// What the whole mutation needs next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum JobStep {
+    /// Record these facts, in this order, in one append; then call [`Job::recorded`].
+    Record(Vec<Event>),
+    /// Make one call with these rows, all of one piece.
+    Send(Vec<u32>),
+    /// Look these rows up, all of one piece.
+    LookUp(Vec<u32>),
+    Wait(Moment),
+    /// Every row has its outcome in the log. `Some`: read back and settle, not before then.
+    Finished(Option<Moment>),
+}
+
+/// Limits that every step depends on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) max_sends: u32,
+}
+
+/// A mutation that is not released yet.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    pub(crate) mutation: MutationId,
+    pub(crate) partition: Partition,
+    pub(crate) owner: OwnerId,
+    pub(crate) request: Arc<MutationRequested>,
+    pub(crate) pieces: Vec<Piece>,
+    pub(crate) deadline: Moment,
+    /// The client wants it withdrawn.
+    pub(crate) revoke: bool,
+    pub(super) rows: Vec<RowJob>,
+    pub(super) states: Vec<RowState>,
+    pub(super) concluded: Vec<Option<Conclusion>>,
+    pub(super) revoked: bool,
+    /// The failure because of which nothing more of this mutation is sent.
+    pub(super) stop: Option<Failure>,
+    pub(super) attempts: u32,
+    /// Sent since the log was last told of a failure.
+    pub(super) unrecorded: bool,
+    pub(super) keep_claims: bool,
+}
+
+impl Job {
+    pub(crate) fn row_count(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The number of the next attempt.
+    pub(crate) fn next_attempt(&self) -> u32 {
+        self.attempts.saturating_add(1)
+    }
+
+    pub(crate) fn states(&self) -> &[RowState] {
+        &self.states
+    }
+
+    /// The piece that a row belongs to.
+    pub(crate) fn piece_of(&self, row: u32) -> Option<&Piece> {
+        self.pieces.iter().find(|piece| piece.rows.contains(&row))
+    }
+
+    /// Whether the row may travel with other mutations' rows.
+    pub(crate) fn packs(&self) -> bool {
+        self.rows.len() == 1 && self.rows.iter().all(|row| !row.alone)
+    }
+
+    /// How often upstream has failed this mutation in a row; for delays.
+    pub(crate) fn failures(&self) -> u32 {
+        self.rows.iter().map(|row| row.sends().saturating_add(row.failed_looks())).max().unwrap_or(0)
+    }
+
+    /// What to do next. Draws the conclusions that can be drawn, so that they are recorded together.
+    pub(crate) fn next(&mut self, now: Moment, limits: Limits) -> JobStep {
+        let mut steps = self.conclude(now, limits);
+        while self.stop.is_none() && self.find_stop() {
+            steps = self.conclude(now, limits);
+        }
+        if self.concluded.iter().any(Option::is_some) {
+            return JobStep::Record(recorded::outcomes(self));
+        }
+        if steps.is_empty() {
+            return JobStep::Finished(self.settle_at());
+        }
+        if steps.iter().all(|(_, step)| *step == RowStep::Revocable) {
+            return JobStep::Record(vec![recorded::revoked(self)]);
+        }
+        self.combine(steps)
+    }
+
+    /// Steps of the rows in question; those that end are taken out.
+    fn conclude(&mut self, now: Moment, limits: Limits) -> Vec<(u32, RowStep)> {
+        let revoke = self.revocable();
+        // What is to be withdrawn or ended concerns every row; else one piece goes after another.
+        let scope = if revoke || self.stop.is_some() { 0..u32::MAX } else { self.current() };
+        let mut steps = Vec::new();
+        for index in 0..u32::try_from(self.rows.len()).unwrap_or(u32::MAX) {
+            let at = index as usize;
+            if !scope.contains(&index) || self.states[at] != RowState::Pending || self.concluded[at].is_some() {
+                continue;
+            }
+            let Some(piece) = self.piece_of(index) else { continue };
+            let facts = Facts {
+                mutation: self.mutation,
+                idempotency: piece.idempotency,
+                now,
+                deadline: self.deadline,
+                max_sends: limits.max_sends,
+                revoke,
+                stop: self.stop.as_ref(),
+            };
+            match self.rows[at].step(&facts) {
+                RowStep::Conclude(conclusion) => self.concluded[at] = Some(conclusion),
+                step => steps.push((index, step)),
+            }
+        }
+        steps
+    }
+
+    /// Withdrawing makes sense only while no row has an outcome.
+    fn revocable(&self) -> bool {
+        self.revoke
+            && self.states.iter().all(|state| *state == RowState::Pending)
+            && self.concluded.iter().all(Option::is_none)
+    }
+
+    /// The rows of the first piece that is not done.
+    fn current(&self) -> std::ops::Range<u32> {
+        let open = |index: u32| self.states[index as usize] == RowState::Pending;
+        self.pieces.iter().map(|piece| piece.rows.clone()).find(|rows| rows.clone().any(open)).unwrap_or(0..0)
+    }
+
+    /// A row that ended badly ends what was not sent.
+    fn find_stop(&mut self) -> bool {
+        self.stop = self.concluded.iter().flatten().find_map(|conclusion| match conclusion {
+            Conclusion::Rejected(failure) | Conclusion::InDoubt(failure) => Some(failure.clone()),
+            Conclusion::Applied { .. } => None,
+        });
+        self.stop.is_some()
+    }
+
+    /// Look-ups first, then sends, else wait for the earliest.
+    fn combine(&self, steps: Vec<(u32, RowStep)>) -> JobStep {
+        let first = |wanted: &RowStep| {
+            let (row, _) = steps.iter().find(|(_, step)| step == wanted)?;
+            let piece = self.piece_of(*row)?;
+            let rows = steps.iter().filter(|(row, step)| step == wanted && piece.rows.contains(row)).map(|(row, _)| *row);
+            Some(rows.collect::<Vec<_>>())
+        };
+        if let Some(rows) = first(&RowStep::LookUp) {
+            return JobStep::LookUp(rows);
+        }
+        if let Some(mut rows) = first(&RowStep::Send) {
+            if let Some(alone) = rows.iter().copied().find(|row| self.rows[*row as usize].alone) {
+                rows = vec![alone];
+            }
+            return JobStep::Send(rows);
+        }
+        let earliest = steps.iter().filter_map(|(_, step)| match step {
+            RowStep::Wait(moment) => Some(*moment),
+            _ => None,
+        });
+        JobStep::Wait(earliest.min().unwrap_or(self.deadline))
+    }
+
+    /// A call with these rows is being made.
+    pub(crate) fn sent(&mut self, rows: &[u32]) {
+        self.attempts = self.next_attempt();
+        self.unrecorded = true;
+        for row in rows {
+            self.rows[*row as usize].sent();
+        }
+    }
+
+    /// It was not made after all.
+    pub(crate) fn not_sent(&mut self, rows: &[u32]) {
+        for row in rows {
+            self.rows[*row as usize].not_sent();
+        }
+    }
+
+    /// The call with these rows was answered, or not. `begun` and `ended` are its own; `late_until`: until when it can
+    /// still take effect if its answer was lost; `delay` before the next attempt.
+    pub(crate) fn answered(&mut self, rows: &[u32], answers: Vec<Answer>, begun: Moment, times: Times) {
+        let atomic = rows.len() > 1 && rows.first().and_then(|row| self.piece_of(*row)).is_some_and(|piece| piece.atomic);
+        let answers = if atomic { all_or_none(answers) } else { answers };
+        for (row, answer) in rows.iter().zip(answers) {
+            let at = *row as usize;
+            match answer {
+                Answer::Applied(seen) => self.concluded[at] = Some(self.rows[at].applied(seen, begun)),
+                Answer::Failed(error) => self.rows[at].failed(&error, times.now, times.late_until, times.delay),
+            }
+        }
+    }
+
+    /// A look-up that began at `begun` found this.
+    pub(crate) fn looked_up(&mut self, rows: &[u32], looks: Vec<Look>, begun: Moment) {
+        for (row, look) in rows.iter().zip(looks) {
+            self.rows[*row as usize].looked(begun, look);
+        }
+    }
+
+    pub(crate) fn look_failed(&mut self, rows: &[u32], error: &UpstreamError, now: Moment, delay: Duration) {
+        for row in rows {
+            self.rows[*row as usize].look_failed(error, now, delay);
+        }
+    }
+
+    /// What [`JobStep::Record`] gave is in the log.
+    pub(crate) fn recorded(&mut self) {
+        if self.concluded.iter().all(Option::is_none) {
+            self.revoked = true;
+            self.states.fill(RowState::Rejected);
+        }
+        for (state, conclusion) in self.states.iter_mut().zip(&mut self.concluded) {
+            match conclusion.take() {
+                None => continue,
+                Some(Conclusion::Applied { seen, keep_claims }) => {
+                    self.keep_claims |= keep_claims;
+                    *state = RowState::Applied(seen.key);
+                }
+                Some(Conclusion::Rejected(_)) => *state = RowState::Rejected,
+                Some(Conclusion::InDoubt(_)) => *state = RowState::InDoubt,
+            }
+        }
+        self.unrecorded = self.rows.iter().zip(&self.states).any(|(row, state)| row.is_lost() && *state == RowState::Pending);
+    }
+
+    /// When claims may go: `None` if they went with the verdict.
+    fn settle_at(&self) -> Option<Moment> {
+        let in_doubt = self.states.contains(&RowState::InDoubt);
+        let latest = || self.rows.iter().filter_map(RowJob::late_until).max();
+        (!self.revoked && (self.keep_claims || in_doubt)).then(|| latest().unwrap_or(Moment(Duration::ZERO)))
+    }
+
+    /// The latest failure that upstream gave.
+    pub(super) fn last_failure(&self) -> Option<&Failure> {
+        self.rows.iter().rev().find_map(RowJob::last_failure)
+    }
+}
+
+/// When what was answered, for [`Job::answered`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) now: Moment,
+    pub(crate) late_until: Moment,
+    pub(crate) delay: Duration,
+}
+
+/// One failure of an all-or-none call is the failure of all its rows: the one that is not mere collateral. An unknown
+/// outcome comes before everything, a final refusal before one that may pass.
+fn all_or_none(answers: Vec<Answer>) -> Vec<Answer> {
+    let rank = |error: &UpstreamError| {
+        let collateral = error.failure.class == ErrorClass::Collateral || error.retry == RetryRule::Alone;
+        (error.failure.outcome == upwrite_events::Outcome::NotApplied, collateral, error.retry != RetryRule::Never)
+    };
+    let root = answers
+        .iter()
+        .filter_map(|answer| match answer {
+            Answer::Failed(error) => Some(error),
+            Answer::Applied(_) => None,
+        })
+        .min_by_key(|error| rank(error))
+        .cloned();
+    let Some(mut root) = root else { return answers };
+    if root.retry == RetryRule::Alone {
+        root.retry = RetryRule::Backoff;
+    }
+    let share = |answer| match answer {
+        Answer::Failed(_) => Answer::Failed(root.clone()),
+        applied => applied,
+    };
+    answers.into_iter().map(share).collect()
+}

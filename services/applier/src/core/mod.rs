@@ -1,0 +1,22 @@
+//! The stepper: what the log and upstream have said so far → what to do next. Pure; no clock, no task, no I/O.
+
+mod compare;
+mod failures;
+mod job;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod steps;
+mod pieces;
+mod recorded;
+mod row;
+mod settling;
+mod takeover;
+
+pub(crate) use compare::{judge, same_by};
+pub(crate) use failures::{no_answer, no_table, unknown_outcome};
+pub(crate) use job::{Answer, Job, JobStep, Limits, Times};
+pub(crate) use pieces::{idempotency, pieces};
+pub(crate) use row::{Look, Seen};
+pub(crate) use settling::{Question, questions, settled};
+pub(crate) use takeover::{Origin, Taken, announces, taken};

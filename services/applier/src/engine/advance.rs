@@ -1,0 +1,107 @@
+//! A job's next step, carried out.
+
+use std::time::Duration;
+
+use upwrite_events::{MutationId, Op};
+
+use super::done::Purpose;
+use super::lanes::{Kind, LaneKey, Ticket};
+use super::partition::Stage;
+use super::{At, Driver, Timer};
+use crate::core::{JobStep, announces};
+use crate::Moment;
+
+impl Driver {
+    /// Asks the stepper what an idle job needs, and begins it.
+    pub(super) fn advance(&mut self, mutation: MutationId) {
+        let now = self.outside.clock.now();
+        let Some(slot) = self.slots.get_mut(&mutation) else { return };
+        if slot.at != At::Idle {
+            return;
+        }
+        let number = slot.job.partition.number;
+        let owner = self.partitions.get(&number).is_some_and(|owned| owned.stage == Stage::Owner);
+        match slot.job.next(now, self.limits) {
+            JobStep::Record(events) => {
+                slot.at = At::Busy;
+                self.append(number, events, Purpose::Outcome(mutation));
+            }
+            // All that an ousted owner has to say are outcomes.
+            _ if !owner => {
+                self.slots.remove(&mutation);
+            }
+            // What is not settled now is settled by whoever comes next.
+            JobStep::Send(_) | JobStep::LookUp(_) | JobStep::Finished(Some(_)) if self.draining.is_some() => {}
+            JobStep::Send(rows) => self.send(mutation, rows),
+            JobStep::LookUp(rows) => self.enqueue(mutation, rows, Kind::LookUp),
+            JobStep::Wait(until) => self.wait(mutation, now, until),
+            JobStep::Finished(None) => {
+                self.slots.remove(&mutation);
+            }
+            JobStep::Finished(Some(at)) if now >= at => self.settle(mutation),
+            JobStep::Finished(Some(at)) => self.set_timer(at, Timer::Job(mutation)),
+        }
+    }
+
+    /// Where a call must be announced, that comes first.
+    fn send(&mut self, mutation: MutationId, rows: Vec<u32>) {
+        let now_us = self.outside.clock.unix_us();
+        let Some(slot) = self.slots.get_mut(&mutation) else { return };
+        let announced = rows.first().and_then(|row| slot.job.piece_of(*row));
+        if announced.is_some_and(|piece| announces(piece.idempotency)) {
+            slot.at = At::Busy;
+            let event = slot.job.attempted(&rows, now_us);
+            let number = slot.job.partition.number;
+            self.append(number, vec![event], Purpose::Attempted(mutation, rows));
+        } else {
+            self.enqueue(mutation, rows, Kind::Send);
+        }
+    }
+
+    /// The announcement has been read back, and nobody took the partition before it.
+    pub(super) fn announced(&mut self, mutation: MutationId, rows: Vec<u32>) {
+        let Some(slot) = self.slots.get_mut(&mutation) else { return };
+        slot.at = At::Idle;
+        let owner = self.partitions.get(&slot.job.partition.number).is_some_and(|owned| owned.stage == Stage::Owner);
+        if owner && self.draining.is_none() && !slot.job.revoke {
+            self.enqueue(mutation, rows, Kind::Send);
+        } else {
+            self.advance(mutation);
+        }
+    }
+
+    pub(super) fn enqueue(&mut self, mutation: MutationId, rows: Vec<u32>, kind: Kind) {
+        let Some(slot) = self.slots.get_mut(&mutation) else { return };
+        let Some(piece) = rows.first().and_then(|row| slot.job.piece_of(*row)) else { return };
+        let own_call = match kind {
+            Kind::Send => !slot.job.packs(),
+            // What a search must leave out (older records) differs from mutation to mutation.
+            Kind::LookUp => piece.op == Op::Insert && announces(piece.idempotency),
+        };
+        let key = LaneKey { table: piece.table.clone(), op: piece.op, kind, own_call };
+        slot.generation += 1;
+        slot.at = At::Queued;
+        let ticket = Ticket { mutation, rows, generation: slot.generation };
+        self.sources.entry(key.table.source.clone()).or_default().lanes.push(key, ticket);
+    }
+
+    /// A wait that is long, and news, is a fact in the log.
+    fn wait(&mut self, mutation: MutationId, now: Moment, until: Moment) {
+        let length = until.since(now);
+        let Some(slot) = self.slots.get_mut(&mutation) else { return };
+        if slot.job.has_news() && length >= self.outside.config.defer_from {
+            slot.at = At::Busy;
+            let not_before = self.outside.clock.unix_us().saturating_add(micros(length));
+            let event = slot.job.deferred(not_before);
+            let number = slot.job.partition.number;
+            tracing::debug!(%mutation, wait_ms = length.as_millis() as u64, "deferred");
+            self.append(number, vec![event], Purpose::Deferred(mutation));
+        } else {
+            self.set_timer(until, Timer::Job(mutation));
+        }
+    }
+}
+
+fn micros(length: Duration) -> i64 {
+    i64::try_from(length.as_micros()).unwrap_or(i64::MAX)
+}

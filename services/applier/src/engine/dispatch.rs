@@ -1,0 +1,193 @@
+//! From the lanes to the wire: packing, concurrency, budget, lease.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use upwrite_connectors::{CallRow, Priority};
+use upwrite_events::{MutationId, PENDING_PREFIX, RowChange, RowState};
+
+use super::calls::{Looking, Writing};
+use super::done::{Done, Purpose};
+use super::lanes::{Kind, LaneKey, Ticket};
+use super::partition::Stage;
+use super::upstream::{Table, Upstream};
+use super::{At, Driver, Slot, Timer};
+use crate::Moment;
+
+impl Driver {
+    /// Starts whatever may start now.
+    pub(super) fn dispatch(&mut self) {
+        let names: Vec<String> = self.sources.keys().cloned().collect();
+        for name in names {
+            while self.dispatch_one(&name) {}
+        }
+    }
+
+    /// Starts one call of a source; `false`: nothing can start now.
+    fn dispatch_one(&mut self, name: &str) -> bool {
+        let tables = Arc::clone(&self.tables);
+        let upstreams = Arc::clone(&self.outside.upstreams);
+        let (Some(source), Some(upstream)) = (self.sources.get_mut(name), upstreams.get(name)) else { return false };
+        if source.waits_for_budget || source.in_flight >= self.outside.config.concurrency.max(1) {
+            return false;
+        }
+        let slots = &self.slots;
+        let valid = |ticket: &Ticket| {
+            slots.get(&ticket.mutation).is_some_and(|slot| slot.at == At::Queued && slot.generation == ticket.generation)
+        };
+        let max_rows = |key: &LaneKey| tables.get(&key.table).map_or(1, |table| table.capabilities.max_batch.max(1));
+        let Some((key, tickets)) = source.lanes.take(max_rows, valid) else { return false };
+        let Some(table) = tables.get(&key.table) else { return true };
+        if source.in_flight >= table.capabilities.max_concurrency.max(1) {
+            source.lanes.put_back(key, tickets);
+            return false;
+        }
+        let (tickets, start_until) = match key.kind {
+            Kind::Send => self.with_lease(tickets, table),
+            Kind::LookUp => (tickets, Moment(std::time::Duration::MAX)),
+        };
+        if tickets.is_empty() {
+            return true;
+        }
+        if let Err(wait) = upstream.budget.try_take(Priority::Write) {
+            self.wait_for_budget(name, key, tickets, wait);
+            return false;
+        }
+        match key.kind {
+            Kind::Send => self.call(key, tickets, start_until, upstream, table),
+            Kind::LookUp => self.look_up(key, tickets, upstream, table),
+        }
+        true
+    }
+
+    fn wait_for_budget(&mut self, name: &str, key: LaneKey, tickets: Vec<Ticket>, wait: std::time::Duration) {
+        if let Some(source) = self.sources.get_mut(name) {
+            source.lanes.put_back(key, tickets);
+            source.waits_for_budget = true;
+        }
+        self.set_timer(self.outside.clock.now() + wait, Timer::Source(name.to_owned()));
+    }
+
+    /// The tickets whose partition allows a call now, and until when it may begin. The others wait for a renewal.
+    fn with_lease(&mut self, tickets: Vec<Ticket>, table: &Table) -> (Vec<Ticket>, Moment) {
+        let now = self.outside.clock.now();
+        let (mut ready, mut start_until) = (Vec::new(), Moment(std::time::Duration::MAX));
+        for ticket in tickets {
+            let Some(slot) = self.slots.get_mut(&ticket.mutation) else { continue };
+            let number = slot.job.partition.number;
+            let Some(owned) = self.partitions.get_mut(&number).filter(|owned| owned.stage == Stage::Owner) else {
+                continue;
+            };
+            match owned.lease.start_until(table.whole_timeout()).filter(|until| now < *until) {
+                Some(until) => {
+                    start_until = start_until.min(until);
+                    ready.push(ticket);
+                }
+                None => {
+                    slot.at = At::WaitsForLease;
+                    owned.waiting.push(ticket.mutation);
+                    self.renew(number);
+                }
+            }
+        }
+        (ready, start_until)
+    }
+
+    /// Appends the marker again, unless that is under way.
+    pub(super) fn renew(&mut self, number: u16) {
+        let Some(owned) = self.partitions.get_mut(&number) else { return };
+        if !owned.renewing {
+            owned.renewing = true;
+            let marker = owned.marker();
+            self.append(number, vec![marker], Purpose::Marker);
+        }
+    }
+
+    fn call(&mut self, key: LaneKey, tickets: Vec<Ticket>, start_until: Moment, upstream: &Upstream, table: &Arc<Table>) {
+        let mut rows = Vec::new();
+        let mut atomic = false;
+        for ticket in &tickets {
+            let Some(slot) = self.slots.get_mut(&ticket.mutation) else { continue };
+            slot.at = At::Busy;
+            rows.extend(call_rows(slot, &ticket.rows).into_iter().map(|(row, _)| row));
+            atomic = key.own_call
+                && ticket.rows.len() > 1
+                && ticket.rows.first().and_then(|row| slot.job.piece_of(*row)).is_some_and(|piece| piece.atomic);
+            slot.job.sent(&ticket.rows);
+        }
+        tracing::debug!(table = %key.table, op = key.op.as_str(), rows = rows.len(), mutations = tickets.len(), atomic, "call");
+        self.count(&key, 1);
+        let writing = Writing {
+            upstream: upstream.clone(),
+            table: Arc::clone(table),
+            clock: Arc::clone(&self.outside.clock),
+            op: key.op,
+            rows,
+            atomic,
+            start_until,
+        };
+        let clock = Arc::clone(&self.outside.clock);
+        self.tasks.spawn(async move {
+            let called = writing.run().await;
+            Done::Called { key, tickets, called, ended: clock.now() }
+        });
+    }
+
+    fn look_up(&mut self, key: LaneKey, tickets: Vec<Ticket>, upstream: &Upstream, table: &Arc<Table>) {
+        let mut rows = Vec::new();
+        let mut sent_at_us = i64::MAX;
+        for ticket in &tickets {
+            let Some(slot) = self.slots.get_mut(&ticket.mutation) else { continue };
+            slot.at = At::Busy;
+            rows.extend(call_rows(slot, &ticket.rows));
+            // Nothing can have been sent before it was asked for.
+            sent_at_us = sent_at_us.min(slot.job.request.requested_at_us);
+        }
+        tracing::debug!(table = %key.table, op = key.op.as_str(), rows = rows.len(), "look-up");
+        self.count(&key, 1);
+        let (upstream, table) = (upstream.clone(), Arc::clone(table));
+        let idempotency = crate::core::idempotency(&table.capabilities, key.op);
+        let looking = Looking { upstream, table, op: key.op, idempotency, rows, sent_at_us };
+        let clock = Arc::clone(&self.outside.clock);
+        self.tasks.spawn(async move {
+            let begun = clock.now();
+            let result = looking.run().await;
+            Done::LookedUp { key, tickets, result, changes: looking.rows, begun }
+        });
+    }
+
+    /// Keeps count of the calls in flight of a source.
+    pub(super) fn count(&mut self, key: &LaneKey, change: isize) {
+        let source = self.sources.entry(key.table.source.clone()).or_default();
+        source.in_flight = source.in_flight.saturating_add_signed(change);
+    }
+}
+
+/// Rows as the connector takes them. References to records that this mutation made before are resolved.
+fn call_rows(slot: &Slot, rows: &[u32]) -> Vec<(CallRow, RowChange)> {
+    let made = made_keys(slot);
+    let row = |index: &u32| {
+        let change = slot.job.request.rows.get(*index as usize)?.clone();
+        let mut changed = change.changed.clone();
+        for value in changed.values_mut().flatten() {
+            if let Some(key) = made.get(value.as_str()) {
+                *value = (*key).to_owned();
+            }
+        }
+        let mutation: MutationId = slot.job.mutation;
+        let idempotency_key = mutation.idempotency_key(*index);
+        let row = CallRow { idempotency_key, key: change.key.clone(), changed, old: change.old.clone() };
+        Some((row, change))
+    };
+    rows.iter().filter_map(row).collect()
+}
+
+/// Placeholder → key of the rows that were applied.
+fn made_keys(slot: &Slot) -> HashMap<&str, &str> {
+    let pairs = slot.job.request.rows.iter().zip(slot.job.states());
+    let made = pairs.filter_map(|(change, state)| match state {
+        RowState::Applied(key) if change.key.starts_with(PENDING_PREFIX) => Some((change.key.as_str(), key.as_str())),
+        _ => None,
+    });
+    made.collect()
+}

@@ -1,0 +1,257 @@
+//! What came back from calls, look-ups, appends and reads.
+
+use upwrite_connectors::{CallRow, Found, RowResult, UpstreamError};
+use upwrite_event_log::LogError;
+use upwrite_events::{Interval, MutationId, Outcome, RowChange, TableSpec};
+
+use super::append::{self, Appended};
+use super::calls::Called;
+use super::lanes::{Kind, LaneKey, Ticket};
+use super::partition::Stage;
+use super::upstream::Tables;
+use super::{At, Driver};
+use crate::core::{Answer, Look, Question, Seen, Times, judge, same_by};
+use crate::pg_clock::PgOffset;
+use crate::projections::ProjectionError;
+use crate::{ApplierError, Moment};
+
+/// What an append was for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Taking the partition, or renewing the lease.
+    Marker,
+    Outcome(MutationId),
+    Deferred(MutationId),
+    Attempted(MutationId, Vec<u32>),
+    Settled(MutationId),
+    TurnedAway,
+    Released,
+}
+
+/// The end of something that ran beside the driver.
+pub(crate) enum Done {
+    Called { key: LaneKey, tickets: Vec<Ticket>, called: Called, ended: Moment },
+    LookedUp {
+        key: LaneKey,
+        tickets: Vec<Ticket>,
+        result: Result<(Vec<Found>, Interval), UpstreamError>,
+        changes: Vec<(CallRow, RowChange)>,
+        begun: Moment,
+    },
+    ReadBack { mutation: MutationId, result: Result<Vec<(Question, Look)>, UpstreamError> },
+    Appended { number: u16, purpose: Purpose, result: Result<Appended, LogError> },
+    Tables(Result<Vec<TableSpec>, ProjectionError>),
+    Clock(Result<PgOffset, ProjectionError>),
+}
+
+impl Driver {
+    pub(super) fn done(&mut self, done: Done) -> Result<(), ApplierError> {
+        match done {
+            Done::Called { key, tickets, called, ended } => self.called(&key, tickets, called, ended),
+            Done::LookedUp { key, tickets, result, changes, begun } => {
+                self.count(&key, -1);
+                self.looked_up(&key, tickets, result, changes, begun);
+            }
+            Done::ReadBack { mutation, result } => self.read_back(mutation, result),
+            Done::Appended { number, purpose, result } => self.appended(number, purpose, result?),
+            Done::Tables(result) => self.tables_read(result),
+            Done::Clock(result) => {
+                match result {
+                    Ok(offset) => self.offset = offset,
+                    Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "clock not measured"),
+                }
+                self.sample_clock_later();
+            }
+        }
+        Ok(())
+    }
+
+    fn called(&mut self, key: &LaneKey, tickets: Vec<Ticket>, called: Called, ended: Moment) {
+        self.count(key, -1);
+        let (report, begun) = match called {
+            Called::Answered { report, begun } => (report, begun),
+            Called::NotSent => {
+                for ticket in tickets {
+                    if let Some(slot) = self.slots.get_mut(&ticket.mutation) {
+                        slot.job.not_sent(&ticket.rows);
+                        slot.at = At::Idle;
+                    }
+                    self.enqueue(ticket.mutation, ticket.rows, Kind::Send);
+                }
+                return;
+            }
+        };
+        if let (Some(pause), Some(upstream)) = (report.pause, self.outside.upstreams.get(&key.table.source)) {
+            upstream.budget.pause(pause);
+        }
+        let now = self.outside.clock.now();
+        let interval = self.offset.convert(report.seen, now);
+        let late_effect = self.tables.get(&key.table).map(|table| table.capabilities.late_effect).unwrap_or_default();
+        let mut results = report.rows.into_iter();
+        for ticket in tickets {
+            let answers = results.by_ref().take(ticket.rows.len()).map(|row| answer(row, interval)).collect::<Vec<_>>();
+            let Some(slot) = self.slots.get_mut(&ticket.mutation) else { continue };
+            tell(ticket.mutation, &answers);
+            // Sent at some point before its end: counted from there, a late effect is never missed.
+            let delay = self.delays.after(slot.job.failures());
+            let times = Times { now, late_until: ended + late_effect, delay };
+            slot.job.answered(&ticket.rows, answers, begun, times);
+            slot.at = At::Idle;
+            self.advance(ticket.mutation);
+        }
+    }
+
+    fn looked_up(
+        &mut self,
+        key: &LaneKey,
+        tickets: Vec<Ticket>,
+        result: Result<(Vec<Found>, Interval), UpstreamError>,
+        changes: Vec<(CallRow, RowChange)>,
+        begun: Moment,
+    ) {
+        let now = self.outside.clock.now();
+        let tables = std::sync::Arc::clone(&self.tables);
+        let upstreams = std::sync::Arc::clone(&self.outside.upstreams);
+        let (Some(table), Some(upstream)) = (tables.get(&key.table), upstreams.get(&key.table.source)) else { return };
+        let same = same_by(&*upstream.connector);
+        let mut looks = result.map(|(found, seen)| {
+            let interval = self.offset.convert(seen, now);
+            let judged = found.into_iter().zip(&changes).map(|(found, (row, change))| {
+                let change = RowChange { changed: row.changed.clone(), ..change.clone() };
+                judge(&table.spec, &same, &change, found, interval)
+            });
+            judged.collect::<Vec<_>>().into_iter()
+        });
+        for ticket in tickets {
+            let Some(slot) = self.slots.get_mut(&ticket.mutation) else { continue };
+            match &mut looks {
+                Ok(looks) => {
+                    let looks = looks.by_ref().take(ticket.rows.len()).collect();
+                    slot.job.looked_up(&ticket.rows, looks, begun);
+                }
+                Err(error) => {
+                    tracing::debug!(mutation = %ticket.mutation, class = ?error.failure.class, "look-up failed");
+                    let delay = self.delays.after(slot.job.failures());
+                    slot.job.look_failed(&ticket.rows, error, now, delay);
+                }
+            }
+            slot.at = At::Idle;
+            self.advance(ticket.mutation);
+        }
+    }
+
+    /// Appends beside the driver. Whatever it is for, it renews the lease when it is acknowledged.
+    pub(super) fn append(&mut self, number: u16, events: Vec<upwrite_events::Event>, purpose: Purpose) {
+        let Some(owned) = self.partitions.get_mut(&number) else { return };
+        owned.appending += 1;
+        let partition = owned.partition;
+        let (log, clock) = (std::sync::Arc::clone(&self.outside.log), std::sync::Arc::clone(&self.outside.clock));
+        let delays = self.delays.clone();
+        self.tasks.spawn(async move {
+            let result = append::append(log, clock, delays, partition, events).await;
+            Done::Appended { number, purpose, result }
+        });
+    }
+
+    fn appended(&mut self, number: u16, purpose: Purpose, done: Appended) {
+        let Some(owned) = self.partitions.get_mut(&number) else { return };
+        owned.appending -= 1;
+        owned.lease.renew(done.sent);
+        match purpose {
+            Purpose::Marker => {
+                owned.renewing = false;
+                for mutation in std::mem::take(&mut owned.waiting) {
+                    self.leave(mutation, At::WaitsForLease);
+                }
+            }
+            Purpose::Outcome(mutation) => {
+                if let Some(slot) = self.slots.get_mut(&mutation) {
+                    slot.job.recorded();
+                }
+                self.leave(mutation, At::Busy);
+            }
+            Purpose::Deferred(mutation) => self.leave(mutation, At::Busy),
+            Purpose::Attempted(mutation, rows) => {
+                owned.announced.push((done.position, mutation, rows));
+                for (mutation, rows) in owned.take_announced() {
+                    self.announced(mutation, rows);
+                }
+            }
+            Purpose::Settled(mutation) => {
+                self.slots.remove(&mutation);
+                tracing::debug!(%mutation, "settled");
+            }
+            Purpose::TurnedAway => {}
+            Purpose::Released => owned.released = true,
+        }
+    }
+
+    /// Back to idle, and on.
+    fn leave(&mut self, mutation: MutationId, from: At) {
+        let Some(slot) = self.slots.get_mut(&mutation).filter(|slot| slot.at == from) else { return };
+        slot.at = At::Idle;
+        let owner = self.partitions.get(&slot.job.partition.number).is_some_and(|owned| owned.stage == Stage::Owner);
+        if owner {
+            self.advance(mutation);
+        } else {
+            self.slots.remove(&mutation);
+        }
+    }
+
+    fn tables_read(&mut self, result: Result<Vec<TableSpec>, ProjectionError>) {
+        match result {
+            Ok(specs) => {
+                self.tables = std::sync::Arc::new(Tables::new(specs, &self.outside.upstreams));
+                self.take_strangers_in();
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "tables not read, trying again");
+                self.read_tables();
+            }
+        }
+    }
+
+    /// Reads `upwrite.tables`, after a moment.
+    pub(super) fn read_tables(&mut self) {
+        let outside = self.outside.clone();
+        let delay = self.delays.after(1);
+        self.tasks.spawn(async move {
+            outside.clock.sleep_until(outside.clock.now() + delay).await;
+            Done::Tables(outside.projections.tables().await)
+        });
+    }
+
+    /// Measures Postgres's clock again after a while.
+    pub(super) fn sample_clock_later(&mut self) {
+        let outside = self.outside.clone();
+        self.tasks.spawn(async move {
+            outside.clock.sleep_until(outside.clock.now() + outside.config.clock_sample_every).await;
+            Done::Clock(super::start::sample(&outside).await)
+        });
+    }
+}
+
+fn answer(row: RowResult, interval: Interval) -> Answer {
+    match row {
+        RowResult::Applied { key, image, vendor_version } => Answer::Applied(Seen { key, image, vendor_version, interval }),
+        RowResult::Failed(error) => Answer::Failed(error),
+    }
+}
+
+/// For people: ids and classes, never values.
+fn tell(mutation: MutationId, answers: &[Answer]) {
+    let failed = answers.iter().find_map(|answer| match answer {
+        Answer::Failed(error) => Some(&error.failure),
+        Answer::Applied(_) => None,
+    });
+    match failed {
+        None => tracing::debug!(%mutation, rows = answers.len(), "applied"),
+        Some(failure) if failure.outcome == Outcome::Unknown => {
+            tracing::info!(%mutation, class = ?failure.class, "answer lost");
+        }
+        Some(failure) => {
+            let code = failure.upstream_code.as_deref();
+            tracing::debug!(%mutation, class = ?failure.class, sqlstate = %failure.sqlstate, code, "failed");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The driver: partitions and their leases, concurrency, timers, shutdown. One task owns all state; calls, look-ups
+//! and appends run beside it and report back. What to do is the stepper's business (`core`).
+
+mod advance;
+mod append;
+mod calls;
+mod dispatch;
+mod done;
+mod drain;
+mod ingest;
+mod intake;
+mod lanes;
+mod partition;
+mod settle;
+mod start;
+mod upstream;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use futures::future::OptionFuture;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use upwrite_event_log::{EventLog, LogError, LogRecord};
+use upwrite_events::{MutationId, Partition};
+
+use crate::backoff_delay::Delays;
+use crate::core::{Job, Limits};
+use crate::pg_clock::PgOffset;
+use crate::{ApplierError, Clock, Config, Moment, Projections};
+use done::Done;
+use lanes::Lanes;
+use partition::Owned;
+use upstream::Tables;
+
+pub(crate) use start::start;
+pub(crate) use upstream::Upstream;
+
+/// Batches of log records between the readers and the driver.
+const LOG_BATCHES: usize = 64;
+/// Finished mutations whose rows are read back at the same time.
+const SETTLING: usize = 4;
+
+/// What the outside gave.
+#[derive(Clone)]
+pub(crate) struct Outside {
+    pub(crate) config: Arc<Config>,
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) projections: Arc<dyn Projections>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) upstreams: Arc<HashMap<String, Upstream>>,
+}
+
+/// From a reader of the log.
+type Read = (Partition, Option<Result<Vec<LogRecord>, LogError>>);
+
+/// A mutation at hand, and what is being done about it.
+struct Slot {
+    job: Job,
+    at: At,
+    /// Counts the tickets drawn, so that an old one is known as such.
+    generation: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// A timer or an event will come.
+    Idle,
+    /// In a lane.
+    Queued,
+    /// Waits for the partition's lease to be renewed.
+    WaitsForLease,
+    /// A call, look-up or append is under way.
+    Busy,
+}
+
+/// One source's traffic.
+#[derive(Default)]
+struct Source {
+    lanes: Lanes,
+    in_flight: usize,
+    /// A timer for the budget is set.
+    waits_for_budget: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Timer {
+    Job(MutationId),
+    Source(String),
+}
+
+pub(crate) struct Driver {
+    outside: Outside,
+    delays: Delays,
+    limits: Limits,
+    tables: Arc<Tables>,
+    offset: PgOffset,
+    partitions: HashMap<u16, Owned>,
+    slots: HashMap<MutationId, Slot>,
+    /// Mutations of tables that are not known yet, until the tables have been read again.
+    strangers: Vec<intake::Intake>,
+    sources: HashMap<String, Source>,
+    timers: BTreeMap<(Moment, u64), Timer>,
+    timers_set: u64,
+    settling: Arc<Semaphore>,
+    /// Everything under way. Dropped with the driver: nothing goes on behind its back.
+    tasks: JoinSet<Done>,
+    readers: JoinSet<()>,
+    reads: mpsc::Receiver<Read>,
+    /// Since when shutdown is asked for.
+    draining: Option<Moment>,
+}
+
+impl Driver {
+    /// Runs until `shutdown`, then drains. An error means that going on could do harm.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<(), ApplierError> {
+        loop {
+            self.dispatch();
+            if self.drained() {
+                return Ok(());
+            }
+            let now = self.outside.clock.now();
+            let next = self.next_timer();
+            let clock = Arc::clone(&self.outside.clock);
+            let timer = OptionFuture::from(next.map(|moment| clock.sleep_until(moment)));
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled(), if self.draining.is_none() => self.drain(now),
+                Some(done) = self.tasks.join_next() => match done {
+                    Ok(done) => self.done(done)?,
+                    // A bug, and something would wait for ever: stop as by a crash, which is always safe.
+                    Err(error) => if let Ok(panic) = error.try_into_panic() {
+                        std::panic::resume_unwind(panic);
+                    },
+                },
+                Some(read) = self.reads.recv() => self.ingest(read)?,
+                Some(()) = timer => self.fire(),
+            }
+        }
+    }
+
+    fn next_timer(&self) -> Option<Moment> {
+        let timer = self.timers.first_key_value().map(|((moment, _), _)| *moment);
+        let grace = self.draining.map(|since| since + self.outside.config.grace);
+        [timer, grace].into_iter().flatten().min()
+    }
+
+    fn set_timer(&mut self, at: Moment, timer: Timer) {
+        self.timers_set += 1;
+        self.timers.insert((at, self.timers_set), timer);
+    }
+
+    /// Handles every timer that is due.
+    fn fire(&mut self) {
+        let now = self.outside.clock.now();
+        while let Some(entry) = self.timers.first_entry()
+            && entry.key().0 <= now
+        {
+            match entry.remove() {
+                Timer::Job(mutation) => self.advance(mutation),
+                Timer::Source(name) => {
+                    if let Some(source) = self.sources.get_mut(&name) {
+                        source.waits_for_budget = false;
+                    }
+                }
+            }
+        }
+    }
+}

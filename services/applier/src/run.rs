@@ -1,0 +1,51 @@
+//! The way in.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use upwrite_connectors::{Budget, Connector};
+use upwrite_event_log::EventLog;
+
+use crate::engine::{self, Outside, Upstream};
+use crate::{ApplierError, BootClock, Clock, Config, PgProjections, Projections};
+
+/// Runs the applier until `shutdown`, then drains: what is in flight ends within the grace period, and partitions are
+/// given back. `snapshot` logs in as `upwrite_service`; `connectors` by source name; `budgets` likewise, shared with
+/// whoever else calls that source (a source without one gets its own, without a limit).
+///
+/// Dropping the future is like a crash: nothing goes on behind it, and a later run finds out what happened.
+pub async fn run(
+    config: Config,
+    log: Arc<dyn EventLog>,
+    snapshot: PgPool,
+    connectors: HashMap<String, Arc<dyn Connector>>,
+    budgets: HashMap<String, Budget>,
+    shutdown: CancellationToken,
+) -> Result<(), ApplierError> {
+    let clock = Arc::new(BootClock::new()?);
+    run_with(config, log, Arc::new(PgProjections::new(snapshot)), connectors, budgets, clock, shutdown).await
+}
+
+/// As [`run`], with the clock and the projections given.
+pub async fn run_with(
+    config: Config,
+    log: Arc<dyn EventLog>,
+    projections: Arc<dyn Projections>,
+    connectors: HashMap<String, Arc<dyn Connector>>,
+    mut budgets: HashMap<String, Budget>,
+    clock: Arc<dyn Clock>,
+    shutdown: CancellationToken,
+) -> Result<(), ApplierError> {
+    let upstream = |(source, connector): (String, Arc<dyn Connector>)| {
+        let budget = budgets.remove(&source).unwrap_or_else(|| Budget::new(None));
+        (source, Upstream { connector, budget })
+    };
+    let upstreams = Arc::new(connectors.into_iter().map(upstream).collect());
+    let outside = Outside { config: Arc::new(config), log, projections, clock, upstreams };
+    match engine::start(outside, &shutdown).await? {
+        Some(driver) => driver.run(shutdown).await,
+        None => Ok(()),
+    }
+}
