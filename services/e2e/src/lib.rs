@@ -1,1 +1,9 @@
-//! Whole-system scenarios on real components.
+#![doc = include_str!("../README.md")]
+
+#![allow(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
+
+mod options;
+mod world;
+
+pub use options::Options;
+pub use world::{LIMIT, World};

@@ -16,13 +16,7 @@ pub(crate) struct ApiError {
 
 impl ApiError {
     pub(crate) fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code: code.to_owned(),
-            message: message.into(),
-            fields: Vec::new(),
-            duplicate_result: None,
-        }
+        Self { status, code: code.to_owned(), message: message.into(), fields: Vec::new(), duplicate_result: None }
     }
 
     /// A refusal of the data itself: 400.
@@ -44,11 +38,7 @@ impl ApiError {
     }
 
     pub(crate) fn no_such_row() -> Self {
-        Self::new(
-            404,
-            "INVALID_CROSS_REFERENCE_KEY",
-            "invalid cross reference id",
-        )
+        Self::new(404, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
     }
 
     pub(crate) fn malformed_id(text: &str) -> Self {
@@ -74,8 +64,7 @@ impl ApiError {
     }
 
     fn entry(&self, code_key: &str) -> Value {
-        let mut entry =
-            json!({ "message": self.message, code_key: self.code, "fields": self.fields });
+        let mut entry = json!({ "message": self.message, code_key: self.code, "fields": self.fields });
         if let (Some(result), Some(map)) = (&self.duplicate_result, entry.as_object_mut()) {
             map.insert("duplicateResult".to_owned(), (**result).clone());
         }

@@ -61,12 +61,8 @@ impl Waiting {
 
     /// Releases one request, or all; returns how many.
     pub(crate) fn release(&mut self, request: Option<u64>, then: Then) -> usize {
-        let chosen: Vec<u64> = self
-            .list
-            .keys()
-            .copied()
-            .filter(|r| request.is_none_or(|wanted| wanted == *r))
-            .collect();
+        let chosen: Vec<u64> =
+            self.list.keys().copied().filter(|r| request.is_none_or(|wanted| wanted == *r)).collect();
         for number in &chosen {
             if let Some((_, sender)) = self.list.remove(number) {
                 // A waiter that is gone (shutdown) needs no word.

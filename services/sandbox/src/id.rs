@@ -58,14 +58,8 @@ mod tests {
     #[test]
     fn the_checksum_is_the_vendors() {
         // A well-known pair of a 15- and an 18-character form.
-        assert_eq!(
-            canonical("001A0000006Vm9r").as_deref(),
-            Some("001A0000006Vm9rIAC")
-        );
-        assert_eq!(
-            canonical("001A0000006Vm9rIAC").as_deref(),
-            Some("001A0000006Vm9rIAC")
-        );
+        assert_eq!(canonical("001A0000006Vm9r").as_deref(), Some("001A0000006Vm9rIAC"));
+        assert_eq!(canonical("001A0000006Vm9rIAC").as_deref(), Some("001A0000006Vm9rIAC"));
         assert_eq!(canonical("001A0000006Vm9rIAD"), None);
         assert_eq!(canonical("pending:1"), None);
     }

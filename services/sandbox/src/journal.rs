@@ -144,8 +144,7 @@ impl Requests {
 
     pub(crate) fn entry(&mut self, seq: u64) -> Option<&mut RequestEntry> {
         let first = self.list.front()?.seq;
-        self.list
-            .get_mut(usize::try_from(seq.checked_sub(first)?).ok()?)
+        self.list.get_mut(usize::try_from(seq.checked_sub(first)?).ok()?)
     }
 
     pub(crate) fn after(&self, seq: u64, limit: usize) -> Vec<RequestEntry> {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod admin_client;
 mod api;
 mod error;
 mod fault;
@@ -15,7 +16,9 @@ mod seed;
 mod serve;
 mod soql;
 mod stamp;
+mod third_party;
 
+pub use admin_client::{AdminClient, AdminError};
 pub use fault::{Chaos, Fault, FaultMatch, FaultRule};
 pub use held::{Held, Then};
 pub use journal::{Change, Effect, EffectOp, RequestEntry};

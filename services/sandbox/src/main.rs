@@ -33,11 +33,7 @@ struct Flags {
     #[arg(long, default_value_t = OrgOptions::default().opportunities)]
     opportunities: usize,
     /// Objects that carry the external id field UpwriteKey__c.
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "Account,Contact,Opportunity"
-    )]
+    #[arg(long, value_delimiter = ',', default_value = "Account,Contact,Opportunity")]
     key_field_on: Vec<String>,
     /// Consumer key.
     #[arg(long, env = "SANDBOX_CLIENT_ID", default_value_t = OrgOptions::default().client_id)]
@@ -70,9 +66,9 @@ struct Flags {
 
 impl Flags {
     fn options(self) -> anyhow::Result<Options> {
-        let key = self.jwt_public_key.map(|file| {
-            std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))
-        });
+        let key = self
+            .jwt_public_key
+            .map(|file| std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display())));
         Ok(Options {
             listen: self.listen,
             seed: self.seed,

@@ -17,10 +17,7 @@ use crate::stamp;
 const MOST_TOKENS: usize = 10_000;
 
 /// Audiences that the vendor accepts in an assertion.
-const AUDIENCES: [&str; 2] = [
-    "https://login.salesforce.com",
-    "https://test.salesforce.com",
-];
+const AUDIENCES: [&str; 2] = ["https://login.salesforce.com", "https://test.salesforce.com"];
 
 #[derive(Debug)]
 pub(crate) struct Auth {
@@ -67,29 +64,15 @@ impl Auth {
         own_url: &str,
         now: OffsetDateTime,
     ) -> Result<Value, Refusal> {
-        let field = |name: &str| {
-            form.iter()
-                .find(|(n, _)| n == name)
-                .map(|(_, v)| v.as_str())
-        };
+        let field = |name: &str| form.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
         let basic = authorization.and_then(basic_pair);
-        let client = basic
-            .as_ref()
-            .map(|(id, _)| id.as_str())
-            .or(field("client_id"));
-        let secret = basic
-            .as_ref()
-            .map(|(_, secret)| secret.as_str())
-            .or(field("client_secret"));
+        let client = basic.as_ref().map(|(id, _)| id.as_str()).or(field("client_id"));
+        let secret = basic.as_ref().map(|(_, secret)| secret.as_str()).or(field("client_secret"));
         match field("grant_type") {
             Some("refresh_token") => {
                 self.check_client(client, secret, true)?;
                 if field("refresh_token") != Some(self.options.refresh_token.as_str()) {
-                    return Err(Refusal(
-                        400,
-                        "invalid_grant",
-                        "expired access/refresh token",
-                    ));
+                    return Err(Refusal(400, "invalid_grant", "expired access/refresh token"));
                 }
             }
             Some("client_credentials") => self.check_client(client, secret, false)?,
@@ -97,11 +80,7 @@ impl Auth {
                 self.check_assertion(field("assertion").unwrap_or_default(), own_url)?;
             }
             _ => {
-                return Err(Refusal(
-                    400,
-                    "unsupported_grant_type",
-                    "grant type not supported",
-                ));
+                return Err(Refusal(400, "unsupported_grant_type", "grant type not supported"));
             }
         }
         let token = self.issue(now);
@@ -116,12 +95,7 @@ impl Auth {
         }))
     }
 
-    fn check_client(
-        &self,
-        id: Option<&str>,
-        secret: Option<&str>,
-        secret_optional: bool,
-    ) -> Result<(), Refusal> {
+    fn check_client(&self, id: Option<&str>, secret: Option<&str>, secret_optional: bool) -> Result<(), Refusal> {
         let right_secret = match secret {
             None => secret_optional,
             Some(given) => given == self.options.client_secret,
@@ -137,19 +111,12 @@ impl Auth {
         let bad = |text| Refusal(400, "invalid_grant", text);
         let pem = self.options.jwt_public_key_pem.as_deref();
         let pem = pem.ok_or_else(|| bad("user hasn't approved this consumer"))?;
-        let key =
-            DecodingKey::from_rsa_pem(pem.as_bytes()).map_err(|_| bad("invalid assertion"))?;
+        let key = DecodingKey::from_rsa_pem(pem.as_bytes()).map_err(|_| bad("invalid assertion"))?;
         let mut wanted = Validation::new(Algorithm::RS256);
         wanted.set_audience(&[AUDIENCES[0], AUDIENCES[1], own_url]);
-        let claims = decode::<Claims>(assertion, &key, &wanted)
-            .map_err(|_| bad("invalid assertion"))?
-            .claims;
+        let claims = decode::<Claims>(assertion, &key, &wanted).map_err(|_| bad("invalid assertion"))?.claims;
         if claims.iss != self.options.client_id {
-            return Err(Refusal(
-                400,
-                "invalid_client_id",
-                "client identifier invalid",
-            ));
+            return Err(Refusal(400, "invalid_client_id", "client identifier invalid"));
         }
         if claims.sub != self.options.username {
             return Err(bad("user hasn't approved this consumer"));
@@ -161,11 +128,7 @@ impl Auth {
     pub(crate) fn issue(&mut self, now: OffsetDateTime) -> String {
         self.given += 1;
         if self.tokens.len() >= MOST_TOKENS
-            && let Some(oldest) = self
-                .tokens
-                .iter()
-                .min_by_key(|(_, used)| **used)
-                .map(|(t, _)| t.clone())
+            && let Some(oldest) = self.tokens.iter().min_by_key(|(_, used)| **used).map(|(t, _)| t.clone())
         {
             self.tokens.remove(&oldest);
         }
@@ -176,10 +139,7 @@ impl Auth {
 
     /// Whether an `Authorization` header holds a token that still counts; using it renews it.
     pub(crate) fn admits(&mut self, authorization: Option<&str>, now: OffsetDateTime) -> bool {
-        let token = authorization.and_then(|a| {
-            a.strip_prefix("Bearer ")
-                .or_else(|| a.strip_prefix("OAuth "))
-        });
+        let token = authorization.and_then(|a| a.strip_prefix("Bearer ").or_else(|| a.strip_prefix("OAuth ")));
         let Some(used) = token.and_then(|t| self.tokens.get_mut(t.trim())) else {
             return false;
         };
@@ -210,12 +170,9 @@ impl Auth {
 }
 
 fn basic_pair(authorization: &str) -> Option<(String, String)> {
-    let bytes = STANDARD
-        .decode(authorization.strip_prefix("Basic ")?.trim())
-        .ok()?;
+    let bytes = STANDARD.decode(authorization.strip_prefix("Basic ")?.trim()).ok()?;
     let text = String::from_utf8(bytes).ok()?;
-    text.split_once(':')
-        .map(|(id, secret)| (id.to_owned(), secret.to_owned()))
+    text.split_once(':').map(|(id, secret)| (id.to_owned(), secret.to_owned()))
 }
 
 #[cfg(test)]
@@ -223,10 +180,7 @@ mod tests {
     use super::*;
 
     fn form(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs
-            .iter()
-            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
-            .collect()
+        pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect()
     }
 
     #[test]
@@ -251,33 +205,17 @@ mod tests {
 
     #[test]
     fn wrong_credentials_are_refused_in_the_vendors_words() {
-        let mut auth = Auth::new(
-            &OrgOptions::default(),
-            "00DA000000000001AAA",
-            "005A000000000001AAA",
-        );
+        let mut auth = Auth::new(&OrgOptions::default(), "00DA000000000001AAA", "005A000000000001AAA");
         let wrong = [
+            (form(&[("grant_type", "client_credentials"), ("client_id", "x")]), "invalid_client"),
+            (form(&[("grant_type", "password")]), "unsupported_grant_type"),
             (
-                form(&[("grant_type", "client_credentials"), ("client_id", "x")]),
-                "invalid_client",
-            ),
-            (
-                form(&[("grant_type", "password")]),
-                "unsupported_grant_type",
-            ),
-            (
-                form(&[
-                    ("grant_type", "refresh_token"),
-                    ("client_id", "sandbox-client"),
-                    ("refresh_token", "x"),
-                ]),
+                form(&[("grant_type", "refresh_token"), ("client_id", "sandbox-client"), ("refresh_token", "x")]),
                 "invalid_grant",
             ),
         ];
         for (grant, error) in wrong {
-            let refusal = auth
-                .grant(&grant, None, "http://here", OffsetDateTime::UNIX_EPOCH)
-                .unwrap_err();
+            let refusal = auth.grant(&grant, None, "http://here", OffsetDateTime::UNIX_EPOCH).unwrap_err();
             assert_eq!(refusal.body()["error"], error);
         }
     }

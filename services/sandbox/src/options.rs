@@ -65,9 +65,7 @@ impl Default for OrgOptions {
             accounts: 20,
             contacts: 60,
             opportunities: 30,
-            key_field_on: ["Account", "Contact", "Opportunity"]
-                .map(str::to_owned)
-                .to_vec(),
+            key_field_on: ["Account", "Contact", "Opportunity"].map(str::to_owned).to_vec(),
             client_id: "sandbox-client".to_owned(),
             client_secret: "sandbox-secret".to_owned(),
             refresh_token: "sandbox-refresh-token".to_owned(),

@@ -9,14 +9,13 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use crate::api::Service;
-use crate::error::ApiError;
 use crate::fault::{Chaos, FaultRule, Faults};
 use crate::held::{Held, Then, Waiting};
 use crate::id;
 use crate::journal::{Effect, RequestEntry, Requests};
 use crate::oauth::Auth;
 use crate::options::Options;
-use crate::org::{Actor, DuplicateRule, Org, Txn, ValidationRule};
+use crate::org::{DuplicateRule, Org, ValidationRule};
 use crate::seed;
 
 /// A running sandbox. All functions may be called at any time from any thread.
@@ -66,12 +65,10 @@ impl Sandbox {
         match options.state_file.as_ref().filter(|file| file.exists()) {
             Some(file) => {
                 let text = std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?;
-                let saved: Value = serde_json::from_slice(&text)
-                    .map_err(|e| format!("{}: {e}", file.display()))?;
+                let saved: Value = serde_json::from_slice(&text).map_err(|e| format!("{}: {e}", file.display()))?;
                 org.load(&saved);
             }
-            None => seed::fill(&mut org, &options.salesforce, options.seed, now)
-                .map_err(|e| e.message)?,
+            None => seed::fill(&mut org, &options.salesforce, options.seed, now).map_err(|e| e.message)?,
         }
         let auth = Auth::new(&options.salesforce, &org.id, &org.api_user);
         Ok(Self {
@@ -184,8 +181,7 @@ impl Sandbox {
             return Vec::new();
         };
         let rows = service.org.table(&object).rows();
-        let wanted =
-            rows.filter(|(_, row)| deleted || row.get("IsDeleted") != Some(&Value::Bool(true)));
+        let wanted = rows.filter(|(_, row)| deleted || row.get("IsDeleted") != Some(&Value::Bool(true)));
         wanted
             .filter_map(|(_, row)| match service.org.show(&object, row, None, "") {
                 Value::Object(mut map) => {
@@ -202,20 +198,10 @@ impl Sandbox {
         let each: Vec<CallTime> = self
             .requests_after(seq)
             .into_iter()
-            .filter_map(|r| {
-                Some(CallTime {
-                    request: r.seq,
-                    op: r.op,
-                    us: r.answered_us?,
-                })
-            })
+            .filter_map(|r| Some(CallTime { request: r.seq, op: r.op, us: r.answered_us? }))
             .collect();
         let calls = u64::try_from(each.len()).unwrap_or(u64::MAX);
-        Timing {
-            calls,
-            total_us: each.iter().map(|c| c.us).sum(),
-            each,
-        }
+        Timing { calls, total_us: each.iter().map(|c| c.us).sum(), each }
     }
 
     /// Adds or replaces a validation rule.
@@ -241,69 +227,6 @@ impl Sandbox {
     pub fn set_api_budget(&self, used: u64, allowed: u64) {
         let mut service = self.service();
         (service.used, service.allowed) = (used, allowed);
-    }
-
-    /// A third party's create, outside the API; returns the id, or the refusal's code and text.
-    pub fn third_party_create(
-        &self,
-        object: &str,
-        fields: &Map<String, Value>,
-    ) -> Result<String, String> {
-        self.third_party(object, |org, txn, object| {
-            org.create_row(txn, object, fields)
-        })
-    }
-
-    /// A third party's update.
-    pub fn third_party_update(
-        &self,
-        object: &str,
-        id: &str,
-        fields: &Map<String, Value>,
-    ) -> Result<(), String> {
-        self.third_party(object, |org, txn, object| {
-            org.update_row(txn, object, id, fields)
-        })
-    }
-
-    /// A third party's delete.
-    pub fn third_party_delete(&self, object: &str, id: &str) -> Result<(), String> {
-        self.third_party(object, |org, txn, object| org.delete_row(txn, object, id))
-    }
-
-    /// A third party's undelete.
-    pub fn third_party_undelete(&self, object: &str, id: &str) -> Result<(), String> {
-        self.third_party(object, |org, txn, object| org.undelete_row(txn, object, id))
-    }
-
-    fn third_party<T>(
-        &self,
-        object: &str,
-        change: impl FnOnce(
-            &mut Org,
-            &mut Txn,
-            &std::sync::Arc<crate::schema::Object>,
-        ) -> Result<T, ApiError>,
-    ) -> Result<T, String> {
-        let mut service = self.service();
-        let org = &mut service.org;
-        let told = |e: ApiError| format!("{}: {}", e.code, e.message);
-        let object = org.object_or_type_error(object).map_err(told)?;
-        let mut txn = Txn::new(Actor {
-            now: OffsetDateTime::now_utc(),
-            user: org.other_user.clone(),
-            request: None,
-            allow_duplicates: true,
-            refuse: None,
-        });
-        let done = change(org, &mut txn, &object);
-        match &done {
-            Ok(_) => org.commit(txn),
-            Err(_) => org.rollback(txn),
-        }
-        drop(service);
-        self.touch();
-        done.map_err(told)
     }
 
     /// Writes the state file, if there is one.

@@ -32,20 +32,12 @@ const COMPANY: [&str; 20] = [
     "Søndre",
     "Tamarind",
 ];
-const TRADE: [&str; 8] = [
-    "Logistics",
-    "Foods",
-    "Instruments",
-    "Energy",
-    "Textiles",
-    "Health",
-    "Software",
-    "Construction",
-];
+const TRADE: [&str; 8] =
+    ["Logistics", "Foods", "Instruments", "Energy", "Textiles", "Health", "Software", "Construction"];
 const FORM: [&str; 6] = ["Ltd", "GmbH", "Inc", "SA", "AB", "KK"];
 const FIRST: [&str; 20] = [
-    "Ada", "Björn", "Chloé", "Dmitri", "Élodie", "Farid", "Grace", "Hiroshi", "Ines", "João",
-    "Kaito", "Liam", "María", "Nadia", "Olu", "Priya", "Quentin", "Rosa", "Søren", "Zoë",
+    "Ada", "Björn", "Chloé", "Dmitri", "Élodie", "Farid", "Grace", "Hiroshi", "Ines", "João", "Kaito", "Liam", "María",
+    "Nadia", "Olu", "Priya", "Quentin", "Rosa", "Søren", "Zoë",
 ];
 const LAST: [&str; 20] = [
     "Andersson",
@@ -79,22 +71,11 @@ const CITY: [(&str, &str); 8] = [
     ("Osaka", "Japan"),
     ("Portland", "United States"),
 ];
-const TITLE: [&str; 6] = [
-    "Head of Purchasing",
-    "CTO",
-    "Buyer",
-    "Operations Manager",
-    "Data Engineer",
-    "Finance Director",
-];
+const TITLE: [&str; 6] =
+    ["Head of Purchasing", "CTO", "Buyer", "Operations Manager", "Data Engineer", "Finance Director"];
 
 /// Fills an empty organisation. Generated records carry no effects in the journal.
-pub(crate) fn fill(
-    org: &mut Org,
-    options: &OrgOptions,
-    seed: u64,
-    now: OffsetDateTime,
-) -> Result<(), ApiError> {
+pub(crate) fn fill(org: &mut Org, options: &OrgOptions, seed: u64, now: OffsetDateTime) -> Result<(), ApiError> {
     let mut random = StdRng::seed_from_u64(seed);
     let actor = |random: &mut StdRng| Actor {
         now: now - Duration::minutes(random.random_range(10..500_000)),
@@ -119,10 +100,7 @@ pub(crate) fn fill(
         };
         // Every third record came from elsewhere with a key of its own.
         if n % 3 == 0 && object.field(KEY_FIELD).is_some() {
-            input.insert(
-                KEY_FIELD.to_owned(),
-                json!(format!("seed-{}-{n}", name.to_lowercase())),
-            );
+            input.insert(KEY_FIELD.to_owned(), json!(format!("seed-{}-{n}", name.to_lowercase())));
         }
         let mut txn = Txn::new(actor);
         let id = org.create_row(&mut txn, &object, &input)?;
@@ -209,12 +187,7 @@ fn contact(random: &mut StdRng, n: usize, parent: Value) -> Map<String, Value> {
     }))
 }
 
-fn opportunity(
-    random: &mut StdRng,
-    n: usize,
-    parent: Value,
-    now: OffsetDateTime,
-) -> Map<String, Value> {
+fn opportunity(random: &mut StdRng, n: usize, parent: Value, now: OffsetDateTime) -> Map<String, Value> {
     let close: Date = (now + Duration::days(random.random_range(-200..200))).date();
     members(json!({
         "Name": format!("{} renewal {n:04}", one(random, &COMPANY)),

@@ -8,9 +8,7 @@ use time::{Date, OffsetDateTime, PrimitiveDateTime, UtcOffset};
 /// The wire form; anything finer than a second is cut off, as the vendor does.
 pub(crate) fn wire(at: OffsetDateTime) -> String {
     let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].000+0000");
-    at.to_offset(UtcOffset::UTC)
-        .format(&form)
-        .unwrap_or_else(|_| String::from("1970-01-01T00:00:00.000+0000"))
+    at.to_offset(UtcOffset::UTC).format(&form).unwrap_or_else(|_| String::from("1970-01-01T00:00:00.000+0000"))
 }
 
 /// Reads the ISO forms that clients send: `Z`, `+00:00` or `+0000`, with or without a fraction.
@@ -23,9 +21,7 @@ pub(crate) fn parse(text: &str) -> Option<OffsetDateTime> {
     {
         text.insert(tail + 3, ':');
     }
-    OffsetDateTime::parse(&text, &Rfc3339)
-        .ok()
-        .map(|t| t.to_offset(UtcOffset::UTC))
+    OffsetDateTime::parse(&text, &Rfc3339).ok().map(|t| t.to_offset(UtcOffset::UTC))
 }
 
 /// A calendar date, `2026-01-31`; the time part of a datetime is ignored, as the vendor does for date fields.
@@ -38,22 +34,16 @@ pub(crate) fn parse_date(text: &str) -> Option<String> {
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110), as in `Last-Modified`.
 pub(crate) fn http_date(at: OffsetDateTime) -> String {
-    let form = format_description!(
-        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-    );
-    at.to_offset(UtcOffset::UTC)
-        .format(&form)
-        .unwrap_or_default()
+    let form =
+        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+    at.to_offset(UtcOffset::UTC).format(&form).unwrap_or_default()
 }
 
 /// The reverse of [`http_date`].
 pub(crate) fn parse_http_date(text: &str) -> Option<OffsetDateTime> {
-    let form = format_description!(
-        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-    );
-    PrimitiveDateTime::parse(text.trim(), &form)
-        .ok()
-        .map(PrimitiveDateTime::assume_utc)
+    let form =
+        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+    PrimitiveDateTime::parse(text.trim(), &form).ok().map(PrimitiveDateTime::assume_utc)
 }
 
 /// Milliseconds since 1970, for journals and tokens.
@@ -67,17 +57,9 @@ mod tests {
 
     #[test]
     fn the_forms_clients_send_mean_the_same_instant() {
-        let forms = [
-            "2026-01-31T10:20:30.000+0000",
-            "2026-01-31T10:20:30Z",
-            "2026-01-31T12:20:30.5+02:00",
-        ];
+        let forms = ["2026-01-31T10:20:30.000+0000", "2026-01-31T10:20:30Z", "2026-01-31T12:20:30.5+02:00"];
         for form in forms {
-            assert_eq!(
-                wire(parse(form).unwrap()),
-                "2026-01-31T10:20:30.000+0000",
-                "{form}"
-            );
+            assert_eq!(wire(parse(form).unwrap()), "2026-01-31T10:20:30.000+0000", "{form}");
         }
         assert!(parse("2026-01-31").is_none());
         assert!(parse("é").is_none());

@@ -6,26 +6,21 @@
 use std::time::Duration;
 
 use sqlx::{PgPool, Row as _};
-use upwrite_connectors::Connector;
-use upwrite_event_log::EventLog;
 use upwrite_events::{Partition, Position, TableSpec};
 
 use crate::error::{SyncerError, doing};
 use crate::observe::{Clock, observe};
+use crate::run::Upstream;
 
 /// Reads one table to its end and waits until the reconciler has merged it. Nothing to do if that has been done.
-pub(crate) async fn backfill(
-    pool: &PgPool,
-    log: &dyn EventLog,
-    connector: &dyn Connector,
-    spec: &TableSpec,
-) -> Result<(), SyncerError> {
+pub(crate) async fn backfill(upstream: &Upstream, spec: &TableSpec) -> Result<(), SyncerError> {
+    let (pool, log) = (&upstream.pool, upstream.log.as_ref());
     let Some(mut cursor) = unfinished(pool, spec).await? else { return Ok(()) };
     tracing::info!(table = %spec.name, "backfill begins");
     let clock = Clock::measure(pool).await?;
     let (mut rows, mut last) = (0, None);
     loop {
-        let page = connector.page(spec, cursor.as_deref()).await?;
+        let page = upstream.connector().await.page(spec, cursor.as_deref()).await?;
         rows += page.rows.len();
         if let Some(place) = observe(log, &clock, &spec.name, "backfill", page.seen, page.rows).await? {
             last = Some(place);

@@ -1,30 +1,26 @@
 //! Records that the reconciler wants read again by id, because an image of them could not be put in order.
 
 use sqlx::{PgPool, Row as _};
-use upwrite_connectors::{Connector, Found};
-use upwrite_event_log::EventLog;
+use upwrite_connectors::Found;
 use upwrite_events::{ObservedRow, TableSpec};
 
 use crate::error::{SyncerError, doing};
 use crate::observe::{Clock, observe};
+use crate::run::Upstream;
 
 /// Records in one read.
 const MAX_READ: i64 = 200;
 
 /// Reads what is asked for of one table; whether there was anything.
-pub(crate) async fn reread(
-    pool: &PgPool,
-    log: &dyn EventLog,
-    connector: &dyn Connector,
-    spec: &TableSpec,
-) -> Result<bool, SyncerError> {
+pub(crate) async fn reread(upstream: &Upstream, spec: &TableSpec) -> Result<bool, SyncerError> {
+    let (pool, log) = (&upstream.pool, upstream.log.as_ref());
     let asked = asked(pool, spec).await?;
     if asked.is_empty() {
         return Ok(false);
     }
     let (keys, tickets): (Vec<String>, Vec<i64>) = asked.into_iter().unzip();
     let clock = Clock::measure(pool).await?;
-    let (found, seen) = connector.read(spec, &keys).await?;
+    let (found, seen) = upstream.connector().await.read(spec, &keys).await?;
     let rows = keys.iter().zip(found).filter_map(|(key, found)| match found {
         Found::Present { key, image, vendor_version } => Some(ObservedRow { key, image: Some(image), vendor_version }),
         Found::Absent => Some(ObservedRow { key: key.clone(), image: None, vendor_version: None }),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::{PgPool, Row as _, types::Json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use upwrite_connectors::Connector;
+use upwrite_connectors::{Budget, Connector, Priority};
 use upwrite_event_log::EventLog;
 use upwrite_events::TableSpec;
 
@@ -43,15 +43,18 @@ pub async fn run(
     pool: PgPool,
     log: Arc<dyn EventLog>,
     connectors: HashMap<String, Arc<dyn Connector>>,
+    budgets: HashMap<String, Budget>,
     shutdown: CancellationToken,
 ) -> Result<(), SyncerError> {
     let mut sources = JoinSet::new();
-    for connector in connectors.into_values() {
-        let (config, pool, log, shutdown) = (config.clone(), pool.clone(), log.clone(), shutdown.clone());
+    for (name, connector) in connectors {
+        let budget = budgets.get(&name).cloned().unwrap_or_else(|| Budget::new(None));
+        let upstream = Upstream { pool: pool.clone(), log: log.clone(), connector, budget };
+        let (config, shutdown) = (config.clone(), shutdown.clone());
         sources.spawn(async move {
             tokio::select! {
                 () = shutdown.cancelled() => Ok(()),
-                ended = source(&config, &pool, log.as_ref(), connector.as_ref()) => ended,
+                ended = source(&config, &upstream) => ended,
             }
         });
     }
@@ -63,22 +66,33 @@ pub async fn run(
     Ok(())
 }
 
-async fn source(
-    config: &Config,
-    pool: &PgPool,
-    log: &dyn EventLog,
-    connector: &dyn Connector,
-) -> Result<(), SyncerError> {
+/// All that reading one source takes.
+pub(crate) struct Upstream {
+    pub(crate) pool: PgPool,
+    pub(crate) log: Arc<dyn EventLog>,
+    connector: Arc<dyn Connector>,
+    budget: Budget,
+}
+
+impl Upstream {
+    /// The connector, for one call: once the budget that writes share allows it.
+    pub(crate) async fn connector(&self) -> &dyn Connector {
+        self.budget.take(Priority::Read).await;
+        self.connector.as_ref()
+    }
+}
+
+async fn source(config: &Config, upstream: &Upstream) -> Result<(), SyncerError> {
     let mut pause = config.min_pause;
     loop {
-        match round(pool, log, connector).await {
+        match round(upstream).await {
             Ok(()) => {
                 pause = config.min_pause;
                 tokio::time::sleep(config.reread_poll).await;
             }
             Err(error) if error.is_final() => return Err(error),
             Err(error) => {
-                tracing::warn!(source = connector.source(), %error, again_in = ?pause, "reading upstream failed");
+                tracing::warn!(source = upstream.connector.source(), %error, again_in = ?pause, "reading upstream failed");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(config.max_pause);
             }
@@ -86,10 +100,10 @@ async fn source(
     }
 }
 
-async fn round(pool: &PgPool, log: &dyn EventLog, connector: &dyn Connector) -> Result<(), SyncerError> {
-    for spec in specs(pool, connector.source()).await? {
-        backfill(pool, log, connector, &spec).await?;
-        while reread(pool, log, connector, &spec).await? {}
+async fn round(upstream: &Upstream) -> Result<(), SyncerError> {
+    for spec in specs(&upstream.pool, upstream.connector.source()).await? {
+        backfill(upstream, &spec).await?;
+        while reread(upstream, &spec).await? {}
     }
     Ok(())
 }

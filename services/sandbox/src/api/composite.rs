@@ -13,19 +13,11 @@ const MOST_SUBREQUESTS: usize = 25;
 const MOST_QUERIES: usize = 5;
 
 impl Service {
-    pub(super) fn composite(
-        &mut self,
-        actor: &Actor,
-        request: &ApiRequest,
-    ) -> Result<ApiResponse, ApiError> {
+    pub(super) fn composite(&mut self, actor: &Actor, request: &ApiRequest) -> Result<ApiResponse, ApiError> {
         let body = request.object()?;
-        let all = body
-            .get("allOrNone")
-            .and_then(Value::as_bool)
-            .unwrap_or_default();
+        let all = body.get("allOrNone").and_then(Value::as_bool).unwrap_or_default();
         let parts = body.get("compositeRequest").and_then(Value::as_array);
-        let parts = parts
-            .ok_or_else(|| ApiError::json("the body must have an array \"compositeRequest\""))?;
+        let parts = parts.ok_or_else(|| ApiError::json("the body must have an array \"compositeRequest\""))?;
         check(parts)?;
         if all {
             self.org.open(actor.clone());
@@ -61,29 +53,16 @@ impl Service {
 /// One part as a request of its own.
 pub(super) fn subrequest(part: &Value) -> ApiRequest {
     let headers = part["httpHeaders"].as_object().into_iter().flatten();
-    let headers = headers
-        .filter_map(|(k, v)| Some((k.to_ascii_lowercase(), v.as_str()?.to_owned())))
-        .collect();
-    let body = if part["body"].is_null() {
-        Vec::new()
-    } else {
-        part["body"].to_string().into_bytes()
-    };
+    let headers = headers.filter_map(|(k, v)| Some((k.to_ascii_lowercase(), v.as_str()?.to_owned()))).collect();
+    let body = if part["body"].is_null() { Vec::new() } else { part["body"].to_string().into_bytes() };
     let method = part["method"].as_str().unwrap_or("GET");
-    ApiRequest::new(
-        method,
-        part["url"].as_str().unwrap_or_default(),
-        headers,
-        body,
-    )
+    ApiRequest::new(method, part["url"].as_str().unwrap_or_default(), headers, body)
 }
 
 fn check(parts: &[Value]) -> Result<(), ApiError> {
     let bad = |message: String| Err(ApiError::data("INVALID_INPUT", message));
     if parts.is_empty() || parts.len() > MOST_SUBREQUESTS {
-        return bad(format!(
-            "a composite request has 1 to {MOST_SUBREQUESTS} subrequests"
-        ));
+        return bad(format!("a composite request has 1 to {MOST_SUBREQUESTS} subrequests"));
     }
     let mut queries = 0;
     let mut seen = Vec::new();
@@ -101,10 +80,7 @@ fn check(parts: &[Value]) -> Result<(), ApiError> {
                 | Route::Retrieve(_)
         ));
         let reference = part["referenceId"].as_str().unwrap_or_default();
-        let legal = !reference.is_empty()
-            && reference
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let legal = !reference.is_empty() && reference.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !legal || seen.contains(&reference) {
             return bad(format!("Invalid or duplicate referenceId: {reference}"));
         }
@@ -151,19 +127,11 @@ fn referred(reference: &str, answers: &BTreeMap<String, Value>) -> Result<String
         let message = format!("Invalid reference specified. No value for {reference} found.");
         ApiError::data("PROCESSING_HALTED", message)
     };
-    let pointer: String = reference
-        .replace('[', ".")
-        .replace(']', "")
-        .split('.')
-        .map(|step| format!("/{step}"))
-        .collect();
+    let pointer: String =
+        reference.replace('[', ".").replace(']', "").split('.').map(|step| format!("/{step}")).collect();
     let (name, rest) = pointer[1..].split_once('/').unwrap_or((&pointer[1..], ""));
     let answer = answers.get(name).ok_or_else(bad)?;
-    let found = if rest.is_empty() {
-        Some(answer)
-    } else {
-        answer.pointer(&format!("/{rest}"))
-    };
+    let found = if rest.is_empty() { Some(answer) } else { answer.pointer(&format!("/{rest}")) };
     match found {
         Some(Value::String(text)) if !text.contains("@{") => Ok(text.clone()),
         Some(Value::Number(number)) => Ok(number.to_string()),
@@ -173,10 +141,7 @@ fn referred(reference: &str, answers: &BTreeMap<String, Value>) -> Result<String
 }
 
 fn shown(reference: &str, response: &ApiResponse) -> Value {
-    let location = response
-        .headers
-        .iter()
-        .find(|(name, _)| *name == "location");
+    let location = response.headers.iter().find(|(name, _)| *name == "location");
     let headers = location.map_or_else(|| json!({}), |(_, value)| json!({ "Location": value }));
     json!({
         "body": response.body,

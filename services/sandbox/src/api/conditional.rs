@@ -10,11 +10,7 @@ use crate::schema::Object;
 use crate::stamp;
 
 /// An early answer (304), a refusal (412, or 400 for a header that is no date), or `None` to go on.
-pub(super) fn check(
-    request: &ApiRequest,
-    object: &Object,
-    row: &Row,
-) -> Result<Option<ApiResponse>, ApiError> {
+pub(super) fn check(request: &ApiRequest, object: &Object, row: &Row) -> Result<Option<ApiResponse>, ApiError> {
     let at = modified(row);
     if let Some(since) = date(request, "if-unmodified-since")?
         && at > since
@@ -32,15 +28,8 @@ pub(super) fn check(
         return Ok(None);
     }
     let tag = tag(row);
-    let names = |header: &str| {
-        header
-            .split(',')
-            .any(|one| one.trim() == tag || one.trim() == "*")
-    };
-    if request
-        .header("if-match")
-        .is_some_and(|header| !names(header))
-    {
+    let names = |header: &str| header.split(',').any(|one| one.trim() == tag || one.trim() == "*");
+    if request.header("if-match").is_some_and(|header| !names(header)) {
         return Err(failed());
     }
     match request.header("if-none-match") {
@@ -53,18 +42,12 @@ pub(super) fn check(
 /// Adds `Last-Modified`, and `ETag` for accounts.
 pub(super) fn stamped(response: ApiResponse, object: &Object, row: &Row) -> ApiResponse {
     let response = response.header("last-modified", stamp::http_date(modified(row)));
-    if object.name == "Account" {
-        response.header("etag", tag(row))
-    } else {
-        response
-    }
+    if object.name == "Account" { response.header("etag", tag(row)) } else { response }
 }
 
 fn modified(row: &Row) -> OffsetDateTime {
     let at = |name: &str| row.get(name).and_then(Value::as_str).and_then(stamp::parse);
-    at("SystemModstamp")
-        .max(at("LastModifiedDate"))
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    at("SystemModstamp").max(at("LastModifiedDate")).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 fn tag(row: &Row) -> String {
@@ -80,20 +63,11 @@ fn date(request: &ApiRequest, header: &str) -> Result<Option<OffsetDateTime>, Ap
     let Some(text) = request.header(header) else {
         return Ok(None);
     };
-    let bad = || {
-        ApiError::data(
-            "INVALID_DATE_FORMAT",
-            format!("bad date in header {header}"),
-        )
-    };
+    let bad = || ApiError::data("INVALID_DATE_FORMAT", format!("bad date in header {header}"));
     stamp::parse_http_date(text).map(Some).ok_or_else(bad)
 }
 
 fn failed() -> ApiError {
     // The vendor's body for 412 is not published; the status is what counts.
-    ApiError::new(
-        412,
-        "ENTITY_FAILED_IFLASTMODIFIED_ON_UPDATE",
-        "The record was modified since the given time",
-    )
+    ApiError::new(412, "ENTITY_FAILED_IFLASTMODIFIED_ON_UPDATE", "The record was modified since the given time")
 }

@@ -27,9 +27,6 @@ impl Cursors {
 
     /// The result and its page size.
     pub(super) fn get(&self, name: &str) -> Option<(&Found, usize)> {
-        self.open
-            .iter()
-            .find(|(n, _, _)| n == name)
-            .map(|(_, found, page)| (found, *page))
+        self.open.iter().find(|(n, _, _)| n == name).map(|(_, found, page)| (found, *page))
     }
 }

@@ -19,20 +19,9 @@ pub(crate) struct ApiRequest {
 
 impl ApiRequest {
     /// Splits a target into path and decoded query.
-    pub(crate) fn new(
-        method: &str,
-        target: &str,
-        headers: BTreeMap<String, String>,
-        body: Vec<u8>,
-    ) -> Self {
+    pub(crate) fn new(method: &str, target: &str, headers: BTreeMap<String, String>, body: Vec<u8>) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        Self {
-            method: method.to_ascii_uppercase(),
-            path: path.to_owned(),
-            query: pairs(query),
-            headers,
-            body,
-        }
+        Self { method: method.to_ascii_uppercase(), path: path.to_owned(), query: pairs(query), headers, body }
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -40,10 +29,7 @@ impl ApiRequest {
     }
 
     pub(crate) fn param(&self, name: &str) -> Option<&str> {
-        self.query
-            .iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, v)| v.as_str())
+        self.query.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 
     pub(crate) fn json(&self) -> Result<Value, ApiError> {
@@ -60,9 +46,7 @@ impl ApiRequest {
     pub(crate) fn object(&self) -> Result<Map<String, Value>, ApiError> {
         match self.json()? {
             Value::Object(map) => Ok(map),
-            _ => Err(ApiError::json(
-                "The HTTP entity body is required to be one JSON object",
-            )),
+            _ => Err(ApiError::json("The HTTP entity body is required to be one JSON object")),
         }
     }
 }
@@ -73,10 +57,7 @@ pub(crate) fn pairs(text: &str) -> Vec<(String, String)> {
         .filter(|part| !part.is_empty())
         .map(|part| {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
-            (
-                decode(&name.replace('+', " ")),
-                decode(&value.replace('+', " ")),
-            )
+            (decode(&name.replace('+', " ")), decode(&value.replace('+', " ")))
         })
         .collect()
 }
@@ -87,10 +68,7 @@ pub(crate) fn decode(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
         let hex = tail.get(..2).and_then(|h| std::str::from_utf8(h).ok());
-        match hex
-            .and_then(|h| u8::from_str_radix(h, 16).ok())
-            .filter(|_| *first == b'%')
-        {
+        match hex.and_then(|h| u8::from_str_radix(h, 16).ok()).filter(|_| *first == b'%') {
             Some(byte) => {
                 bytes.push(byte);
                 rest = &tail[2..];
@@ -114,27 +92,15 @@ pub(crate) struct ApiResponse {
 
 impl ApiResponse {
     pub(crate) fn ok(body: Value) -> Self {
-        Self {
-            status: 200,
-            headers: Vec::new(),
-            body: Some(body),
-        }
+        Self { status: 200, headers: Vec::new(), body: Some(body) }
     }
 
     pub(crate) fn empty(status: u16) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: None,
-        }
+        Self { status, headers: Vec::new(), body: None }
     }
 
     pub(crate) fn refused(error: &ApiError) -> Self {
-        Self {
-            status: error.status,
-            headers: Vec::new(),
-            body: Some(error.body()),
-        }
+        Self { status: error.status, headers: Vec::new(), body: Some(error.body()) }
     }
 
     pub(crate) fn status(mut self, status: u16) -> Self {
@@ -154,12 +120,7 @@ mod tests {
 
     #[test]
     fn targets_are_split_and_decoded() {
-        let request = ApiRequest::new(
-            "get",
-            "/a%2Fb?q=SELECT+Id%20FROM+A&x=%C3%A9&y",
-            BTreeMap::new(),
-            Vec::new(),
-        );
+        let request = ApiRequest::new("get", "/a%2Fb?q=SELECT+Id%20FROM+A&x=%C3%A9&y", BTreeMap::new(), Vec::new());
         assert_eq!(request.path, "/a%2Fb");
         assert_eq!(request.param("q"), Some("SELECT Id FROM A"));
         assert_eq!(request.param("x"), Some("é"));

@@ -35,22 +35,13 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn new(org: Org, allowed: u64) -> Self {
-        Self {
-            org,
-            cursors: Cursors::default(),
-            used: 0,
-            allowed,
-        }
+        Self { org, cursors: Cursors::default(), used: 0, allowed }
     }
 
     /// Counts the call against the budget and carries it out.
     pub(crate) fn call(&mut self, actor: &Actor, request: &ApiRequest) -> ApiResponse {
         let mut response = if self.used >= self.allowed {
-            ApiResponse::refused(&ApiError::new(
-                403,
-                "REQUEST_LIMIT_EXCEEDED",
-                "TotalRequests Limit exceeded.",
-            ))
+            ApiResponse::refused(&ApiError::new(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."))
         } else {
             self.used += 1;
             self.dispatch(actor, request)
@@ -61,10 +52,7 @@ impl Service {
 
     /// `Sforce-Limit-Info`, which every answer carries.
     pub(crate) fn limit_info(&self) -> (&'static str, String) {
-        (
-            "sforce-limit-info",
-            format!("api-usage={}/{}", self.used, self.allowed),
-        )
+        ("sforce-limit-info", format!("api-usage={}/{}", self.used, self.allowed))
     }
 
     /// Carries a request out without counting it (the subrequests of a composite count as one call).
@@ -79,28 +67,19 @@ impl Service {
             Route::Describe(object) => self.describe(object, &base),
             Route::Create(object) => self.create(actor, request, object, &base),
             Route::Row(object, id) => self.row(actor, request, object, id, &base),
-            Route::ByKey {
-                object,
-                field,
-                value,
-            } => self.by_key(actor, request, object, (field, value), &base),
+            Route::ByKey { object, field, value } => self.by_key(actor, request, object, (field, value), &base),
             Route::Query { all } => self.query(request, *all, &base),
             Route::More(locator) => self.more(locator, &base),
             Route::Deleted(object) => self.deleted(request, object, actor.now),
             Route::Updated(object) => self.updated(request, object, actor.now),
             Route::Collection => self.collection(actor, request),
-            Route::CollectionUpsert { object, field } => {
-                self.collection_upsert(actor, request, object, field)
-            }
+            Route::CollectionUpsert { object, field } => self.collection_upsert(actor, request, object, field),
             Route::Retrieve(object) => self.retrieve(request, object, &base),
             Route::Composite => self.composite(actor, request),
             Route::WrongMethod => Err(ApiError::new(
                 405,
                 "METHOD_NOT_ALLOWED",
-                format!(
-                    "HTTP Method '{}' not allowed. Allowed are HEAD,GET,POST,PATCH,DELETE",
-                    request.method
-                ),
+                format!("HTTP Method '{}' not allowed. Allowed are HEAD,GET,POST,PATCH,DELETE", request.method),
             )),
             Route::Unknown => Err(ApiError::not_found()),
         };
@@ -117,20 +96,13 @@ impl Service {
     }
 
     fn global(&self, base: &str) -> ApiResponse {
-        let list: Vec<Value> = self
-            .org
-            .objects
-            .iter()
-            .map(|o| schema::summary(o, base))
-            .collect();
+        let list: Vec<Value> = self.org.objects.iter().map(|o| schema::summary(o, base)).collect();
         ApiResponse::ok(json!({ "encoding": "UTF-8", "maxBatchSize": 200, "sobjects": list }))
     }
 
     fn object_info(&self, object: &str, base: &str) -> Result<ApiResponse, ApiError> {
         let object = self.org.object(object).ok_or_else(ApiError::not_found)?;
-        Ok(ApiResponse::ok(
-            json!({ "objectDescribe": schema::summary(&object, base), "recentItems": [] }),
-        ))
+        Ok(ApiResponse::ok(json!({ "objectDescribe": schema::summary(&object, base), "recentItems": [] })))
     }
 
     fn describe(&self, object: &str, base: &str) -> Result<ApiResponse, ApiError> {

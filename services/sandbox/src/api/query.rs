@@ -11,35 +11,21 @@ const SMALLEST_PAGE: usize = 200;
 const LARGEST_PAGE: usize = 2000;
 
 impl Service {
-    pub(super) fn query(
-        &mut self,
-        request: &ApiRequest,
-        all: bool,
-        base: &str,
-    ) -> Result<ApiResponse, ApiError> {
+    pub(super) fn query(&mut self, request: &ApiRequest, all: bool, base: &str) -> Result<ApiResponse, ApiError> {
         let malformed = |text: String| ApiError::data("MALFORMED_QUERY", text);
-        let text = request
-            .param("q")
-            .ok_or_else(|| malformed("A query string has to be specified".to_owned()))?;
+        let text = request.param("q").ok_or_else(|| malformed("A query string has to be specified".to_owned()))?;
         let query = soql::parse(text).map_err(malformed)?;
         let found = soql::run(&self.org, &query, all)?;
         if found.select.is_none() {
             let count = found.ids.len();
-            return Ok(ApiResponse::ok(
-                json!({ "totalSize": count, "done": true, "records": [] }),
-            ));
+            return Ok(ApiResponse::ok(json!({ "totalSize": count, "done": true, "records": [] })));
         }
         let page = page_size(request);
         if found.ids.len() <= page {
             return Ok(ApiResponse::ok(self.page(&found, None, (0, page), base)));
         }
         let name = self.cursors.open(found.clone(), page);
-        Ok(ApiResponse::ok(self.page(
-            &found,
-            Some(&name),
-            (0, page),
-            base,
-        )))
+        Ok(ApiResponse::ok(self.page(&found, Some(&name), (0, page), base)))
     }
 
     /// `nextRecordsUrl`: cursor name and offset, joined by a dash.
@@ -51,21 +37,10 @@ impl Service {
         if offset > found.ids.len() {
             return Err(gone());
         }
-        Ok(ApiResponse::ok(self.page(
-            found,
-            Some(name),
-            (offset, page),
-            base,
-        )))
+        Ok(ApiResponse::ok(self.page(found, Some(name), (offset, page), base)))
     }
 
-    fn page(
-        &self,
-        found: &Found,
-        cursor: Option<&str>,
-        (offset, page): (usize, usize),
-        base: &str,
-    ) -> Value {
+    fn page(&self, found: &Found, cursor: Option<&str>, (offset, page): (usize, usize), base: &str) -> Value {
         let select = found.select.as_deref().unwrap_or_default();
         let end = offset.saturating_add(page).min(found.ids.len());
         let records: Vec<Value> = found.ids[offset..end]
@@ -86,11 +61,7 @@ fn page_size(request: &ApiRequest) -> usize {
     let options = request.header("sforce-query-options").unwrap_or_default();
     let wanted = options.split([',', ';']).find_map(|option| {
         let (name, value) = option.split_once('=')?;
-        name.trim()
-            .eq_ignore_ascii_case("batchSize")
-            .then(|| value.trim().parse().ok())?
+        name.trim().eq_ignore_ascii_case("batchSize").then(|| value.trim().parse().ok())?
     });
-    wanted
-        .unwrap_or(LARGEST_PAGE)
-        .clamp(SMALLEST_PAGE, LARGEST_PAGE)
+    wanted.unwrap_or(LARGEST_PAGE).clamp(SMALLEST_PAGE, LARGEST_PAGE)
 }

@@ -11,48 +11,28 @@ const MOST_IDS: usize = 2000;
 
 impl Service {
     /// An entry for each id in the order asked for, null where there is no live record.
-    pub(super) fn retrieve(
-        &self,
-        request: &ApiRequest,
-        object: &str,
-        base: &str,
-    ) -> Result<ApiResponse, ApiError> {
+    pub(super) fn retrieve(&self, request: &ApiRequest, object: &str, base: &str) -> Result<ApiResponse, ApiError> {
         let object = self.object_in_path(object)?;
         let (ids, fields) = if request.method == "POST" {
             let body = request.object()?;
-            (
-                strings(body.get("ids")),
-                strings(body.get("fields")).join(","),
-            )
+            (strings(body.get("ids")), strings(body.get("fields")).join(","))
         } else {
             let ids = request.param("ids").unwrap_or_default();
-            let ids = ids
-                .split(',')
-                .filter(|id| !id.is_empty())
-                .map(str::to_owned)
-                .collect();
+            let ids = ids.split(',').filter(|id| !id.is_empty()).map(str::to_owned).collect();
             (ids, request.param("fields").unwrap_or_default().to_owned())
         };
         if ids.len() > MOST_IDS {
-            return Err(ApiError::data(
-                "EXCEEDED_ID_LIMIT",
-                format!("more than {MOST_IDS} ids"),
-            ));
+            return Err(ApiError::data("EXCEEDED_ID_LIMIT", format!("more than {MOST_IDS} ids")));
         }
         if ids.is_empty() || fields.is_empty() {
-            return Err(ApiError::data(
-                "MISSING_ARGUMENT",
-                "ids and fields are required",
-            ));
+            return Err(ApiError::data("MISSING_ARGUMENT", "ids and fields are required"));
         }
         let wanted = self.fields_param(&object, Some(&fields))?;
         let mut rows = Vec::with_capacity(ids.len());
         for text in ids {
             let id = id::canonical(&text).ok_or_else(|| ApiError::malformed_id(&text))?;
             let row = self.org.live(&object, &id).ok();
-            rows.push(row.map_or(Value::Null, |row| {
-                self.org.show(&object, row, wanted.as_deref(), base)
-            }));
+            rows.push(row.map_or(Value::Null, |row| self.org.show(&object, row, wanted.as_deref(), base)));
         }
         Ok(ApiResponse::ok(Value::Array(rows)))
     }

@@ -44,19 +44,13 @@ pub(crate) enum Route {
 impl Route {
     /// The route, and the base path (`/services/data/v62.0`) that links in the answer begin with.
     pub(crate) fn of(request: &ApiRequest) -> (Self, String) {
-        let parts: Vec<String> = request
-            .path
-            .split('/')
-            .filter(|part| !part.is_empty())
-            .map(decode)
-            .collect();
+        let parts: Vec<String> = request.path.split('/').filter(|part| !part.is_empty()).map(decode).collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         match parts.as_slice() {
             ["services", "data"] => (Self::Versions, String::new()),
-            ["services", "data", version, rest @ ..] if known_version(version) => (
-                Self::under(&request.method, rest),
-                format!("/services/data/{version}"),
-            ),
+            ["services", "data", version, rest @ ..] if known_version(version) => {
+                (Self::under(&request.method, rest), format!("/services/data/{version}"))
+            }
             _ => (Self::Unknown, String::new()),
         }
     }
@@ -76,33 +70,18 @@ impl Route {
             ("GET", ["sobjects", object, "deleted"]) => Self::Deleted(own(object)),
             ("GET", ["sobjects", object, "updated"]) => Self::Updated(own(object)),
             ("POST", ["sobjects", object, "Id"]) => Self::Create(own(object)),
-            ("GET" | "HEAD" | "PATCH" | "DELETE", ["sobjects", object, id]) => {
-                Self::Row(own(object), own(id))
-            }
-            ("GET" | "HEAD" | "PATCH" | "DELETE", ["sobjects", object, "Id", id]) => {
-                Self::Row(own(object), own(id))
-            }
+            ("GET" | "HEAD" | "PATCH" | "DELETE", ["sobjects", object, id]) => Self::Row(own(object), own(id)),
+            ("GET" | "HEAD" | "PATCH" | "DELETE", ["sobjects", object, "Id", id]) => Self::Row(own(object), own(id)),
             ("GET" | "HEAD" | "PATCH" | "DELETE", ["sobjects", object, field, value]) => {
-                Self::ByKey {
-                    object: own(object),
-                    field: own(field),
-                    value: own(value),
-                }
+                Self::ByKey { object: own(object), field: own(field), value: own(value) }
             }
             ("POST" | "PATCH" | "DELETE", ["composite", "sobjects"]) => Self::Collection,
-            ("PATCH", ["composite", "sobjects", object, field]) => Self::CollectionUpsert {
-                object: own(object),
-                field: own(field),
-            },
+            ("PATCH", ["composite", "sobjects", object, field]) => {
+                Self::CollectionUpsert { object: own(object), field: own(field) }
+            }
             ("GET" | "POST", ["composite", "sobjects", object]) => Self::Retrieve(own(object)),
             ("POST", ["composite"]) => Self::Composite,
-            (
-                _,
-                [
-                    "limits" | "query" | "queryAll" | "sobjects" | "composite",
-                    ..,
-                ],
-            ) => Self::WrongMethod,
+            (_, ["limits" | "query" | "queryAll" | "sobjects" | "composite", ..]) => Self::WrongMethod,
             _ => Self::Unknown,
         }
     }
@@ -126,13 +105,27 @@ impl Route {
             _ => "unknown",
         }
     }
+
+    /// The word for a whole request: a composite that makes exactly one kind of write is that write.
+    pub(crate) fn op_of(&self, request: &ApiRequest) -> &'static str {
+        let op = self.op(&request.method);
+        if *self != Self::Composite {
+            return op;
+        }
+        let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let parts = body["compositeRequest"].as_array().into_iter().flatten();
+        let mut writes: Vec<&'static str> = parts
+            .map(super::composite::subrequest)
+            .map(|part| Self::of(&part).0.op(&part.method))
+            .filter(|op| matches!(*op, "create" | "update" | "delete" | "upsert"))
+            .collect();
+        writes.dedup();
+        if let [only] = writes[..] { only } else { op }
+    }
 }
 
 fn known_version(text: &str) -> bool {
-    let number = text
-        .strip_prefix('v')
-        .and_then(|v| v.strip_suffix(".0"))
-        .and_then(|v| v.parse::<u32>().ok());
+    let number = text.strip_prefix('v').and_then(|v| v.strip_suffix(".0")).and_then(|v| v.parse::<u32>().ok());
     // Newer than listed is accepted: clients pin versions that this list cannot foresee.
     number.is_some_and(|v| (OLDEST_VERSION..=NEWEST_VERSION + 10).contains(&v))
 }
@@ -155,9 +148,7 @@ pub(crate) fn objects_of(org: &Org, route: &Route, request: &ApiRequest) -> Vec<
         }
         Route::Collection if request.method == "DELETE" => {
             let ids = request.param("ids").unwrap_or_default().split(',');
-            ids.filter_map(|id| org.object_of_id(id))
-                .map(|o| o.name.to_owned())
-                .collect()
+            ids.filter_map(|id| org.object_of_id(id)).map(|o| o.name.to_owned()).collect()
         }
         Route::Collection => in_records(request),
         Route::Composite => in_subrequests(org, request),
@@ -176,9 +167,7 @@ pub(crate) fn objects_of(org: &Org, route: &Route, request: &ApiRequest) -> Vec<
 fn in_records(request: &ApiRequest) -> Vec<String> {
     let body = request.json().unwrap_or(Value::Null);
     let records = body["records"].as_array().into_iter().flatten();
-    records
-        .filter_map(|r| r["attributes"]["type"].as_str().map(str::to_owned))
-        .collect()
+    records.filter_map(|r| r["attributes"]["type"].as_str().map(str::to_owned)).collect()
 }
 
 fn in_subrequests(org: &Org, request: &ApiRequest) -> Vec<String> {
@@ -189,11 +178,7 @@ fn in_subrequests(org: &Org, request: &ApiRequest) -> Vec<String> {
             let sub = super::composite::subrequest(part);
             let (route, _) = Route::of(&sub);
             // A composite inside a composite is refused anyway.
-            if route == Route::Composite {
-                Vec::new()
-            } else {
-                objects_of(org, &route, &sub)
-            }
+            if route == Route::Composite { Vec::new() } else { objects_of(org, &route, &sub) }
         })
         .collect()
 }

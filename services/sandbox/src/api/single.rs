@@ -76,8 +76,7 @@ impl Service {
             Ok(row) => row,
             Err(error) if error.code == "ENTITY_IS_DELETED" => return Err(error),
             Err(_) => {
-                let message =
-                    format!("Provided external ID field does not exist or is not accessible: {id}");
+                let message = format!("Provided external ID field does not exist or is not accessible: {id}");
                 return Err(ApiError::new(404, "NOT_FOUND", message));
             }
         };
@@ -106,21 +105,11 @@ impl Service {
     ) -> Result<Option<Vec<&'static str>>, ApiError> {
         let Some(list) = list else { return Ok(None) };
         let one = |name: &str| {
-            let missing = || {
-                ApiError::data(
-                    "INVALID_FIELD",
-                    format!("No such column '{name}' on entity '{}'", object.name),
-                )
-            };
-            object
-                .field(name.trim())
-                .map(|f| f.name)
-                .ok_or_else(missing)
+            let missing =
+                || ApiError::data("INVALID_FIELD", format!("No such column '{name}' on entity '{}'", object.name));
+            object.field(name.trim()).map(|f| f.name).ok_or_else(missing)
         };
-        list.split(',')
-            .map(one)
-            .collect::<Result<Vec<_>, _>>()
-            .map(Some)
+        list.split(',').map(one).collect::<Result<Vec<_>, _>>().map(Some)
     }
 
     pub(super) fn by_key(
@@ -132,53 +121,35 @@ impl Service {
         base: &str,
     ) -> Result<ApiResponse, ApiError> {
         let object = self.object_in_path(object)?;
-        let field = object
-            .field(field)
-            .filter(|f| f.external_id)
-            .cloned()
-            .ok_or_else(|| {
-                ApiError::new(
-                    404,
-                    "NOT_FOUND",
-                    "Provided external ID field does not exist or is not accessible: ".to_owned()
-                        + field,
-                )
-            })?;
+        let field = object.field(field).filter(|f| f.external_id).cloned().ok_or_else(|| {
+            ApiError::new(
+                404,
+                "NOT_FOUND",
+                "Provided external ID field does not exist or is not accessible: ".to_owned() + field,
+            )
+        })?;
         if request.method != "PATCH" {
-            let found = self
-                .org
-                .table(&object)
-                .ids_with(field.name, value)
-                .unwrap_or_default();
+            let found = self.org.table(&object).ids_with(field.name, value).unwrap_or_default();
             let id = found.into_iter().next().ok_or_else(ApiError::not_found)?;
             return self.on_row(actor, request, &object, &id, base);
         }
         let input = request.object()?;
         let named_in_body = |name: &str| input.keys().any(|k| k.eq_ignore_ascii_case(name));
         if named_in_body(field.name) {
-            let message = format!(
-                "The {} field should not be specified in the sobject data.",
-                field.name
-            );
+            let message = format!("The {} field should not be specified in the sobject data.", field.name);
             return Err(ApiError::data("INVALID_FIELD", message).on(field.name));
         }
         let update_only = request.param("updateOnly") == Some("true");
-        let done = self.atomic(actor, |me, txn| {
-            me.org
-                .upsert_row(txn, &object, (&field, value), &input, update_only)
-        })?;
+        let done =
+            self.atomic(actor, |me, txn| me.org.upsert_row(txn, &object, (&field, value), &input, update_only))?;
         let body = json!({ "id": done.id, "success": true, "errors": [], "created": done.created });
         let location = format!("{base}/sobjects/{}/{}", object.name, done.id);
         let status = if done.created { 201 } else { 200 };
-        Ok(ApiResponse::ok(body)
-            .status(status)
-            .header("location", location))
+        Ok(ApiResponse::ok(body).status(status).header("location", location))
     }
 }
 
 fn created(object: &Object, id: &str, base: &str) -> ApiResponse {
     let body: Value = json!({ "id": id, "success": true, "errors": [] });
-    ApiResponse::ok(body)
-        .status(201)
-        .header("location", format!("{base}/sobjects/{}/{id}", object.name))
+    ApiResponse::ok(body).status(201).header("location", format!("{base}/sobjects/{}/{id}", object.name))
 }

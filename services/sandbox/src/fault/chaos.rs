@@ -53,27 +53,16 @@ impl Chaos {
             return Some(Fault::LoseAnswer);
         }
         if hit(self.execute_late) {
-            return Some(Fault::ExecuteLate {
-                delay_ms: Some(upto(self.execute_late_ms)),
-                close_after_ms: 0,
-            });
+            return Some(Fault::ExecuteLate { delay_ms: Some(upto(self.execute_late_ms)), close_after_ms: 0 });
         }
         if hit(self.slow) {
-            return Some(Fault::Slow {
-                ms: upto(self.slow_ms),
-            });
+            return Some(Fault::Slow { ms: upto(self.slow_ms) });
         }
         if hit(self.server_error) {
-            return Some(Fault::ServerError {
-                status: if coin { 500 } else { 503 },
-                applied: second & 2 == 2,
-            });
+            return Some(Fault::ServerError { status: if coin { 500 } else { 503 }, applied: second & 2 == 2 });
         }
         if hit(self.html_body) {
-            return Some(Fault::HtmlBody {
-                status: 502,
-                applied: coin,
-            });
+            return Some(Fault::HtmlBody { status: 502, applied: coin });
         }
         if hit(self.reset) {
             return Some(Fault::Reset);
@@ -113,26 +102,13 @@ mod tests {
 
     #[test]
     fn draws_repeat_with_the_seed_and_hit_as_often_as_told() {
-        let chaos = Chaos {
-            seed: 7,
-            lose_answer: 0.1,
-            execute_late: 0.2,
-            execute_late_ms: 50,
-            ..Chaos::default()
-        };
+        let chaos = Chaos { seed: 7, lose_answer: 0.1, execute_late: 0.2, execute_late_ms: 50, ..Chaos::default() };
         let words = |chaos: &Chaos| (0..10_000).map(|n| chaos.draw(n)).collect::<Vec<_>>();
         let drawn = words(&chaos);
         assert_eq!(drawn, words(&chaos));
         assert_ne!(drawn, words(&Chaos { seed: 8, ..chaos }));
-        let lost = drawn
-            .iter()
-            .filter(|f| **f == Some(Fault::LoseAnswer))
-            .count();
-        let late = drawn
-            .iter()
-            .flatten()
-            .filter(|f| f.word() == "execute_late")
-            .count();
+        let lost = drawn.iter().filter(|f| **f == Some(Fault::LoseAnswer)).count();
+        let late = drawn.iter().flatten().filter(|f| f.word() == "execute_late").count();
         assert!((850..1150).contains(&lost), "{lost}");
         assert!((1800..2200).contains(&late), "{late}");
     }

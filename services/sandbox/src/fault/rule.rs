@@ -48,12 +48,7 @@ fn once() -> Option<u64> {
 impl FaultRule {
     /// A rule that hits once.
     pub fn once(matching: FaultMatch, fault: Fault) -> Self {
-        Self {
-            matching,
-            fault,
-            times: once(),
-            skip: 0,
-        }
+        Self { matching, fault, times: once(), skip: 0 }
     }
 }
 
@@ -95,11 +90,7 @@ impl Faults {
             return Err(format!("more than {MOST_RULES} rules"));
         }
         self.next += 1;
-        self.rules.push(RuleState {
-            id: self.next,
-            rule,
-            hits: 0,
-        });
+        self.rules.push(RuleState { id: self.next, rule, hits: 0 });
         Ok(self.next)
     }
 
@@ -127,11 +118,7 @@ impl Faults {
         if let Some(text) = subject.header {
             return Fault::from_header(text).map(Some);
         }
-        for state in self
-            .rules
-            .iter_mut()
-            .filter(|s| s.rule.matching.fits(subject))
-        {
+        for state in self.rules.iter_mut().filter(|s| s.rule.matching.fits(subject)) {
             if state.rule.skip > 0 {
                 state.rule.skip -= 1;
                 continue;
@@ -144,10 +131,7 @@ impl Faults {
             state.hits += 1;
             return Ok(Some(state.rule.fault.clone()));
         }
-        let Some(chaos) = self
-            .chaos
-            .as_ref()
-            .filter(|c| is_write(subject.op) || c.reads && subject.op != "token")
+        let Some(chaos) = self.chaos.as_ref().filter(|c| is_write(subject.op) || c.reads && subject.op != "token")
         else {
             return Ok(None);
         };
@@ -163,22 +147,10 @@ fn is_write(op: &str) -> bool {
 
 impl FaultMatch {
     fn fits(&self, subject: &Subject<'_>) -> bool {
-        let method = self
-            .method
-            .as_deref()
-            .is_none_or(|m| m.eq_ignore_ascii_case(subject.method));
-        let path = self
-            .path_contains
-            .as_deref()
-            .is_none_or(|p| subject.target.contains(p));
-        let object = self
-            .object
-            .as_deref()
-            .is_none_or(|o| subject.objects.iter().any(|s| s.eq_ignore_ascii_case(o)));
-        let op = self
-            .op
-            .as_deref()
-            .is_none_or(|o| o == subject.op || (o == "write" && is_write(subject.op)));
+        let method = self.method.as_deref().is_none_or(|m| m.eq_ignore_ascii_case(subject.method));
+        let path = self.path_contains.as_deref().is_none_or(|p| subject.target.contains(p));
+        let object = self.object.as_deref().is_none_or(|o| subject.objects.iter().any(|s| s.eq_ignore_ascii_case(o)));
+        let op = self.op.as_deref().is_none_or(|o| o == subject.op || (o == "write" && is_write(subject.op)));
         let body = self.body_contains.as_deref().is_none_or(|b| {
             let b = b.as_bytes();
             b.is_empty() || subject.body.windows(b.len()).any(|w| w == b)
@@ -212,27 +184,10 @@ mod tests {
             body_contains: Some("bc".to_owned()),
             ..FaultMatch::default()
         };
-        faults
-            .add(FaultRule {
-                matching,
-                fault: Fault::LoseAnswer,
-                times: Some(2),
-                skip: 1,
-            })
-            .unwrap();
+        faults.add(FaultRule { matching, fault: Fault::LoseAnswer, times: Some(2), skip: 1 }).unwrap();
         assert_eq!(faults.choose(&subject("query", &contact)), Ok(None));
-        assert_eq!(
-            faults.choose(&subject("create", &["Account".to_owned()])),
-            Ok(None)
-        );
-        let hits: Vec<bool> = (0..4)
-            .map(|_| {
-                faults
-                    .choose(&subject("create", &contact))
-                    .unwrap()
-                    .is_some()
-            })
-            .collect();
+        assert_eq!(faults.choose(&subject("create", &["Account".to_owned()])), Ok(None));
+        let hits: Vec<bool> = (0..4).map(|_| faults.choose(&subject("create", &contact)).unwrap().is_some()).collect();
         assert_eq!(hits, [false, true, true, false]);
         assert_eq!(faults.list()[0].hits, 2);
         faults.clear(Some(1));
@@ -242,29 +197,13 @@ mod tests {
     #[test]
     fn the_header_wins_and_its_mistakes_are_told() {
         let mut faults = Faults::default();
-        faults.set_chaos(Some(Chaos {
-            reset: 1.0,
-            ..Chaos::default()
-        }));
+        faults.set_chaos(Some(Chaos { reset: 1.0, ..Chaos::default() }));
         assert_eq!(
-            faults.choose(&Subject {
-                header: Some("hold"),
-                ..subject("create", &[])
-            }),
+            faults.choose(&Subject { header: Some("hold"), ..subject("create", &[]) }),
             Ok(Some(Fault::Hold { applied: false }))
         );
-        assert!(
-            faults
-                .choose(&Subject {
-                    header: Some("nonsense"),
-                    ..subject("create", &[])
-                })
-                .is_err()
-        );
-        assert_eq!(
-            faults.choose(&subject("create", &[])),
-            Ok(Some(Fault::Reset))
-        );
+        assert!(faults.choose(&Subject { header: Some("nonsense"), ..subject("create", &[]) }).is_err());
+        assert_eq!(faults.choose(&subject("create", &[])), Ok(Some(Fault::Reset)));
         assert_eq!(faults.choose(&subject("query", &[])), Ok(None));
     }
 }

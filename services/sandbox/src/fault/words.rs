@@ -58,11 +58,13 @@ pub enum Fault {
     /// Reset the TCP connection; nothing is applied.
     Reset,
     /// 403 `REQUEST_LIMIT_EXCEEDED`; nothing is applied.
+    #[serde(rename = "limit_403")]
     Limit403 {
         /// The rolling 24-hour limit rather than the one of concurrent requests.
         daily: bool,
     },
     /// 429 with `Retry-After`; nothing is applied.
+    #[serde(rename = "limit_429")]
     Limit429 {
         /// Value of `Retry-After`, seconds; 1 unless given.
         retry_after_s: u64,
@@ -94,11 +96,8 @@ impl Fault {
         let word = parts.next().unwrap_or_default();
         let mut params = Map::new();
         for part in parts.filter(|part| !part.is_empty()) {
-            let (name, value) = part
-                .split_once('=')
-                .ok_or_else(|| format!("{part}: expected name=value"))?;
-            let value =
-                serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+            let (name, value) = part.split_once('=').ok_or_else(|| format!("{part}: expected name=value"))?;
+            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
             params.insert(name.to_owned(), value);
         }
         Self::build(word, &params)
@@ -135,74 +134,72 @@ impl Fault {
         if let Some(unknown) = params.keys().find(|name| !known.contains(&name.as_str())) {
             return Err(format!("fault {word} has no parameter {unknown:?}"));
         }
-        let flag = |name: &str| {
-            params
-                .get(name)
-                .and_then(Value::as_bool)
-                .unwrap_or_default()
-        };
-        let number = |name: &str| params.get(name).and_then(Value::as_u64);
-        let status = |default: u16| {
-            let status = number("status").map_or(Some(default), |n| u16::try_from(n).ok());
-            status
-                .filter(|s| (200..600).contains(s))
-                .ok_or_else(|| "status must be 200 to 599".to_owned())
+        let flag = |name| flag(params, name);
+        let number = |name| number(params, name);
+        let status = |default: u64| {
+            let status = u16::try_from(number("status")?.unwrap_or(default)).unwrap_or_default();
+            let sound = (200..600).contains(&status);
+            sound.then_some(status).ok_or_else(|| "status must be 200 to 599".to_owned())
         };
         Ok(match word {
             "reject" => Self::Reject {
                 status: status(400)?,
-                code: text(params, "code").unwrap_or_else(|| "UNKNOWN_EXCEPTION".to_owned()),
-                message: text(params, "message")
-                    .unwrap_or_else(|| "refused by the sandbox".to_owned()),
-                fields: list(params, "fields")
-                    .filter_map(|v| v.as_str().map(str::to_owned))
-                    .collect(),
-                rows: params.contains_key("rows").then(|| {
-                    list(params, "rows")
-                        .filter_map(|v| v.as_u64().and_then(|n| usize::try_from(n).ok()))
-                        .collect()
-                }),
+                code: text(params, "code")?.unwrap_or_else(|| "UNKNOWN_EXCEPTION".to_owned()),
+                message: text(params, "message")?.unwrap_or_else(|| "refused by the sandbox".to_owned()),
+                fields: list(params, "fields").filter_map(|v| v.as_str().map(str::to_owned)).collect(),
+                rows: rows(params)?,
             },
             "lose_answer" => Self::LoseAnswer,
             "execute_late" => Self::ExecuteLate {
-                delay_ms: number("delay_ms"),
-                close_after_ms: number("close_after_ms").unwrap_or_default(),
+                delay_ms: number("delay_ms")?,
+                close_after_ms: number("close_after_ms")?.unwrap_or_default(),
             },
-            "hold" => Self::Hold {
-                applied: flag("applied"),
-            },
-            "slow" => Self::Slow {
-                ms: number("ms").unwrap_or(100),
-            },
-            "server_error" => Self::ServerError {
-                status: status(500)?,
-                applied: flag("applied"),
-            },
-            "html_body" => Self::HtmlBody {
-                status: status(502)?,
-                applied: flag("applied"),
-            },
-            "limit_403" => Self::Limit403 {
-                daily: flag("daily"),
-            },
-            "limit_429" => Self::Limit429 {
-                retry_after_s: number("retry_after_s").unwrap_or(1),
-            },
+            "hold" => Self::Hold { applied: flag("applied")? },
+            "slow" => Self::Slow { ms: number("ms")?.unwrap_or(100) },
+            "server_error" => Self::ServerError { status: status(500)?, applied: flag("applied")? },
+            "html_body" => Self::HtmlBody { status: status(502)?, applied: flag("applied")? },
+            "limit_403" => Self::Limit403 { daily: flag("daily")? },
+            "limit_429" => Self::Limit429 { retry_after_s: number("retry_after_s")?.unwrap_or(1) },
             _ => Self::Reset, // the only word left of those checked above
         })
     }
 }
 
-fn text(params: &Map<String, Value>, name: &str) -> Option<String> {
-    params.get(name).and_then(Value::as_str).map(str::to_owned)
+/// A parameter that is there and not null, read by `read`; a value that cannot be read is a mistake, not a default.
+fn parameter<T>(
+    params: &Map<String, Value>,
+    name: &str,
+    read: impl FnOnce(&Value) -> Option<T>,
+) -> Result<Option<T>, String> {
+    match params.get(name).filter(|value| !value.is_null()) {
+        None => Ok(None),
+        Some(value) => read(value).map(Some).ok_or_else(|| format!("{name} cannot be {value}")),
+    }
+}
+
+fn flag(params: &Map<String, Value>, name: &str) -> Result<bool, String> {
+    parameter(params, name, Value::as_bool).map(Option::unwrap_or_default)
+}
+
+fn number(params: &Map<String, Value>, name: &str) -> Result<Option<u64>, String> {
+    parameter(params, name, Value::as_u64)
+}
+
+fn text(params: &Map<String, Value>, name: &str) -> Result<Option<String>, String> {
+    parameter(params, name, |value| value.as_str().map(str::to_owned))
+}
+
+/// `rows`: one number or a list of them.
+fn rows(params: &Map<String, Value>) -> Result<Option<Vec<usize>>, String> {
+    let one = |value: &Value| value.as_u64().and_then(|n| usize::try_from(n).ok());
+    parameter(params, "rows", |value| match value {
+        Value::Array(list) => list.iter().map(one).collect(),
+        single => one(single).map(|n| vec![n]),
+    })
 }
 
 fn list<'p>(params: &'p Map<String, Value>, name: &str) -> impl Iterator<Item = &'p Value> {
-    params
-        .get(name)
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
+    params.get(name).and_then(Value::as_array).into_iter().flatten()
 }
 
 impl<'de> Deserialize<'de> for Fault {
@@ -220,26 +217,11 @@ mod tests {
 
     #[test]
     fn all_three_forms_mean_the_same() {
-        let wanted = Fault::ExecuteLate {
-            delay_ms: Some(500),
-            close_after_ms: 0,
-        };
-        assert_eq!(
-            Fault::from_json(&json!({"execute_late": {"delay_ms": 500}})),
-            Ok(wanted.clone())
-        );
-        assert_eq!(
-            Fault::from_header("execute_late;delay_ms=500"),
-            Ok(wanted.clone())
-        );
-        assert_eq!(
-            Fault::from_header("{\"execute_late\":{\"delay_ms\":500}}"),
-            Ok(wanted)
-        );
-        assert_eq!(
-            Fault::from_json(&json!("lose_answer")),
-            Ok(Fault::LoseAnswer)
-        );
+        let wanted = Fault::ExecuteLate { delay_ms: Some(500), close_after_ms: 0 };
+        assert_eq!(Fault::from_json(&json!({"execute_late": {"delay_ms": 500}})), Ok(wanted.clone()));
+        assert_eq!(Fault::from_header("execute_late;delay_ms=500"), Ok(wanted.clone()));
+        assert_eq!(Fault::from_header("{\"execute_late\":{\"delay_ms\":500}}"), Ok(wanted));
+        assert_eq!(Fault::from_json(&json!("lose_answer")), Ok(Fault::LoseAnswer));
     }
 
     #[test]
@@ -265,16 +247,11 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        assert!(
-            Fault::from_header("loose_answer")
-                .unwrap_err()
-                .contains("loose_answer")
-        );
-        assert!(
-            Fault::from_header("slow;seconds=1")
-                .unwrap_err()
-                .contains("seconds")
-        );
+        assert!(Fault::from_header("loose_answer").unwrap_err().contains("loose_answer"));
+        assert!(Fault::from_header("slow;seconds=1").unwrap_err().contains("seconds"));
         assert!(Fault::from_header("server_error;status=99").is_err());
+        assert!(Fault::from_header("execute_late;delay_ms=soon").unwrap_err().contains("delay_ms"));
+        assert!(Fault::from_header("hold;applied=yes").is_err());
+        assert!(Fault::from_header("reject;rows=first").is_err());
     }
 }

@@ -13,12 +13,7 @@ use crate::stamp;
 
 impl Org {
     /// An account with opportunities cannot go; its contacts go with it.
-    pub(crate) fn delete_row(
-        &mut self,
-        txn: &mut Txn,
-        object: &Arc<Object>,
-        id: &str,
-    ) -> Result<(), ApiError> {
+    pub(crate) fn delete_row(&mut self, txn: &mut Txn, object: &Arc<Object>, id: &str) -> Result<(), ApiError> {
         super::write::writable(object)?;
         let row = self.live(object, id)?.clone();
         self.check_locks(id, &row)?;
@@ -37,17 +32,8 @@ impl Org {
     }
 
     /// Brings a record back from the recycle bin (third-party changes only: the REST API cannot).
-    pub(crate) fn undelete_row(
-        &mut self,
-        txn: &mut Txn,
-        object: &Arc<Object>,
-        id: &str,
-    ) -> Result<(), ApiError> {
-        let row = self
-            .table(object)
-            .get(id)
-            .filter(|row| is_deleted(row))
-            .cloned();
+    pub(crate) fn undelete_row(&mut self, txn: &mut Txn, object: &Arc<Object>, id: &str) -> Result<(), ApiError> {
+        let row = self.table(object).get(id).filter(|row| is_deleted(row)).cloned();
         let mut row = row.ok_or_else(ApiError::no_such_row)?;
         row.insert("IsDeleted", Value::Bool(false));
         row.insert("SystemModstamp", json!(stamp::wire(txn.actor.now)));
@@ -60,11 +46,7 @@ impl Org {
         let Some((object, first)) = children.first() else {
             return Ok(());
         };
-        let child = self
-            .table(object)
-            .get(first)
-            .and_then(|row| text(row, "Name"))
-            .unwrap_or_default();
+        let child = self.table(object).get(first).and_then(|row| text(row, "Name")).unwrap_or_default();
         let message = format!(
             "Your attempt to delete {name} could not be completed because it is associated with the following \
              opportunities.: {child}\n"
@@ -77,13 +59,8 @@ impl Org {
         let Some(object) = self.object(object) else {
             return Vec::new();
         };
-        let ids = self
-            .table(&object)
-            .ids_with("AccountId", id)
-            .unwrap_or_default();
-        ids.into_iter()
-            .map(|id| (Arc::clone(&object), id))
-            .collect()
+        let ids = self.table(&object).ids_with("AccountId", id).unwrap_or_default();
+        ids.into_iter().map(|id| (Arc::clone(&object), id)).collect()
     }
 
     fn bin(&mut self, txn: &mut Txn, object: &Arc<Object>, id: &str) {

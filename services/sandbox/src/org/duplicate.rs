@@ -44,11 +44,7 @@ impl Org {
         row: &Row,
         changed: impl Fn(&Field) -> bool,
     ) -> Result<(), ApiError> {
-        for rule in self
-            .duplicate_rules
-            .iter()
-            .filter(|r| r.active && r.object.eq_ignore_ascii_case(object.name))
-        {
+        for rule in self.duplicate_rules.iter().filter(|r| r.active && r.object.eq_ignore_ascii_case(object.name)) {
             let Some(field) = object.field(&rule.field).filter(|f| changed(f)) else {
                 continue;
             };

@@ -37,44 +37,26 @@ impl Org {
 
     fn account_rating(&self, row: &Row) -> Value {
         let account = self.object("Account");
-        let parent = account
-            .as_ref()
-            .zip(text(row, "AccountId"))
-            .and_then(|(o, id)| self.table(o).get(id));
-        parent
-            .and_then(|p| p.get("Rating"))
-            .cloned()
-            .unwrap_or(Value::Null)
+        let parent = account.as_ref().zip(text(row, "AccountId")).and_then(|(o, id)| self.table(o).get(id));
+        parent.and_then(|p| p.get("Rating")).cloned().unwrap_or(Value::Null)
     }
 }
 
 fn joined(row: &Row, fields: [&str; 2], by: &str) -> Value {
     let parts: Vec<&str> = fields.iter().filter_map(|f| text(row, f)).collect();
-    if parts.is_empty() {
-        Value::Null
-    } else {
-        Value::String(parts.join(by))
-    }
+    if parts.is_empty() { Value::Null } else { Value::String(parts.join(by)) }
 }
 
 /// Null when every component is null, else all members.
 fn address(object: &Object, row: &Row, prefix: &str) -> Value {
     let compound = format!("{prefix}Address");
     let mut shown = Map::new();
-    for field in object
-        .fields
-        .iter()
-        .filter(|f| f.compound == Some(compound.as_str()))
-    {
+    for field in object.fields.iter().filter(|f| f.compound == Some(compound.as_str())) {
         let mut name = field.name[prefix.len()..].to_owned();
         if let Some(first) = name.get_mut(..1) {
             first.make_ascii_lowercase();
         }
         shown.insert(name, row.get(field.name).cloned().unwrap_or(Value::Null));
     }
-    if shown.values().all(Value::is_null) {
-        Value::Null
-    } else {
-        Value::Object(shown)
-    }
+    if shown.values().all(Value::is_null) { Value::Null } else { Value::Object(shown) }
 }

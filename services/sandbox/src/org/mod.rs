@@ -56,10 +56,7 @@ pub(crate) struct Org {
 impl Org {
     /// An organisation with its users and the shipped rules, but no records.
     pub(crate) fn new(options: &OrgOptions, seed: u64, now: OffsetDateTime) -> Self {
-        let objects: Vec<Arc<Object>> = schema::objects(&options.key_field_on)
-            .into_iter()
-            .map(Arc::new)
-            .collect();
+        let objects: Vec<Arc<Object>> = schema::objects(&options.key_field_on).into_iter().map(Arc::new).collect();
         let tables = objects.iter().map(|o| (o.name, Table::new(o))).collect();
         let instance = id::instance_of(seed);
         let mut org = Self {
@@ -106,42 +103,28 @@ impl Org {
 
     /// Looks an object up by its case-insensitive name.
     pub(crate) fn object(&self, name: &str) -> Option<Arc<Object>> {
-        self.objects
-            .iter()
-            .find(|o| o.name.eq_ignore_ascii_case(name))
-            .cloned()
+        self.objects.iter().find(|o| o.name.eq_ignore_ascii_case(name)).cloned()
     }
 
     /// The object, or the vendor's refusal of its name in a body or a query.
     pub(crate) fn object_or_type_error(&self, name: &str) -> Result<Arc<Object>, ApiError> {
-        self.object(name).ok_or_else(|| {
-            ApiError::data(
-                "INVALID_TYPE",
-                format!("sObject type '{name}' is not supported."),
-            )
-        })
+        self.object(name)
+            .ok_or_else(|| ApiError::data("INVALID_TYPE", format!("sObject type '{name}' is not supported.")))
     }
 
     /// The object that ids with this id's key prefix belong to.
     pub(crate) fn object_of_id(&self, id: &str) -> Option<Arc<Object>> {
         let prefix = id.get(..3)?;
-        self.objects
-            .iter()
-            .find(|o| o.key_prefix == prefix)
-            .cloned()
+        self.objects.iter().find(|o| o.key_prefix == prefix).cloned()
     }
 
     pub(crate) fn table(&self, object: &Object) -> &Table {
         // Tables are made from the same list as objects, and neither ever shrinks.
-        self.tables
-            .get(object.name)
-            .expect("every object has a table")
+        self.tables.get(object.name).expect("every object has a table")
     }
 
     pub(crate) fn table_mut(&mut self, object: &Object) -> &mut Table {
         // As above.
-        self.tables
-            .get_mut(object.name)
-            .expect("every object has a table")
+        self.tables.get_mut(object.name).expect("every object has a table")
     }
 }

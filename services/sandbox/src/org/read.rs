@@ -12,13 +12,7 @@ impl Org {
     }
 
     /// A whole record, or the chosen fields of it, in the order asked for.
-    pub(crate) fn show(
-        &self,
-        object: &Object,
-        row: &Row,
-        fields: Option<&[&str]>,
-        base: &str,
-    ) -> Value {
+    pub(crate) fn show(&self, object: &Object, row: &Row, fields: Option<&[&str]>, base: &str) -> Value {
         let id = row.get("Id").and_then(Value::as_str).unwrap_or_default();
         let mut shown = Map::new();
         shown.insert("attributes".to_owned(), self.attributes(object, id, base));

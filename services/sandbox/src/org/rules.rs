@@ -53,13 +53,7 @@ pub(super) fn shipped() -> Vec<ValidationRule> {
         message: message.to_owned(),
     };
     vec![
-        rule(
-            "Amount_not_negative",
-            "Opportunity",
-            "Amount",
-            Predicate::LessThan(0.0),
-            "Amount must not be negative.",
-        ),
+        rule("Amount_not_negative", "Opportunity", "Amount", Predicate::LessThan(0.0), "Amount must not be negative."),
         rule(
             "Discount_at_most_half",
             "Account",
@@ -72,17 +66,13 @@ pub(super) fn shipped() -> Vec<ValidationRule> {
 
 impl Org {
     pub(super) fn check_rules(&self, object: &Object, row: &Row) -> Result<(), ApiError> {
-        let mine = self
-            .validation_rules
-            .iter()
-            .filter(|r| r.object.eq_ignore_ascii_case(object.name));
+        let mine = self.validation_rules.iter().filter(|r| r.object.eq_ignore_ascii_case(object.name));
         for rule in mine {
             let Some(field) = object.field(&rule.field) else {
                 continue;
             };
             if holds(&rule.predicate, &self.value(object, row, field)) {
-                let error =
-                    ApiError::data("FIELD_CUSTOM_VALIDATION_EXCEPTION", rule.message.clone());
+                let error = ApiError::data("FIELD_CUSTOM_VALIDATION_EXCEPTION", rule.message.clone());
                 return Err(error.on(field.name));
             }
         }
@@ -96,11 +86,9 @@ fn holds(predicate: &Predicate, value: &Value) -> bool {
         Predicate::GreaterThan(limit) => value.as_f64().is_some_and(|n| n > *limit),
         Predicate::Equals(wanted) => value == wanted,
         Predicate::IsNull => value.is_null(),
-        Predicate::Matches(pattern) => value
-            .as_str()
-            .is_some_and(|text| Regex::new(pattern).is_ok_and(|regex| regex.is_match(text))),
-        Predicate::LongerThan(limit) => value
-            .as_str()
-            .is_some_and(|text| text.chars().count() > *limit),
+        Predicate::Matches(pattern) => {
+            value.as_str().is_some_and(|text| Regex::new(pattern).is_ok_and(|regex| regex.is_match(text)))
+        }
+        Predicate::LongerThan(limit) => value.as_str().is_some_and(|text| text.chars().count() > *limit),
     }
 }

@@ -11,10 +11,7 @@ impl Org {
         for object in &self.objects {
             let table = self.table(object);
             let rows: Vec<&Row> = table.rows().map(|(_, row)| row).collect();
-            tables.insert(
-                object.name.to_owned(),
-                json!({ "numbers": table.numbers(), "rows": rows }),
-            );
+            tables.insert(object.name.to_owned(), json!({ "numbers": table.numbers(), "rows": rows }));
         }
         json!({ "instance": self.instance, "tables": tables })
     }

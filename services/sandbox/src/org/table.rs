@@ -26,11 +26,7 @@ struct Index {
 
 impl Index {
     fn folded(&self, value: &str) -> String {
-        if self.case_sensitive {
-            value.to_owned()
-        } else {
-            value.to_lowercase()
-        }
+        if self.case_sensitive { value.to_owned() } else { value.to_lowercase() }
     }
 }
 
@@ -45,20 +41,10 @@ impl Table {
             .filter(indexed)
             .map(|f| {
                 let case_sensitive = f.external_id || f.kind == Kind::Reference;
-                (
-                    f.name,
-                    Index {
-                        case_sensitive,
-                        ids: HashMap::new(),
-                    },
-                )
+                (f.name, Index { case_sensitive, ids: HashMap::new() })
             })
             .collect();
-        Self {
-            rows: BTreeMap::new(),
-            indexes,
-            numbers: 0,
-        }
+        Self { rows: BTreeMap::new(), indexes, numbers: 0 }
     }
 
     /// The next record number; numbers that a rolled-back create took are not given again, as with the vendor.
@@ -87,17 +73,12 @@ impl Table {
     pub(crate) fn ids_with(&self, field: &str, value: &str) -> Option<Vec<String>> {
         let index = self.indexes.get(field)?;
         let ids = index.ids.get(&index.folded(value));
-        Some(
-            ids.map(|ids| ids.iter().cloned().collect())
-                .unwrap_or_default(),
-        )
+        Some(ids.map(|ids| ids.iter().cloned().collect()).unwrap_or_default())
     }
 
     /// Whether a live record other than `except` has this value in an indexed field.
     pub(crate) fn other_with(&self, field: &str, value: &str, except: &str) -> Option<String> {
-        self.ids_with(field, value)?
-            .into_iter()
-            .find(|id| id != except)
+        self.ids_with(field, value)?.into_iter().find(|id| id != except)
     }
 
     /// Inserts or replaces a record; returns what was there.

@@ -39,24 +39,13 @@ pub(crate) struct Txn {
 
 impl Txn {
     pub(crate) fn new(actor: Actor) -> Self {
-        Self {
-            actor,
-            undo: Vec::new(),
-            effects: Vec::new(),
-        }
+        Self { actor, undo: Vec::new(), effects: Vec::new() }
     }
 }
 
 impl Org {
     /// Writes a row and remembers how to take it back.
-    pub(super) fn put(
-        &mut self,
-        txn: &mut Txn,
-        object: &Arc<Object>,
-        op: EffectOp,
-        id: &str,
-        row: Row,
-    ) {
+    pub(super) fn put(&mut self, txn: &mut Txn, object: &Arc<Object>, op: EffectOp, id: &str, row: Row) {
         let before = self.table(object).get(id).cloned();
         let changes = super::change::between(object, before.as_ref(), &row, op);
         let key = [Some(&row), before.as_ref()]

@@ -31,8 +31,7 @@ impl Org {
         let user = json!(txn.actor.user);
         for field in &object.fields {
             if !field.default.is_null() {
-                row.entry(field.name)
-                    .or_insert_with(|| field.default.clone());
+                row.entry(field.name).or_insert_with(|| field.default.clone());
             }
         }
         if object.field("OwnerId").is_some() && row.get("OwnerId").is_none_or(Value::is_null) {
@@ -97,10 +96,7 @@ impl Org {
         input: &Map<String, Value>,
         update_only: bool,
     ) -> Result<Upserted, ApiError> {
-        let found = self
-            .table(object)
-            .ids_with(field.name, key)
-            .unwrap_or_default();
+        let found = self.table(object).ids_with(field.name, key).unwrap_or_default();
         if let Some(id) = found.into_iter().next() {
             self.update_row(txn, object, &id, input)?;
             return Ok(Upserted { id, created: false });
@@ -124,21 +120,10 @@ impl Org {
     }
 
     /// Everything that depends on other records and on rules.
-    fn check(
-        &self,
-        txn: &Txn,
-        object: &Object,
-        id: &str,
-        before: Option<&Row>,
-        row: &Row,
-    ) -> Result<(), ApiError> {
+    fn check(&self, txn: &Txn, object: &Object, id: &str, before: Option<&Row>, row: &Row) -> Result<(), ApiError> {
         let changed = |f: &Field| before.is_none_or(|b| b.get(f.name) != row.get(f.name));
         self.check_locks(id, row)?;
-        for field in object
-            .fields
-            .iter()
-            .filter(|f| f.kind == Kind::Reference && changed(f))
-        {
+        for field in object.fields.iter().filter(|f| f.kind == Kind::Reference && changed(f)) {
             self.check_reference(field, row)?;
         }
         self.check_rules(object, row)?;
@@ -148,10 +133,8 @@ impl Org {
                 continue;
             };
             if let Some(other) = self.table(object).other_with(field.name, key, id) {
-                let message = format!(
-                    "duplicate value found: {} duplicates value on record with id: {other}",
-                    field.name
-                );
+                let message =
+                    format!("duplicate value found: {} duplicates value on record with id: {other}", field.name);
                 return Err(ApiError::data("DUPLICATE_VALUE", message));
             }
         }
@@ -160,14 +143,11 @@ impl Org {
 
     /// The vendor locks the record and its parent account.
     pub(super) fn check_locks(&self, id: &str, row: &Row) -> Result<(), ApiError> {
-        let held = [id, text(row, "AccountId").unwrap_or_default()]
-            .into_iter()
-            .find(|id| self.locked.contains(*id));
+        let held = [id, text(row, "AccountId").unwrap_or_default()].into_iter().find(|id| self.locked.contains(*id));
         match held {
             None => Ok(()),
             Some(id) => {
-                let message =
-                    format!("unable to obtain exclusive access to this record or 1 records: {id}");
+                let message = format!("unable to obtain exclusive access to this record or 1 records: {id}");
                 Err(ApiError::data("UNABLE_TO_LOCK_ROW", message))
             }
         }
@@ -177,19 +157,12 @@ impl Org {
         let Some(target) = text(row, field.name) else {
             return Ok(());
         };
-        let Some(object) = self
-            .object_of_id(target)
-            .filter(|o| o.name == field.reference_to)
-        else {
+        let Some(object) = self.object_of_id(target).filter(|o| o.name == field.reference_to) else {
             let message = format!("{}: id value of incorrect type: {target}", field.label);
             return Err(ApiError::data("MALFORMED_ID", message).on(field.name));
         };
         match self.table(&object).get(target) {
-            None => Err(ApiError::data(
-                "INVALID_CROSS_REFERENCE_KEY",
-                "invalid cross reference id",
-            )
-            .on(field.name)),
+            None => Err(ApiError::data("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id").on(field.name)),
             Some(parent) if is_deleted(parent) => {
                 Err(ApiError::data("ENTITY_IS_DELETED", "entity is deleted").on(field.name))
             }
@@ -202,10 +175,7 @@ pub(super) fn writable(object: &Object) -> Result<(), ApiError> {
     if object.writable {
         return Ok(());
     }
-    let message = format!(
-        "entity type {} does not support this operation",
-        object.name
-    );
+    let message = format!("entity type {} does not support this operation", object.name);
     Err(ApiError::data("INVALID_TYPE_FOR_OPERATION", message))
 }
 
@@ -222,10 +192,7 @@ fn required(object: &Object, row: &Row) -> Result<(), ApiError> {
         return Ok(());
     }
     let message = format!("Required fields are missing: [{}]", missing.join(", "));
-    Err(missing.iter().fold(
-        ApiError::data("REQUIRED_FIELD_MISSING", message),
-        |e, name| e.on(name),
-    ))
+    Err(missing.iter().fold(ApiError::data("REQUIRED_FIELD_MISSING", message), |e, name| e.on(name)))
 }
 
 /// An opportunity's stage sets its probability unless the caller does.
@@ -237,10 +204,7 @@ fn default_probability(object: &Object, row: &mut Row, before: Option<&Row>) {
     let moved = before.is_none_or(|b| b.get("StageName") != Some(&stage));
     let unset = row.get("Probability").is_none_or(Value::is_null);
     if (before.is_none() && unset) || (before.is_some() && moved) {
-        let probability = STAGES
-            .iter()
-            .find(|(name, _)| Some(*name) == stage.as_str())
-            .map(|(_, p)| json!(p));
+        let probability = STAGES.iter().find(|(name, _)| Some(*name) == stage.as_str()).map(|(_, p)| json!(p));
         row.insert("Probability", probability.unwrap_or(Value::Null));
     }
 }

@@ -43,20 +43,17 @@ pub(crate) fn summary(object: &Object, base: &str) -> Value {
 pub(crate) fn describe(object: &Object, all: &[Object], base: &str) -> Value {
     let mut answer = summary(object, base);
     if let Some(map) = answer.as_object_mut() {
+        map.insert("fields".to_owned(), object.fields.iter().map(field).collect());
         map.insert(
-            "fields".to_owned(),
-            object.fields.iter().map(field).collect(),
+            "recordTypeInfos".to_owned(),
+            json!([{
+                "active": true, "available": true, "defaultRecordTypeMapping": true, "developerName": "Master",
+                "master": true, "name": "Master", "recordTypeId": "012000000000000AAA", "urls": {}
+            }]),
         );
-        map.insert("recordTypeInfos".to_owned(), json!([{
-            "active": true, "available": true, "defaultRecordTypeMapping": true, "developerName": "Master",
-            "master": true, "name": "Master", "recordTypeId": "012000000000000AAA", "urls": {}
-        }]));
         map.insert("childRelationships".to_owned(), children(object, all));
         map.insert("namedLayoutInfos".to_owned(), json!([]));
-        map.insert(
-            "supportedScopes".to_owned(),
-            json!([{ "label": "All", "name": "everything" }]),
-        );
+        map.insert("supportedScopes".to_owned(), json!([{ "label": "All", "name": "everything" }]));
     }
     answer
 }
@@ -64,11 +61,7 @@ pub(crate) fn describe(object: &Object, all: &[Object], base: &str) -> Value {
 fn children(parent: &Object, all: &[Object]) -> Value {
     let mut list = Vec::new();
     for child in all {
-        for field in child
-            .fields
-            .iter()
-            .filter(|f| f.reference_to == parent.name)
-        {
+        for field in child.fields.iter().filter(|f| f.reference_to == parent.name) {
             let owned = field.name == "AccountId";
             list.push(json!({
                 "cascadeDelete": owned && child.name == "Contact",
@@ -139,22 +132,13 @@ fn field(f: &Field) -> Value {
     Value::Object(shown)
 }
 
-fn second_half(
-    f: &Field,
-    kind: &str,
-    soap: &str,
-    compound: bool,
-    long_text: bool,
-) -> Map<String, Value> {
+fn second_half(f: &Field, kind: &str, soap: &str, compound: bool, long_text: bool) -> Map<String, Value> {
     let picks: Vec<Value> = f
         .picklist
         .iter()
         .map(|v| json!({ "active": true, "defaultValue": false, "label": v, "validFor": null, "value": v }))
         .collect();
-    let references: Vec<&str> = Some(f.reference_to)
-        .into_iter()
-        .filter(|r| !r.is_empty())
-        .collect();
+    let references: Vec<&str> = Some(f.reference_to).into_iter().filter(|r| !r.is_empty()).collect();
     let shown = json!({
         "picklistValues": picks,
         "polymorphicForeignKey": false,

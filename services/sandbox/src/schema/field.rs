@@ -108,13 +108,7 @@ impl Field {
         Self::new(name, label, Kind::Text).len(length)
     }
 
-    pub(crate) fn number(
-        name: &'static str,
-        label: &'static str,
-        kind: Kind,
-        precision: u32,
-        scale: u32,
-    ) -> Self {
+    pub(crate) fn number(name: &'static str, label: &'static str, kind: Kind, precision: u32, scale: u32) -> Self {
         let mut field = Self::new(name, label, kind);
         field.precision = precision;
         field.scale = scale;
@@ -133,11 +127,7 @@ impl Field {
         field
     }
 
-    pub(crate) fn pick(
-        name: &'static str,
-        label: &'static str,
-        values: &'static [&'static str],
-    ) -> Self {
+    pub(crate) fn pick(name: &'static str, label: &'static str, values: &'static [&'static str]) -> Self {
         let mut field = Self::new(name, label, Kind::Picklist).len(255);
         field.picklist = values;
         field
@@ -220,80 +210,14 @@ impl Field {
     }
 }
 
-/// The components and the compound of an address called `<Prefix>Address`.
-macro_rules! address {
-    ($prefix:literal, $label:literal) => {
-        vec![
-            Field::new(
-                concat!($prefix, "Street"),
-                concat!($label, " Street"),
-                Kind::TextArea,
-            )
-            .len(255)
-            .part_of(concat!($prefix, "Address")),
-            Field::text(concat!($prefix, "City"), concat!($label, " City"), 40)
-                .part_of(concat!($prefix, "Address")),
-            Field::text(
-                concat!($prefix, "State"),
-                concat!($label, " State/Province"),
-                80,
-            )
-            .part_of(concat!($prefix, "Address")),
-            Field::text(
-                concat!($prefix, "PostalCode"),
-                concat!($label, " Zip/Postal Code"),
-                20,
-            )
-            .part_of(concat!($prefix, "Address")),
-            Field::text(concat!($prefix, "Country"), concat!($label, " Country"), 80)
-                .part_of(concat!($prefix, "Address")),
-            Field::number(
-                concat!($prefix, "Latitude"),
-                concat!($label, " Latitude"),
-                Kind::Double,
-                18,
-                15,
-            )
-            .part_of(concat!($prefix, "Address")),
-            Field::number(
-                concat!($prefix, "Longitude"),
-                concat!($label, " Longitude"),
-                Kind::Double,
-                18,
-                15,
-            )
-            .part_of(concat!($prefix, "Address")),
-            Field::pick(
-                concat!($prefix, "GeocodeAccuracy"),
-                concat!($label, " Geocode Accuracy"),
-                &["Address", "Street", "Block", "City", "State", "Unknown"],
-            )
-            .restricted()
-            .len(40)
-            .part_of(concat!($prefix, "Address")),
-            Field::new(
-                concat!($prefix, "Address"),
-                concat!($label, " Address"),
-                Kind::Address,
-            )
-            .computed(Formula::Address($prefix)),
-        ]
-    };
-}
-pub(super) use address;
-
 /// The fields that every object ends with.
 pub(super) fn system_fields() -> Vec<Field> {
     let stamp = |name, label| {
-        let field = Field::new(name, label, Kind::DateTime)
-            .required()
-            .defaulted();
+        let field = Field::new(name, label, Kind::DateTime).required().defaulted();
         field.read_only()
     };
     let user = |name, label, relationship| {
-        let field = Field::reference(name, label, "User", relationship)
-            .required()
-            .defaulted();
+        let field = Field::reference(name, label, "User", relationship).required().defaulted();
         field.read_only()
     };
     vec![

@@ -1,6 +1,7 @@
 //! The objects of the organisation: their fields, and how `describe` shows them.
 
 mod account;
+mod address;
 mod contact;
 mod describe;
 mod field;
@@ -39,33 +40,18 @@ impl Object {
         let mut fields = vec![Field::id()];
         fields.extend(own);
         fields.extend(field::system_fields());
-        let by_name = fields
-            .iter()
-            .enumerate()
-            .map(|(i, f)| (f.name.to_ascii_lowercase(), i))
-            .collect();
-        Self {
-            name,
-            label_plural,
-            key_prefix,
-            writable,
-            fields,
-            by_name,
-        }
+        let by_name = fields.iter().enumerate().map(|(i, f)| (f.name.to_ascii_lowercase(), i)).collect();
+        Self { name, label_plural, key_prefix, writable, fields, by_name }
     }
 
     /// Looks a field up as the vendor does: names are case-insensitive on input.
     pub(crate) fn field(&self, name: &str) -> Option<&Field> {
-        self.by_name
-            .get(&name.to_ascii_lowercase())
-            .map(|i| &self.fields[*i])
+        self.by_name.get(&name.to_ascii_lowercase()).map(|i| &self.fields[*i])
     }
 
     /// The reference field behind a relationship name, such as `AccountId` behind `Account`.
     pub(crate) fn relationship(&self, name: &str) -> Option<&Field> {
-        self.fields
-            .iter()
-            .find(|f| f.relationship.is_some_and(|r| r.eq_ignore_ascii_case(name)))
+        self.fields.iter().find(|f| f.relationship.is_some_and(|r| r.eq_ignore_ascii_case(name)))
     }
 }
 

@@ -6,9 +6,7 @@ pub(super) fn fields() -> Vec<Field> {
     vec![
         Field::text("Username", "Username", 80).required(),
         Field::text("Name", "Full Name", 121).required().named(),
-        Field::new("Email", "Email", Kind::Email)
-            .len(128)
-            .required(),
+        Field::new("Email", "Email", Kind::Email).len(128).required(),
         Field::checkbox("IsActive", "Active"),
     ]
 }

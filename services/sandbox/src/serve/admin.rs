@@ -30,20 +30,14 @@ pub(super) fn router() -> Router<Arc<Sandbox>> {
         .route("/requests", get(requests))
         .route("/timing", get(timing))
         .route("/records/{object}", get(records).post(create_record))
-        .route(
-            "/records/{object}/{id}",
-            patch(update_record).delete(delete_record),
-        )
+        .route("/records/{object}/{id}", patch(update_record).delete(delete_record))
         .route("/records/{object}/{id}/undelete", post(undelete_record))
         .route("/token", post(token))
         .route("/expire-tokens", post(expire_tokens))
         .route("/limits", get(limits).post(set_limits))
         .route("/rules", get(rules).post(set_rule))
         .route("/rules/{name}", delete(drop_rule))
-        .route(
-            "/duplicate-rules",
-            get(duplicate_rules).post(set_duplicate_rule),
-        )
+        .route("/duplicate-rules", get(duplicate_rules).post(set_duplicate_rule))
         .route("/locks", get(locks).post(set_locks).delete(drop_locks))
         .route("/save", post(save))
 }
@@ -67,12 +61,7 @@ struct Page {
 
 impl Default for Page {
     fn default() -> Self {
-        Self {
-            after: 0,
-            limit: 10_000,
-            at_least: 0,
-            timeout_ms: 30_000,
-        }
+        Self { after: 0, limit: 10_000, at_least: 0, timeout_ms: 30_000 }
     }
 }
 
@@ -87,10 +76,7 @@ async fn faults(State(sandbox): Shared) -> Json<Value> {
 }
 
 async fn add_fault(State(sandbox): Shared, Json(rule): Json<FaultRule>) -> Answer {
-    sandbox
-        .add_fault(rule)
-        .map(|id| Json(json!({ "id": id })))
-        .map_err(refused)
+    sandbox.add_fault(rule).map(|id| Json(json!({ "id": id }))).map_err(refused)
 }
 
 async fn clear_faults(State(sandbox): Shared) -> Json<Value> {
@@ -121,9 +107,7 @@ async fn stop_chaos(State(sandbox): Shared) -> Json<Value> {
 
 /// With `at_least`, waits until that many are held; `reached` tells whether it came to that in time.
 async fn held(State(sandbox): Shared, Query(page): Query<Page>) -> Json<Value> {
-    let reached = sandbox
-        .wait_until(page.timeout(), |s| s.held().len() >= page.at_least)
-        .await;
+    let reached = sandbox.wait_until(page.timeout(), |s| s.held().len() >= page.at_least).await;
     Json(json!({ "held": sandbox.held(), "reached": reached }))
 }
 
@@ -143,26 +127,18 @@ async fn release(State(sandbox): Shared, body: Option<Json<Release>>) -> Json<Va
 async fn journal(State(sandbox): Shared, Query(page): Query<Page>) -> Json<Value> {
     let wanted = page.after.saturating_add(page.at_least as u64);
     let last = |s: &Sandbox| s.service().org.effects.last_seq();
-    let reached = sandbox
-        .wait_until(page.timeout(), |s| last(s) >= wanted)
-        .await;
+    let reached = sandbox.wait_until(page.timeout(), |s| last(s) >= wanted).await;
     let service = sandbox.service();
     let effects = service.org.effects.after(page.after, page.limit);
-    Json(
-        json!({ "effects": effects, "last_seq": service.org.effects.last_seq(), "reached": reached }),
-    )
+    Json(json!({ "effects": effects, "last_seq": service.org.effects.last_seq(), "reached": reached }))
 }
 
 /// With `at_least`, waits until that many requests after `after` have arrived.
 async fn requests(State(sandbox): Shared, Query(page): Query<Page>) -> Json<Value> {
     let wanted = page.after.saturating_add(page.at_least as u64);
-    let reached = sandbox
-        .wait_until(page.timeout(), |s| s.request_log().last_seq() >= wanted)
-        .await;
+    let reached = sandbox.wait_until(page.timeout(), |s| s.request_log().last_seq() >= wanted).await;
     let log = sandbox.request_log();
-    Json(
-        json!({ "requests": log.after(page.after, page.limit), "last_seq": log.last_seq(), "reached": reached }),
-    )
+    Json(json!({ "requests": log.after(page.after, page.limit), "last_seq": log.last_seq(), "reached": reached }))
 }
 
 async fn timing(State(sandbox): Shared, Query(page): Query<Page>) -> Json<Value> {
@@ -175,11 +151,7 @@ struct Which {
     deleted: bool,
 }
 
-async fn records(
-    State(sandbox): Shared,
-    Path(object): Path<String>,
-    Query(which): Query<Which>,
-) -> Json<Value> {
+async fn records(State(sandbox): Shared, Path(object): Path<String>, Query(which): Query<Which>) -> Json<Value> {
     Json(json!({ "records": sandbox.records(&object, which.deleted) }))
 }
 
@@ -188,10 +160,7 @@ async fn create_record(
     Path(object): Path<String>,
     Json(fields): Json<Map<String, Value>>,
 ) -> Answer {
-    sandbox
-        .third_party_create(&object, &fields)
-        .map(|id| Json(json!({ "id": id })))
-        .map_err(refused)
+    sandbox.third_party_create(&object, &fields).map(|id| Json(json!({ "id": id }))).map_err(refused)
 }
 
 async fn update_record(
@@ -199,30 +168,15 @@ async fn update_record(
     Path((object, id)): Path<(String, String)>,
     Json(fields): Json<Map<String, Value>>,
 ) -> Answer {
-    sandbox
-        .third_party_update(&object, &id, &fields)
-        .map(|()| done())
-        .map_err(refused)
+    sandbox.third_party_update(&object, &id, &fields).map(|()| done()).map_err(refused)
 }
 
-async fn delete_record(
-    State(sandbox): Shared,
-    Path((object, id)): Path<(String, String)>,
-) -> Answer {
-    sandbox
-        .third_party_delete(&object, &id)
-        .map(|()| done())
-        .map_err(refused)
+async fn delete_record(State(sandbox): Shared, Path((object, id)): Path<(String, String)>) -> Answer {
+    sandbox.third_party_delete(&object, &id).map(|()| done()).map_err(refused)
 }
 
-async fn undelete_record(
-    State(sandbox): Shared,
-    Path((object, id)): Path<(String, String)>,
-) -> Answer {
-    sandbox
-        .third_party_undelete(&object, &id)
-        .map(|()| done())
-        .map_err(refused)
+async fn undelete_record(State(sandbox): Shared, Path((object, id)): Path<(String, String)>) -> Answer {
+    sandbox.third_party_undelete(&object, &id).map(|()| done()).map_err(refused)
 }
 
 async fn token(State(sandbox): Shared) -> Json<Value> {
@@ -263,11 +217,7 @@ async fn set_rule(State(sandbox): Shared, Json(rule): Json<ValidationRule>) -> J
 }
 
 async fn drop_rule(State(sandbox): Shared, Path(name): Path<String>) -> Json<Value> {
-    sandbox
-        .service()
-        .org
-        .validation_rules
-        .retain(|r| r.name != name);
+    sandbox.service().org.validation_rules.retain(|r| r.name != name);
     done()
 }
 
@@ -275,10 +225,7 @@ async fn duplicate_rules(State(sandbox): Shared) -> Json<Value> {
     Json(json!({ "rules": sandbox.service().org.duplicate_rules }))
 }
 
-async fn set_duplicate_rule(
-    State(sandbox): Shared,
-    Json(rule): Json<DuplicateRule>,
-) -> Json<Value> {
+async fn set_duplicate_rule(State(sandbox): Shared, Json(rule): Json<DuplicateRule>) -> Json<Value> {
     sandbox.set_duplicate_rule(rule);
     done()
 }

@@ -85,12 +85,7 @@ pub(super) struct Stream {
 impl Stream {
     pub(super) fn new(tcp: TcpStream, connection: Connection, sandbox: Arc<Sandbox>) -> Self {
         let ended = Box::pin(connection.ended.clone().cancelled_owned());
-        Self {
-            tcp,
-            connection,
-            ended,
-            sandbox,
-        }
+        Self { tcp, connection, ended, sandbox }
     }
 
     /// An error once the connection is to end; the error makes the server drop the stream.
@@ -120,11 +115,7 @@ pub(super) fn micros(since: Instant) -> u64 {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let me = self.get_mut();
         me.alive(cx)?;
         let before = buf.filled().len();
@@ -137,11 +128,7 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let me = self.get_mut();
         me.alive(cx)?;
         let polled = Pin::new(&mut me.tcp).poll_write(cx, buf);

@@ -58,20 +58,9 @@ pub(super) async fn run(
         ("token", Vec::new())
     } else {
         let (route, _) = Route::of(&request);
-        (
-            route.op(&request.method),
-            objects_of(&sandbox.service().org, &route, &request),
-        )
+        (route.op_of(&request), objects_of(&sandbox.service().org, &route, &request))
     };
-    let call = Call {
-        sandbox,
-        connection,
-        number,
-        target,
-        request,
-        op,
-        objects,
-    };
+    let call = Call { sandbox, connection, number, target, request, op, objects };
     let chosen = call.sandbox.faults().choose(&Subject {
         method: &call.request.method,
         target: &call.target,
@@ -83,10 +72,7 @@ pub(super) async fn run(
     let fault = match chosen {
         Ok(fault) => fault,
         Err(text) => {
-            return Answer::Json(ApiResponse::refused(&ApiError::data(
-                "BAD_SANDBOX_FAULT",
-                text,
-            )));
+            return Answer::Json(ApiResponse::refused(&ApiError::data("BAD_SANDBOX_FAULT", text)));
         }
     };
     if let Some(entry) = call.sandbox.request_log().entry(number) {
@@ -107,40 +93,24 @@ pub(super) async fn run(
 impl Call {
     fn admitted(&self) -> bool {
         let open = self.op == "token" || self.request.path == "/services/data";
-        open || self.sandbox.auth().admits(
-            self.request.header("authorization"),
-            OffsetDateTime::now_utc(),
-        )
+        open || self.sandbox.auth().admits(self.request.header("authorization"), OffsetDateTime::now_utc())
     }
 
     async fn with(self, fault: Fault) -> Answer {
         match fault {
             Fault::Reset => Answer::Reset,
-            Fault::Reject {
-                rows: Some(rows),
-                status,
-                code,
-                message,
-                fields,
-            } => {
+            Fault::Reject { rows: Some(rows), status, code, message, fields } => {
                 let error = refusal(status, &code, &message, fields);
                 Answer::Json(self.execute(Some(RowRefusal { rows, error })))
             }
-            Fault::Reject {
-                rows: None,
-                status,
-                code,
-                message,
-                fields,
-            } => self.refuse(&refusal(status, &code, &message, fields)),
+            Fault::Reject { rows: None, status, code, message, fields } => {
+                self.refuse(&refusal(status, &code, &message, fields))
+            }
             Fault::LoseAnswer => {
                 self.execute(None);
                 Answer::Close
             }
-            Fault::ExecuteLate {
-                delay_ms,
-                close_after_ms,
-            } => self.late(delay_ms, close_after_ms).await,
+            Fault::ExecuteLate { delay_ms, close_after_ms } => self.late(delay_ms, close_after_ms).await,
             Fault::Hold { applied } => self.hold(applied).await,
             Fault::Slow { ms } => {
                 tokio::time::sleep(Duration::from_millis(ms)).await;
@@ -150,16 +120,8 @@ impl Call {
                 if applied {
                     self.execute(None);
                 }
-                let code = if status == 503 {
-                    "SERVER_UNAVAILABLE"
-                } else {
-                    "UNKNOWN_EXCEPTION"
-                };
-                self.refuse(&ApiError::new(
-                    status,
-                    code,
-                    "An unexpected error occurred.",
-                ))
+                let code = if status == 503 { "SERVER_UNAVAILABLE" } else { "UNKNOWN_EXCEPTION" };
+                self.refuse(&ApiError::new(status, code, "An unexpected error occurred."))
             }
             Fault::HtmlBody { status, applied } => {
                 if applied {
@@ -177,9 +139,7 @@ impl Call {
             }
             Fault::Limit429 { retry_after_s } => {
                 let error = ApiError::new(429, "REQUEST_LIMIT_EXCEEDED", "Too many requests.");
-                Answer::Json(
-                    ApiResponse::refused(&error).header("retry-after", retry_after_s.to_string()),
-                )
+                Answer::Json(ApiResponse::refused(&error).header("retry-after", retry_after_s.to_string()))
             }
         }
     }
@@ -201,11 +161,7 @@ impl Call {
                 Answer::Close
             }
             (Then::LoseAnswer, Some(_)) | (Then::Drop, _) => Answer::Close,
-            (Then::Reject, _) => self.refuse(&ApiError::new(
-                503,
-                "SERVER_UNAVAILABLE",
-                "Server unavailable.",
-            )),
+            (Then::Reject, _) => self.refuse(&ApiError::new(503, "SERVER_UNAVAILABLE", "Server unavailable.")),
         }
     }
 
@@ -215,9 +171,7 @@ impl Call {
             tokio::time::sleep(Duration::from_millis(close_after_ms)).await;
             connection.close();
         });
-        let then = self
-            .wait("execute_late", delay_ms.map(Duration::from_millis))
-            .await;
+        let then = self.wait("execute_late", delay_ms.map(Duration::from_millis)).await;
         if matches!(then, Then::Proceed | Then::LoseAnswer) {
             self.execute(None);
         }
@@ -250,26 +204,18 @@ impl Call {
     fn execute(&self, refuse: Option<RowRefusal>) -> ApiResponse {
         let response = match self.op {
             "token" => self.grant(),
-            _ if self.request.path.starts_with("/id/")
-                || self.request.path == "/services/oauth2/userinfo" =>
-            {
+            _ if self.request.path.starts_with("/id/") || self.request.path == "/services/oauth2/userinfo" => {
                 ApiResponse::ok(self.sandbox.auth().identity(&self.own_url()))
             }
             _ => {
                 let mut service = self.sandbox.service();
-                let allow = self
-                    .request
-                    .header("sforce-duplicate-rule-header")
-                    .unwrap_or_default();
+                let allow = self.request.header("sforce-duplicate-rule-header").unwrap_or_default();
                 let actor = Actor {
                     // Taken under the lock, so that stamps never run against the order of effects.
                     now: OffsetDateTime::now_utc(),
                     user: service.org.api_user.clone(),
                     request: Some(self.number),
-                    allow_duplicates: allow
-                        .to_ascii_lowercase()
-                        .replace(' ', "")
-                        .contains("allowsave=true"),
+                    allow_duplicates: allow.to_ascii_lowercase().replace(' ', "").contains("allowsave=true"),
                     refuse,
                 };
                 service.call(&actor, &self.request)
@@ -281,19 +227,12 @@ impl Call {
 
     fn grant(&self) -> ApiResponse {
         if self.request.method != "POST" {
-            return ApiResponse::ok(
-                json!({ "error": "invalid_request", "error_description": "must use HTTP POST" }),
-            )
-            .status(400);
+            return ApiResponse::ok(json!({ "error": "invalid_request", "error_description": "must use HTTP POST" }))
+                .status(400);
         }
         let form = pairs(&String::from_utf8_lossy(&self.request.body));
         let authorization = self.request.header("authorization");
-        let granted = self.sandbox.auth().grant(
-            &form,
-            authorization,
-            &self.own_url(),
-            OffsetDateTime::now_utc(),
-        );
+        let granted = self.sandbox.auth().grant(&form, authorization, &self.own_url(), OffsetDateTime::now_utc());
         let body: Result<Value, _> = granted;
         match body {
             Ok(body) => ApiResponse::ok(body),
@@ -303,10 +242,7 @@ impl Call {
 
     /// The address that the caller used, so that a proxy in between stays in between.
     fn own_url(&self) -> String {
-        format!(
-            "http://{}",
-            self.request.header("host").unwrap_or("127.0.0.1")
-        )
+        format!("http://{}", self.request.header("host").unwrap_or("127.0.0.1"))
     }
 }
 

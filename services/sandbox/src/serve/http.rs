@@ -28,44 +28,23 @@ pub(super) async fn handle(
 ) -> Response {
     let first_byte = connection.first_byte();
     let (parts, body) = request.into_parts();
-    let target = parts
-        .uri
-        .path_and_query()
-        .map_or("/", |p| p.as_str())
-        .to_owned();
+    let target = parts.uri.path_and_query().map_or("/", |p| p.as_str()).to_owned();
     let arrived = stamp::millis(OffsetDateTime::now_utc());
-    let number = sandbox
-        .request_log()
-        .begin(arrived, parts.method.as_str(), &target);
+    let number = sandbox.request_log().begin(arrived, parts.method.as_str(), &target);
     let headers: BTreeMap<String, String> = parts
         .headers
         .iter()
-        .map(|(name, value)| {
-            (
-                name.as_str().to_owned(),
-                String::from_utf8_lossy(value.as_bytes()).into_owned(),
-            )
-        })
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect();
     let answer = match to_bytes(body, MOST_BODY_BYTES).await {
         Ok(body) => {
             let request = ApiRequest::new(parts.method.as_str(), &target, headers, body.to_vec());
-            let task = flow::run(
-                Arc::clone(&sandbox),
-                connection.clone(),
-                number,
-                target,
-                request,
-            );
+            let task = flow::run(Arc::clone(&sandbox), connection.clone(), number, target, request);
             // A panic in there is a defect of the sandbox; the client sees what a broken server shows.
             tokio::spawn(task).await.unwrap_or(Answer::Close)
         }
         Err(_) => {
-            let error = ApiError::new(
-                413,
-                "REQUEST_TOO_LARGE",
-                "the body is too large or broke off",
-            );
+            let error = ApiError::new(413, "REQUEST_TOO_LARGE", "the body is too large or broke off");
             Answer::Json(ApiResponse::refused(&error))
         }
     };
@@ -84,12 +63,9 @@ pub(super) async fn handle(
 }
 
 fn json(response: ApiResponse) -> Response {
-    let body = response
-        .body
-        .map_or_else(Body::empty, |body| Body::from(body.to_string()));
+    let body = response.body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
     let mut built = Response::new(body);
-    *built.status_mut() =
-        StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *built.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let content = HeaderValue::from_static("application/json;charset=UTF-8");
     built.headers_mut().insert(header::CONTENT_TYPE, content);
     for (name, value) in response.headers {
@@ -104,10 +80,7 @@ fn html(status: u16) -> Response {
     let page = "<html><head><title>Bad Gateway</title></head><body><h1>Down for maintenance</h1></body></html>";
     let mut built = Response::new(Body::from(page));
     *built.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-    built.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/html; charset=UTF-8"),
-    );
+    built.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=UTF-8"));
     built
 }
 

@@ -30,10 +30,7 @@ impl Listener for BreakableListener {
                     // Small answers must not wait for each other; failing to set it only costs time.
                     let _ = tcp.set_nodelay(true);
                     let connection = Connection::new(&self.stop);
-                    return (
-                        Stream::new(tcp, connection.clone(), Arc::clone(&self.sandbox)),
-                        connection,
-                    );
+                    return (Stream::new(tcp, connection.clone(), Arc::clone(&self.sandbox)), connection);
                 }
                 Err(error) => {
                     // Out of descriptors, most likely: the pause lets some close.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::Connection;
 use super::listener::{BreakableListener, address};
 use super::{admin, http};
+use crate::held::Then;
 use crate::options::Options;
 use crate::sandbox::Sandbox;
 
@@ -58,30 +59,16 @@ impl Sandbox {
             .fallback(http::handle)
             .with_state(Arc::clone(&sandbox))
             .into_make_service_with_connect_info::<Connection>();
-        let listener = BreakableListener {
-            tcp,
-            sandbox: Arc::clone(&sandbox),
-            stop: stop.clone(),
-        };
+        let listener = BreakableListener { tcp, sandbox: Arc::clone(&sandbox), stop: stop.clone() };
         let stopped = stop.clone().cancelled_owned();
         let server = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, app)
-                .with_graceful_shutdown(stopped)
-                .await
-            {
+            if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(stopped).await {
                 tracing::error!(%error, "server ended");
             }
         });
         let base_url = format!("http://{addr}");
         let admin_url = format!("{base_url}/admin");
-        Ok(Running {
-            base_url,
-            admin_url,
-            addr,
-            sandbox,
-            stop,
-            server: Some(server),
-        })
+        Ok(Running { base_url, admin_url, addr, sandbox, stop, server: Some(server) })
     }
 }
 
@@ -91,9 +78,14 @@ impl Running {
         &self.sandbox
     }
 
+    fn end(&self) {
+        self.stop.cancel();
+        self.sandbox.release(None, Then::Drop);
+    }
+
     /// Ends all connections, also those that are held, and writes the state file, if there is one.
     pub async fn stop(mut self) -> Result<(), String> {
-        self.stop.cancel();
+        self.end();
         if let Some(server) = self.server.take() {
             // It ends as soon as the connections are gone, which the token made sure of.
             let _ = server.await;
@@ -112,6 +104,6 @@ impl std::ops::Deref for Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.end();
     }
 }

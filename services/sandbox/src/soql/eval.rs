@@ -26,23 +26,11 @@ pub(super) fn at_path(seen: Seen<'_>, path: &[String]) -> (Value, bool) {
         },
         [relationship, rest @ ..] => {
             let reference = seen.object.relationship(relationship);
-            let target = reference
-                .and_then(|f| seen.row.get(f.name))
-                .and_then(Value::as_str);
+            let target = reference.and_then(|f| seen.row.get(f.name)).and_then(Value::as_str);
             let object = reference.and_then(|f| seen.org.object(f.reference_to));
-            let found = object
-                .as_ref()
-                .zip(target)
-                .and_then(|(o, id)| seen.org.table(o).get(id).map(|row| (o, row)));
+            let found = object.as_ref().zip(target).and_then(|(o, id)| seen.org.table(o).get(id).map(|row| (o, row)));
             match found {
-                Some((object, row)) => at_path(
-                    Seen {
-                        org: seen.org,
-                        object,
-                        row,
-                    },
-                    rest,
-                ),
+                Some((object, row)) => at_path(Seen { org: seen.org, object, row }, rest),
                 None => (Value::Null, false),
             }
         }
@@ -68,10 +56,7 @@ pub(super) fn check_path(org: &Org, object: &Object, path: &Path) -> Result<(), 
     };
     let (last, parents) = path.split_last().ok_or_else(|| missing(object, ""))?;
     let Some((first, rest)) = parents.split_first() else {
-        return object
-            .field(last)
-            .map(drop)
-            .ok_or_else(|| missing(object, last));
+        return object.field(last).map(drop).ok_or_else(|| missing(object, last));
     };
     let reference = object.relationship(first).ok_or_else(|| {
         let message = format!("Didn't understand relationship '{first}' in field path.");
@@ -88,10 +73,7 @@ pub(super) fn paths(expr: &Expr) -> Vec<&Path> {
     match expr {
         Expr::And(list) | Expr::Or(list) => list.iter().flat_map(paths).collect(),
         Expr::Not(inner) => paths(inner),
-        Expr::Compare(path, ..)
-        | Expr::Among(path, ..)
-        | Expr::Like(path, _)
-        | Expr::Includes(path, ..) => {
+        Expr::Compare(path, ..) | Expr::Among(path, ..) | Expr::Like(path, _) | Expr::Includes(path, ..) => {
             vec![path]
         }
     }
@@ -108,26 +90,16 @@ pub(super) fn holds(expr: &Expr, seen: Seen<'_>) -> bool {
         }
         Expr::Among(path, wanted, list) => {
             let (value, exact) = at_path(seen, path);
-            list.iter()
-                .any(|literal| compare(&value, Op::Eq, literal, exact))
-                == *wanted
+            list.iter().any(|literal| compare(&value, Op::Eq, literal, exact)) == *wanted
         }
         Expr::Like(path, pattern) => {
             let (value, _) = at_path(seen, path);
-            value
-                .as_str()
-                .is_some_and(|text| like(&text.to_lowercase(), &pattern.to_lowercase()))
+            value.as_str().is_some_and(|text| like(&text.to_lowercase(), &pattern.to_lowercase()))
         }
         Expr::Includes(path, wanted, entries) => {
             let (value, _) = at_path(seen, path);
-            let chosen: Vec<&str> = value
-                .as_str()
-                .map(|v| v.split(';').collect())
-                .unwrap_or_default();
-            entries
-                .iter()
-                .any(|entry| entry.split(';').all(|one| chosen.contains(&one)))
-                == *wanted
+            let chosen: Vec<&str> = value.as_str().map(|v| v.split(';').collect()).unwrap_or_default();
+            entries.iter().any(|entry| entry.split(';').all(|one| chosen.contains(&one))) == *wanted
         }
     }
 }
@@ -198,42 +170,22 @@ fn like(text: &str, pattern: &str) -> bool {
 }
 
 /// Order of two values: text without regard to case, nulls where `ORDER BY` wants them.
-pub(super) fn order(
-    a: &(Value, bool),
-    b: &(Value, bool),
-    descending: bool,
-    nulls_last: bool,
-) -> Ordering {
+pub(super) fn order(a: &(Value, bool), b: &(Value, bool), descending: bool, nulls_last: bool) -> Ordering {
     let by_value = match (&a.0, &b.0) {
         (Value::Null, Value::Null) => return Ordering::Equal,
         (Value::Null, _) => {
-            return if nulls_last {
-                Ordering::Greater
-            } else {
-                Ordering::Less
-            };
+            return if nulls_last { Ordering::Greater } else { Ordering::Less };
         }
         (_, Value::Null) => {
-            return if nulls_last {
-                Ordering::Less
-            } else {
-                Ordering::Greater
-            };
+            return if nulls_last { Ordering::Less } else { Ordering::Greater };
         }
-        (Value::Number(x), Value::Number(y)) => x
-            .as_f64()
-            .partial_cmp(&y.as_f64())
-            .unwrap_or(Ordering::Equal),
+        (Value::Number(x), Value::Number(y)) => x.as_f64().partial_cmp(&y.as_f64()).unwrap_or(Ordering::Equal),
         (Value::String(x), Value::String(y)) if a.1 => x.cmp(y),
         (Value::String(x), Value::String(y)) => x.to_lowercase().cmp(&y.to_lowercase()),
         (Value::Bool(x), Value::Bool(y)) => x.cmp(y),
         _ => Ordering::Equal,
     };
-    if descending {
-        by_value.reverse()
-    } else {
-        by_value
-    }
+    if descending { by_value.reverse() } else { by_value }
 }
 
 #[cfg(test)]

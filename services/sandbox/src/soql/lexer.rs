@@ -27,9 +27,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, String> {
             found.push(Token::Sign(sign));
             sign.len()
         } else {
-            let end = rest
-                .find(|c: char| c.is_whitespace() || "()=<>!,'".contains(c))
-                .unwrap_or(rest.len());
+            let end = rest.find(|c: char| c.is_whitespace() || "()=<>!,'".contains(c)).unwrap_or(rest.len());
             if end == 0 {
                 return Err(format!("unexpected token: '{first}'"));
             }
@@ -45,10 +43,7 @@ fn bare(word: &str) -> Result<Token, String> {
     if word.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '+' || c == '.') {
         return literal::number_or_date(word).map(Token::Literal);
     }
-    if word
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.')
-    {
+    if word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.') {
         return Ok(Token::Word(word.to_owned()));
     }
     Err(format!("unexpected token: '{word}'"))
@@ -70,7 +65,11 @@ fn quoted(text: &str) -> Result<(String, usize), String> {
                 // Kept escaped: they mean something only to LIKE, which undoes them.
                 Some(wild @ ('%' | '_')) => value.extend(['\\', wild]),
                 Some(plain @ ('\'' | '"' | '\\')) => value.push(plain),
-                _ => return Err("Illegal string literal. Legal escape sequences: \\n \\r \\t \\b \\f \\\" \\' \\\\".to_owned()),
+                _ => {
+                    return Err(
+                        "Illegal string literal. Legal escape sequences: \\n \\r \\t \\b \\f \\\" \\' \\\\".to_owned()
+                    );
+                }
             },
             other => value.push(other),
         }

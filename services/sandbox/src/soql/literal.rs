@@ -13,9 +13,7 @@ pub(super) fn number_or_date(word: &str) -> Result<Literal, String> {
     {
         return Ok(Literal::Date(day));
     }
-    stamp::parse(word)
-        .map(|at| Literal::DateTime(stamp::wire(at)))
-        .ok_or_else(|| format!("unexpected token: '{word}'"))
+    stamp::parse(word).map(|at| Literal::DateTime(stamp::wire(at))).ok_or_else(|| format!("unexpected token: '{word}'"))
 }
 
 /// `null`, `true`, `false`.

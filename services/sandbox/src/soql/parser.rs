@@ -9,11 +9,7 @@ const MOST_NESTING: usize = 50;
 
 /// Parses a query; the error is the text of a `MALFORMED_QUERY`.
 pub(crate) fn parse(text: &str) -> Result<Query, String> {
-    let mut parser = Parser {
-        tokens: tokens(text)?,
-        at: 0,
-        depth: 0,
-    };
+    let mut parser = Parser { tokens: tokens(text)?, at: 0, depth: 0 };
     let query = parser.query()?;
     match parser.peek() {
         None => Ok(query),
@@ -65,19 +61,11 @@ impl Parser {
     }
 
     fn expect(&mut self, word: &str) -> Result<(), String> {
-        if self.take(word) {
-            Ok(())
-        } else {
-            Err(unexpected(self.peek()))
-        }
+        if self.take(word) { Ok(()) } else { Err(unexpected(self.peek())) }
     }
 
     fn expect_sign(&mut self, sign: &str) -> Result<(), String> {
-        if self.take_sign(sign) {
-            Ok(())
-        } else {
-            Err(unexpected(self.peek()))
-        }
+        if self.take_sign(sign) { Ok(()) } else { Err(unexpected(self.peek())) }
     }
 
     fn word(&mut self) -> Result<String, String> {
@@ -97,11 +85,7 @@ impl Parser {
         self.expect("FROM")?;
         let from = self.word()?;
         let alias = self.alias();
-        let mut filter = if self.take("WHERE") {
-            Some(self.any_of()?)
-        } else {
-            None
-        };
+        let mut filter = if self.take("WHERE") { Some(self.any_of()?) } else { None };
         let mut order = Vec::new();
         if self.take("ORDER") {
             self.expect("BY")?;
@@ -110,25 +94,12 @@ impl Parser {
                 order.push(self.order()?);
             }
         }
-        let limit = if self.take("LIMIT") {
-            Some(self.count()?)
-        } else {
-            None
-        };
-        let offset = if self.take("OFFSET") {
-            self.count()?
-        } else {
-            0
-        };
+        let limit = if self.take("LIMIT") { Some(self.count()?) } else { None };
+        let offset = if self.take("OFFSET") { self.count()? } else { 0 };
         let prefixes = [Some(from.clone()), alias];
         let strip = |path: &mut Path| {
             let first = path.first().filter(|_| path.len() > 1).cloned();
-            if first.is_some_and(|f| {
-                prefixes
-                    .iter()
-                    .flatten()
-                    .any(|p| p.eq_ignore_ascii_case(&f))
-            }) {
+            if first.is_some_and(|f| prefixes.iter().flatten().any(|p| p.eq_ignore_ascii_case(&f))) {
                 path.remove(0);
             }
         };
@@ -139,21 +110,12 @@ impl Parser {
             each_path(filter, &strip);
         }
         order.iter_mut().for_each(|o| strip(&mut o.path));
-        Ok(Query {
-            select,
-            from,
-            filter,
-            order,
-            limit,
-            offset,
-        })
+        Ok(Query { select, from, filter, order, limit, offset })
     }
 
     /// `FROM Contact c`
     fn alias(&mut self) -> Option<String> {
-        let taken = ["WHERE", "ORDER", "LIMIT", "OFFSET"]
-            .iter()
-            .any(|k| self.is_word(0, k));
+        let taken = ["WHERE", "ORDER", "LIMIT", "OFFSET"].iter().any(|k| self.is_word(0, k));
         if taken || !matches!(self.peek(), Some(Token::Word(_))) {
             return None;
         }
@@ -198,18 +160,12 @@ impl Parser {
                 self.expect("FIRST")?;
             }
         }
-        Ok(Order {
-            path,
-            descending,
-            nulls_last,
-        })
+        Ok(Order { path, descending, nulls_last })
     }
 
     fn count(&mut self) -> Result<usize, String> {
         match self.next() {
-            Some(Token::Literal(Literal::Number(n))) if n >= 0.0 && n.fract() == 0.0 => {
-                Ok(n as usize)
-            }
+            Some(Token::Literal(Literal::Number(n))) if n >= 0.0 && n.fract() == 0.0 => Ok(n as usize),
             other => Err(unexpected(other.as_ref())),
         }
     }
@@ -224,11 +180,7 @@ impl Parser {
             list.push(self.all_of()?);
         }
         self.depth -= 1;
-        Ok(if list.len() == 1 {
-            list.remove(0)
-        } else {
-            Expr::Or(list)
-        })
+        Ok(if list.len() == 1 { list.remove(0) } else { Expr::Or(list) })
     }
 
     fn all_of(&mut self) -> Result<Expr, String> {
@@ -236,11 +188,7 @@ impl Parser {
         while self.take("AND") {
             list.push(self.one()?);
         }
-        Ok(if list.len() == 1 {
-            list.remove(0)
-        } else {
-            Expr::And(list)
-        })
+        Ok(if list.len() == 1 { list.remove(0) } else { Expr::And(list) })
     }
 
     fn one(&mut self) -> Result<Expr, String> {
@@ -255,11 +203,7 @@ impl Parser {
         } else {
             self.condition()?
         };
-        Ok(if negations % 2 == 1 {
-            Expr::Not(Box::new(inner))
-        } else {
-            inner
-        })
+        Ok(if negations % 2 == 1 { Expr::Not(Box::new(inner)) } else { inner })
     }
 
     fn condition(&mut self) -> Result<Expr, String> {
@@ -307,9 +251,7 @@ impl Parser {
     fn literal(&mut self) -> Result<Literal, String> {
         match self.next() {
             Some(Token::Literal(value)) => Ok(value),
-            Some(Token::Word(word)) => {
-                literal::keyword(&word).ok_or_else(|| format!("unexpected token: '{word}'"))
-            }
+            Some(Token::Word(word)) => literal::keyword(&word).ok_or_else(|| format!("unexpected token: '{word}'")),
             other => Err(unexpected(other.as_ref())),
         }
     }
@@ -328,10 +270,7 @@ fn each_path(expr: &mut Expr, change: &impl Fn(&mut Path)) {
     match expr {
         Expr::And(list) | Expr::Or(list) => list.iter_mut().for_each(|e| each_path(e, change)),
         Expr::Not(inner) => each_path(inner, change),
-        Expr::Compare(path, ..)
-        | Expr::Among(path, ..)
-        | Expr::Like(path, _)
-        | Expr::Includes(path, ..) => {
+        Expr::Compare(path, ..) | Expr::Among(path, ..) | Expr::Like(path, _) | Expr::Includes(path, ..) => {
             change(path);
         }
     }
@@ -347,28 +286,18 @@ mod tests {
                     SystemModstamp < 2026-01-02T00:00:00.000+0000) AND NOT (Email = null OR LastName LIKE 'O\\'%') \
                     ORDER BY SystemModstamp, Id DESC NULLS LAST LIMIT 10 OFFSET 5";
         let query = parse(text).unwrap();
-        assert_eq!(
-            (query.limit, query.offset, query.order.len()),
-            (Some(10), 5, 2)
-        );
+        assert_eq!((query.limit, query.offset, query.order.len()), (Some(10), 5, 2));
         assert!(query.order[1].descending && query.order[1].nulls_last);
-        let Some(Expr::And(parts)) = query.filter else {
-            panic!("not a conjunction")
-        };
+        let Some(Expr::And(parts)) = query.filter else { panic!("not a conjunction") };
         assert_eq!(parts.len(), 2);
     }
 
     #[test]
     fn counts_aliases_and_lists() {
-        assert_eq!(
-            parse("select count() from Account").unwrap().select,
-            Select::Count
-        );
+        assert_eq!(parse("select count() from Account").unwrap().select, Select::Count);
         let query = parse("SELECT c.Id FROM Contact c WHERE c.Id NOT IN ('a','b')").unwrap();
         assert_eq!(query.select, Select::Paths(vec![vec!["Id".to_owned()]]));
-        assert!(
-            matches!(query.filter, Some(Expr::Among(path, false, list)) if path == ["Id"] && list.len() == 2)
-        );
+        assert!(matches!(query.filter, Some(Expr::Among(path, false, list)) if path == ["Id"] && list.len() == 2));
     }
 
     #[test]
@@ -386,11 +315,7 @@ mod tests {
         ] {
             assert!(parse(text).is_err(), "{text}");
         }
-        let deep = format!(
-            "SELECT Id FROM A WHERE {}x = 1{}",
-            "(".repeat(9000),
-            ")".repeat(9000)
-        );
+        let deep = format!("SELECT Id FROM A WHERE {}x = 1{}", "(".repeat(9000), ")".repeat(9000));
         assert!(parse(&deep).is_err());
     }
 }

@@ -36,44 +36,20 @@ pub(crate) fn run(org: &Org, query: &Query, deleted: bool) -> Result<Found, ApiE
         return Err(ApiError::data("NUMBER_OUTSIDE_VALID_RANGE", message));
     }
     let table = org.table(&object);
-    let named = query
-        .filter
-        .as_ref()
-        .and_then(|f| candidates(table, &object, f, deleted));
+    let named = query.filter.as_ref().and_then(|f| candidates(table, &object, f, deleted));
     let wanted = |row: &Row| {
         (deleted || row.get("IsDeleted") != Some(&Value::Bool(true)))
-            && query.filter.as_ref().is_none_or(|f| {
-                holds(
-                    f,
-                    Seen {
-                        org,
-                        object: &object,
-                        row,
-                    },
-                )
-            })
+            && query.filter.as_ref().is_none_or(|f| holds(f, Seen { org, object: &object, row }))
     };
     let mut rows: Vec<(&String, &Row)> = match &named {
-        Some(ids) => ids
-            .iter()
-            .filter_map(|id| table.get(id).map(|row| (id, row)))
-            .collect(),
+        Some(ids) => ids.iter().filter_map(|id| table.get(id).map(|row| (id, row))).collect(),
         None => table.rows().collect(),
     };
     rows.retain(|(_, row)| wanted(row));
     let rows = sorted(org, &object, query, rows);
     let limit = query.limit.unwrap_or(usize::MAX);
-    let ids = rows
-        .into_iter()
-        .skip(query.offset)
-        .take(limit)
-        .map(|(id, _)| id.clone())
-        .collect();
-    Ok(Found {
-        object,
-        ids,
-        select,
-    })
+    let ids = rows.into_iter().skip(query.offset).take(limit).map(|(id, _)| id.clone()).collect();
+    Ok(Found { object, ids, select })
 }
 
 fn sorted<'o>(
@@ -89,17 +65,12 @@ fn sorted<'o>(
         .into_iter()
         .map(|(id, row)| {
             let seen = Seen { org, object, row };
-            let keys: Vec<(Value, bool)> =
-                query.order.iter().map(|o| at_path(seen, &o.path)).collect();
+            let keys: Vec<(Value, bool)> = query.order.iter().map(|o| at_path(seen, &o.path)).collect();
             (keys, (id, row))
         })
         .collect();
     keyed.sort_by(|(a, _), (b, _)| {
-        let each = query
-            .order
-            .iter()
-            .enumerate()
-            .map(|(i, o)| order(&a[i], &b[i], o.descending, o.nulls_last));
+        let each = query.order.iter().enumerate().map(|(i, o)| order(&a[i], &b[i], o.descending, o.nulls_last));
         each.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
     });
     keyed.into_iter().map(|(_, row)| row).collect()
@@ -125,41 +96,26 @@ fn selected(org: &Org, object: &Object, query: &Query) -> Result<Option<Vec<Path
         Group::Standard => !custom,
         Group::Custom => custom,
     };
-    let chosen = object
-        .fields
-        .iter()
-        .filter(|f| f.kind == Kind::Id || fits(f.custom()));
+    let chosen = object.fields.iter().filter(|f| f.kind == Kind::Id || fits(f.custom()));
     Ok(Some(chosen.map(|f| vec![f.name.to_owned()]).collect()))
 }
 
 /// One record as the query wants it: canonical names, parents as nested records.
-pub(crate) fn project(
-    org: &Org,
-    object: &Object,
-    id: &str,
-    select: &[Path],
-    base: &str,
-) -> Option<Value> {
+pub(crate) fn project(org: &Org, object: &Object, id: &str, select: &[Path], base: &str) -> Option<Value> {
     let row = org.table(object).get(id)?;
     Some(nested(Seen { org, object, row }, id, select, base))
 }
 
 fn nested(seen: Seen<'_>, id: &str, select: &[Path], base: &str) -> Value {
     let mut shown = Map::new();
-    shown.insert(
-        "attributes".to_owned(),
-        seen.org.attributes(seen.object, id, base),
-    );
+    shown.insert("attributes".to_owned(), seen.org.attributes(seen.object, id, base));
     for path in select {
         let Some((first, rest)) = path.split_first() else {
             continue;
         };
         if rest.is_empty() {
             if let Some(field) = seen.object.field(first) {
-                shown.insert(
-                    field.name.to_owned(),
-                    seen.org.value(seen.object, seen.row, field),
-                );
+                shown.insert(field.name.to_owned(), seen.org.value(seen.object, seen.row, field));
             }
             continue;
         }
@@ -175,24 +131,11 @@ fn nested(seen: Seen<'_>, id: &str, select: &[Path], base: &str) -> Value {
             .filter(|p| p.len() > 1 && p[0].eq_ignore_ascii_case(first))
             .map(|p| p[1..].to_vec())
             .collect();
-        let parent = seen
-            .row
-            .get(reference.name)
-            .and_then(Value::as_str)
-            .and_then(|id| {
-                let object = seen.org.object(reference.reference_to)?;
-                let row = seen.org.table(&object).get(id)?;
-                Some(nested(
-                    Seen {
-                        org: seen.org,
-                        object: &object,
-                        row,
-                    },
-                    id,
-                    &through,
-                    base,
-                ))
-            });
+        let parent = seen.row.get(reference.name).and_then(Value::as_str).and_then(|id| {
+            let object = seen.org.object(reference.reference_to)?;
+            let row = seen.org.table(&object).get(id)?;
+            Some(nested(Seen { org: seen.org, object: &object, row }, id, &through, base))
+        });
         shown.insert(name, parent.unwrap_or(Value::Null));
     }
     Value::Object(shown)

@@ -1,0 +1,41 @@
+use std::time::Duration;
+
+/// What a world is made of.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Generated records upstream.
+    pub accounts: usize,
+    pub contacts: usize,
+    pub opportunities: usize,
+    /// How long after it was sent a lost request may take effect, as configured.
+    pub late_effect: Duration,
+    pub request_timeout: Duration,
+    /// Whether creates carry an idempotency key; else they can only be probed for.
+    pub keyed: bool,
+    pub max_age: Duration,
+    /// As in `[logging] level`.
+    pub level: String,
+    /// Postgres flushes to disk before it confirms.
+    pub fsync: bool,
+    /// Grace after SIGTERM.
+    pub grace: Duration,
+    pub max_connections: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            accounts: 5,
+            contacts: 20,
+            opportunities: 10,
+            late_effect: Duration::from_secs(2),
+            request_timeout: Duration::from_secs(5),
+            keyed: true,
+            max_age: Duration::from_secs(120),
+            level: "info".to_owned(),
+            fsync: false,
+            grace: Duration::from_secs(10),
+            max_connections: 200,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! kill -9 at random points under load, lost answers on. Afterwards the stand-in's journal, the tables and
+//! `upwrite.mutations` must agree with each other and with every verdict a client was given.
+//!
+//! `UPWRITE_CHAOS_SEED` repeats a run's workload, faults and kill instants; `UPWRITE_CHAOS_KILLS` sets how many.
+
+mod judge;
+mod session;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use tokio::sync::watch;
+use upwrite_e2e::{Options, World};
+use upwrite_sandbox::Chaos;
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
+}
+
+const SESSIONS: u64 = 8;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g8_killed_at_100_random_points_nothing_is_lost_wrong_or_doubled() {
+    let clock = std::time::UNIX_EPOCH.elapsed().unwrap().as_micros() as u64;
+    let seed = setting("UPWRITE_CHAOS_SEED", clock);
+    let kills = setting("UPWRITE_CHAOS_KILLS", 100);
+    println!("UPWRITE_CHAOS_SEED={seed} UPWRITE_CHAOS_KILLS={kills}");
+    let options = Options { late_effect: Duration::from_secs(1), request_timeout: Duration::from_secs(1), ..Options::default() };
+    let mut world = World::start(options).await;
+    let chaos = Chaos { seed, lose_answer: 0.08, slow: 0.2, slow_ms: 60, ..Chaos::default() };
+    world.sandbox.chaos(Some(&chaos)).await.unwrap();
+
+    let (stop, stopped) = watch::channel(false);
+    let deals: Arc<Vec<String>> = Arc::new(deals(&world).await);
+    let sessions: Vec<_> = (0..SESSIONS)
+        .map(|number| {
+            let session = session::Session::new(number, seed, world.url(), Arc::clone(&deals));
+            tokio::spawn(session.run(stopped.clone()))
+        })
+        .collect();
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut instants = Vec::new();
+    for _ in 0..kills {
+        // Not synchronisation: the random instant is the experiment.
+        let after = Duration::from_millis(random.random_range(1..900));
+        tokio::time::sleep(after).await;
+        instants.push(after.as_millis());
+        world.kill_and_restart().await;
+    }
+    println!("kill instants, milliseconds after each start: {instants:?}");
+    stop.send(true).unwrap();
+    let mut told = Vec::new();
+    for session in sessions {
+        told.extend(session.await.unwrap());
+    }
+    world.sandbox.chaos(None).await.unwrap();
+    world.settled().await;
+    judge::judge(&world, &told).await;
+    world.finish().await;
+}
+
+/// The records that all sessions increment.
+async fn deals(world: &World) -> Vec<String> {
+    let deals: Vec<String> =
+        world.value("select array_agg(id) from (select id from salesforce.opportunity order by id limit 3) d").await.unwrap();
+    let client = world.client().await;
+    for deal in &deals {
+        client.execute("update salesforce.opportunity set amount = 1000 where id = $1", &[deal]).await.unwrap();
+    }
+    deals
+}
