@@ -11,11 +11,7 @@ pub async fn check(pool: &PgPool) -> Result<Vec<Finding>, sqlx::Error> {
     let mut findings = Vec::new();
     for check in CHECKS {
         for row in sqlx::query(check.sql).fetch_all(&mut *connection).await? {
-            findings.push(Finding {
-                severity: check.severity,
-                message: row.try_get(0)?,
-                remedy: check.remedy,
-            });
+            findings.push(Finding { severity: check.severity, message: row.try_get(0)?, remedy: check.remedy });
         }
     }
     Ok(findings)

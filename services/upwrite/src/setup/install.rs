@@ -8,7 +8,7 @@ use super::plan::{Grant, SetupError, SetupPlan, SetupReport, at};
 use super::verifier;
 
 /// One setup at a time in a database. Any number will do that no application is likely to use.
-const LOCK: i64 = 0x7570_7772_6974_65;
+const LOCK: i64 = 0x0075_7077_7269_7465;
 
 /// The first version with CREATE OR REPLACE TRIGGER.
 const OLDEST_SERVER: i32 = 140_000;
@@ -99,9 +99,11 @@ async fn roles(connection: &mut PgConnection, plan: &SetupPlan, report: &mut Set
 }
 
 async fn role_names(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar("/* setup.roles */ SELECT rolname::text FROM pg_roles WHERE rolname LIKE 'upwrite\\_%' ORDER BY 1")
-        .fetch_all(connection)
-        .await
+    sqlx::query_scalar(
+        "/* setup.roles */ SELECT rolname::text FROM pg_roles WHERE rolname LIKE 'upwrite\\_%' ORDER BY 1",
+    )
+    .fetch_all(connection)
+    .await
 }
 
 async fn set_password(connection: &mut PgConnection, role: &'static str, password: &str) -> Result<bool, sqlx::Error> {
@@ -127,11 +129,10 @@ async fn deployment(
     report: &mut SetupReport,
 ) -> Result<(), SetupError> {
     let step = "deployment";
-    let here: String =
-        sqlx::query_scalar("/* setup.system */ SELECT system_identifier::text FROM pg_control_system()")
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(at(step))?;
+    let here: String = sqlx::query_scalar("/* setup.system */ SELECT system_identifier::text FROM pg_control_system()")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(at(step))?;
     let made = sqlx::query(
         "/* setup.deployment */ INSERT INTO upwrite.deployment (deployment, system_identifier, log_engine, partitions)
          VALUES (gen_random_uuid(), $1, 'postgres', $2) ON CONFLICT DO NOTHING",
@@ -145,8 +146,7 @@ async fn deployment(
         .fetch_one(&mut *connection)
         .await
         .map_err(at(step))?;
-    let (recorded, present): (String, i16) =
-        (row.try_get(0).map_err(at(step))?, row.try_get(1).map_err(at(step))?);
+    let (recorded, present): (String, i16) = (row.try_get(0).map_err(at(step))?, row.try_get(1).map_err(at(step))?);
     if recorded != here {
         return Err(SetupError::OtherCluster { recorded, present: here });
     }
@@ -159,19 +159,14 @@ async fn deployment(
     Ok(())
 }
 
-async fn define(
-    connection: &mut PgConnection,
-    table: &TableSpec,
-    report: &mut SetupReport,
-) -> Result<(), SetupError> {
+async fn define(connection: &mut PgConnection, table: &TableSpec, report: &mut SetupReport) -> Result<(), SetupError> {
     let name = &table.name;
     let spec = serde_json::to_string(table).map_err(|source| SetupError::Json { table: name.clone(), source })?;
-    let done: Vec<String> =
-        sqlx::query_scalar("/* setup.define_table */ SELECT upwrite.define_table($1::text::jsonb)")
-            .bind(spec)
-            .fetch_one(connection)
-            .await
-            .map_err(|source| SetupError::Table { table: name.clone(), source })?;
+    let done: Vec<String> = sqlx::query_scalar("/* setup.define_table */ SELECT upwrite.define_table($1::text::jsonb)")
+        .bind(spec)
+        .fetch_one(connection)
+        .await
+        .map_err(|source| SetupError::Table { table: name.clone(), source })?;
     if done.is_empty() {
         report.unchanged.push(format!("table {name}"));
     }

@@ -1,12 +1,12 @@
 //! `upwrite setup`: roles, schema "upwrite", synced tables and grants, made or brought up to date by a superuser; and
 //! the check at every start whether all of it still is as the promises need it.
 
+mod check;
+mod findings;
+mod install;
+mod migrations;
 mod plan;
 mod verifier;
-mod migrations;
-mod install;
-mod findings;
-mod check;
 
 pub use check::check;
 pub use findings::{Finding, Severity};

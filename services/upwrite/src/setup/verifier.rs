@@ -12,7 +12,12 @@ const ITERATIONS: u32 = 4096;
 /// A fresh verifier of `password`.
 pub(super) fn verifier(password: &str, salt: [u8; 16]) -> String {
     let (stored, server) = keys(password, &salt, ITERATIONS);
-    format!("SCRAM-SHA-256${ITERATIONS}:{}${}:{}", STANDARD.encode(salt), STANDARD.encode(stored), STANDARD.encode(server))
+    format!(
+        "SCRAM-SHA-256${ITERATIONS}:{}${}:{}",
+        STANDARD.encode(salt),
+        STANDARD.encode(stored),
+        STANDARD.encode(server)
+    )
 }
 
 /// Whether `verifier` is one of `password`. Anything that is no verifier is not.
