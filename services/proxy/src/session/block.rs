@@ -1,0 +1,153 @@
+//! The client's transaction, as far as the proxy must know it. Pure.
+
+use upwrite_events::{MutationId, Partition};
+
+use crate::classify::TransactionCommand;
+
+/// A mutation of a transaction that is still open.
+pub(super) type Sent = (MutationId, Partition);
+
+#[derive(Debug)]
+enum Item {
+    Savepoint(String),
+    Mutation(Sent),
+}
+
+/// Savepoints beyond that are not told apart.
+const ITEMS_MAX: usize = 100_000;
+
+#[derive(Debug)]
+pub(super) struct Block {
+    /// As the last ReadyForQuery said: `I`, `T` or `E`.
+    pub(super) status: u8,
+    /// The next statement runs inside a block, if all that was sent so far succeeds.
+    pub(super) open: bool,
+    /// Statements that were executed in the implicit transaction since the last Sync.
+    pub(super) executed: usize,
+    items: Vec<Item>,
+}
+
+impl Block {
+    pub(super) fn new() -> Self {
+        Self { status: b'I', open: false, executed: 0, items: Vec::new() }
+    }
+
+    /// A transaction command is on its way.
+    pub(super) fn foresee(&mut self, command: &TransactionCommand) {
+        match command {
+            TransactionCommand::Begin => self.open = true,
+            TransactionCommand::Commit { chain } | TransactionCommand::Rollback { chain } => self.open = *chain,
+            TransactionCommand::Prepare => self.open = false,
+            _ => return,
+        }
+        self.executed = 0;
+    }
+
+    /// ReadyForQuery. Returns what the end of the transaction left behind upstream.
+    pub(super) fn ready(&mut self, status: u8) -> Vec<Sent> {
+        self.status = status;
+        self.open = status != b'I';
+        self.executed = 0;
+        if self.open { Vec::new() } else { self.take_all() }
+    }
+
+    pub(super) fn sent(&mut self, mutation: Sent) {
+        self.items.push(Item::Mutation(mutation));
+    }
+
+    /// It turned out not to have been applied.
+    pub(super) fn withdrawn(&mut self, mutation: MutationId) {
+        self.items.retain(|item| !matches!(item, Item::Mutation((id, _)) if *id == mutation));
+    }
+
+    /// A transaction command succeeded with this tag. Returns what it rolled back although it was sent.
+    pub(super) fn completed(&mut self, command: &TransactionCommand, tag: &str) -> Vec<Sent> {
+        match command {
+            TransactionCommand::Commit { .. } | TransactionCommand::Prepare if tag != "ROLLBACK" => {
+                self.items.clear();
+                Vec::new()
+            }
+            TransactionCommand::Commit { .. }
+            | TransactionCommand::Rollback { .. }
+            | TransactionCommand::Prepare => self.take_all(),
+            TransactionCommand::Savepoint(name) => {
+                if self.items.len() < ITEMS_MAX {
+                    self.items.push(Item::Savepoint(name.clone()));
+                }
+                Vec::new()
+            }
+            TransactionCommand::Release(name) => {
+                if let Some(from) = self.savepoint(name) {
+                    let later = self.items.split_off(from);
+                    self.items.extend(later.into_iter().filter(|item| matches!(item, Item::Mutation(_))));
+                }
+                Vec::new()
+            }
+            TransactionCommand::RollbackTo(name) => match self.savepoint(name) {
+                Some(from) => mutations(self.items.split_off(from + 1)),
+                None => Vec::new(),
+            },
+            TransactionCommand::Begin | TransactionCommand::Prepared => Vec::new(),
+        }
+    }
+
+    /// All mutations of the open transaction; it is over.
+    pub(super) fn take_all(&mut self) -> Vec<Sent> {
+        mutations(std::mem::take(&mut self.items))
+    }
+
+    fn savepoint(&self, name: &str) -> Option<usize> {
+        self.items.iter().rposition(|item| matches!(item, Item::Savepoint(own) if own == name))
+    }
+}
+
+fn mutations(items: Vec<Item>) -> Vec<Sent> {
+    items
+        .into_iter()
+        .filter_map(|item| match item {
+            Item::Mutation(sent) => Some(sent),
+            Item::Savepoint(_) => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use upwrite_events::Stream;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn sent(number: u128) -> Sent {
+        (MutationId(Uuid::from_u128(number)), Partition { stream: Stream::Mutations, number: 0 })
+    }
+
+    #[test]
+    fn rollback_to_leaves_what_came_before_the_savepoint() {
+        let mut block = Block::new();
+        block.sent(sent(1));
+        block.completed(&TransactionCommand::Savepoint("a".into()), "SAVEPOINT");
+        block.sent(sent(2));
+        assert_eq!(block.completed(&TransactionCommand::RollbackTo("a".into()), "ROLLBACK"), [sent(2)]);
+        assert_eq!(block.completed(&TransactionCommand::Rollback { chain: false }, "ROLLBACK"), [sent(1)]);
+    }
+
+    #[test]
+    fn a_released_savepoint_keeps_its_mutations_in_the_transaction() {
+        let mut block = Block::new();
+        block.completed(&TransactionCommand::Savepoint("a".into()), "SAVEPOINT");
+        block.sent(sent(1));
+        block.completed(&TransactionCommand::Release("a".into()), "RELEASE");
+        assert_eq!(block.completed(&TransactionCommand::Commit { chain: false }, "ROLLBACK"), [sent(1)]);
+    }
+
+    #[test]
+    fn a_commit_leaves_nothing_behind() {
+        let mut block = Block::new();
+        block.sent(sent(1));
+        block.completed(&TransactionCommand::Commit { chain: false }, "COMMIT");
+        assert_eq!(block.ready(b'I'), []);
+        block.sent(sent(2));
+        assert_eq!(block.ready(b'I'), [sent(2)]);
+    }
+}

@@ -1,0 +1,104 @@
+//! What the client's statement and portal names stand for.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::classify::{Capture, Kind, Statement};
+use crate::wire::Frame;
+
+/// A prepared statement of the client's.
+#[derive(Debug, Clone)]
+pub(super) struct Prepared {
+    pub(super) sql: Bytes,
+    /// Of the catalog by which it was classified.
+    pub(super) generation: u64,
+    pub(super) statements: Arc<[Statement]>,
+}
+
+/// A portal of the client's.
+#[derive(Debug)]
+pub(super) struct Portal {
+    pub(super) statements: Arc<[Statement]>,
+    /// The client's Bind, for running it again.
+    pub(super) bind: Frame,
+    /// The server lost it when the proxy ended the implicit transaction.
+    pub(super) lost: bool,
+    pub(super) served: Option<Served>,
+}
+
+/// The result of a captured statement, handed out as the client asks for it.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub(super) rows: VecDeque<Bytes>,
+    pub(super) tag: String,
+    /// RowDescription or NoData.
+    pub(super) description: Frame,
+    /// An Execute has been answered from it.
+    pub(super) begun: bool,
+}
+
+/// What a name stood for before a Parse.
+#[derive(Debug, Clone)]
+pub(super) struct Undo {
+    name: Bytes,
+    before: Option<Prepared>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    statements: HashMap<Bytes, Prepared>,
+    pub(super) portals: HashMap<Bytes, Portal>,
+}
+
+impl Names {
+    pub(super) fn statement(&mut self, name: &Bytes) -> Option<&mut Prepared> {
+        self.statements.get_mut(name)
+    }
+
+    pub(super) fn define(&mut self, name: Bytes, prepared: Prepared) -> Undo {
+        let before = self.statements.insert(owned(&name), prepared);
+        Undo { name, before }
+    }
+
+    /// The Parse failed or was skipped.
+    pub(super) fn undo(&mut self, undo: Undo) {
+        match undo.before {
+            Some(before) => self.statements.insert(undo.name, before),
+            None => self.statements.remove(&undo.name),
+        };
+    }
+
+    pub(super) fn close_statement(&mut self, name: &Bytes) {
+        self.statements.remove(name);
+    }
+
+    /// `DISCARD ALL`, `DEALLOCATE ALL`.
+    pub(super) fn forget_statements(&mut self) {
+        self.statements.clear();
+    }
+
+    /// The proxy ended the implicit transaction, and the client's portals with it.
+    pub(super) fn lose_portals(&mut self) {
+        self.portals.values_mut().for_each(|portal| portal.lost = true);
+    }
+}
+
+/// A name of its own memory: a slice would keep the whole message it came in.
+pub(super) fn owned(name: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(name)
+}
+
+/// For a name that was not prepared here (by SQL `PREPARE`, perhaps): it may do anything.
+pub(super) fn unknown() -> Arc<[Statement]> {
+    Arc::new([Statement { text: Arc::from(""), kind: Kind::Capture(Box::default()) }])
+}
+
+/// How the only statement is to be captured, if it is.
+pub(super) fn capture(statements: &[Statement]) -> Option<&Capture> {
+    match statements {
+        [Statement { kind: Kind::Capture(capture), .. }] => Some(capture),
+        _ => None,
+    }
+}

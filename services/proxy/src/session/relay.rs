@@ -1,0 +1,186 @@
+//! Messages of the client.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Session;
+use super::end::End;
+use super::names::{Portal, Prepared, capture, owned, unknown};
+use super::pending::{Expected, Reply};
+use super::simple::copy_refused;
+use crate::catalog::Catalog;
+use crate::classify::{Kind, SessionCommand, Statement};
+use crate::error::PgError;
+use crate::wire::{Bind, Body, Frame, Parse, Target, target};
+
+impl Session {
+    pub(super) async fn client_frame(&mut self, frame: Frame) -> Result<(), End> {
+        if self.skipping && !matches!(frame.tag, b'S' | b'X') {
+            return Ok(());
+        }
+        match frame.tag {
+            b'P' => self.parse(&frame),
+            b'B' => self.bind(frame),
+            b'D' => self.describe(&frame).await,
+            b'E' => self.execute(&frame).await,
+            b'C' => self.close(&frame),
+            b'S' => {
+                self.skipping = false;
+                self.link.server.send(&frame.raw);
+                self.pending.push_sync();
+                Ok(())
+            }
+            b'Q' => self.query(&frame).await,
+            b'F' => {
+                self.relay(&frame, Expected::client(Reply::Query));
+                Ok(())
+            }
+            b'c' | b'f' => {
+                self.link.server.send(&frame.raw);
+                self.pending.copy_ended();
+                Ok(())
+            }
+            b'X' => Err(End::ClientGone),
+            b'H' | b'd' => {
+                self.link.server.send(&frame.raw);
+                Ok(())
+            }
+            tag => Err(End::Violation(PgError::fatal("08P01", format!("invalid frontend message type {tag}")))),
+        }
+    }
+
+    pub(super) fn relay(&mut self, frame: &Frame, expected: Expected) {
+        self.link.server.send(&frame.raw);
+        self.pending.push(expected);
+    }
+
+    /// What the SQL may do. Text that is not UTF-8 is classified with its foreign characters replaced: they can only be in
+    /// names and literals.
+    pub(super) fn classify(&self, sql: &[u8], catalog: &Catalog) -> Arc<[Statement]> {
+        self.shared.classifier.classify(&String::from_utf8_lossy(sql), catalog)
+    }
+
+    fn parse(&mut self, frame: &Frame) -> Result<(), End> {
+        let mut expected = Expected::client(Reply::Parse);
+        if self.captures {
+            let Parse { name, sql } = Parse::read(frame)?;
+            let catalog = self.shared.catalog.current();
+            let statements = self.classify(&sql, &catalog);
+            let prepared = Prepared { sql: owned(&sql), generation: catalog.generation, statements };
+            expected.undo = Some(self.names.define(name, prepared));
+        }
+        self.relay(frame, expected);
+        Ok(())
+    }
+
+    fn bind(&mut self, frame: Frame) -> Result<(), End> {
+        if self.captures {
+            let (portal, statement) = Bind::names(&frame)?;
+            let statements = self.current_statements(&statement);
+            let bind = frame.clone();
+            self.names.portals.insert(owned(&portal), Portal { statements, bind, lost: false, served: None });
+        }
+        self.relay(&frame, Expected::client(Reply::Bind));
+        Ok(())
+    }
+
+    /// As classified by the current catalog.
+    fn current_statements(&mut self, name: &Bytes) -> Arc<[Statement]> {
+        let catalog = self.shared.catalog.current();
+        let Some(prepared) = self.names.statement(name) else {
+            return unknown();
+        };
+        if prepared.generation != catalog.generation {
+            prepared.generation = catalog.generation;
+            prepared.statements =
+                self.shared.classifier.classify(&String::from_utf8_lossy(&prepared.sql), &catalog);
+        }
+        prepared.statements.clone()
+    }
+
+    async fn describe(&mut self, frame: &Frame) -> Result<(), End> {
+        if let Target::Portal(name) = target(frame)?
+            && let Some(portal) = self.names.portals.get(&name)
+        {
+            if let Some(served) = &portal.served {
+                let description = served.description.raw.clone();
+                if self.drain().await? {
+                    self.link.client.send(&description);
+                }
+                return Ok(());
+            }
+            self.restore(&name);
+        }
+        self.relay(frame, Expected::client(Reply::Describe));
+        Ok(())
+    }
+
+    /// Binds again a portal that the server lost.
+    pub(super) fn restore(&mut self, name: &Bytes) {
+        let Some(portal) = self.names.portals.get_mut(name).filter(|portal| portal.lost) else {
+            return;
+        };
+        portal.lost = false;
+        let bind = portal.bind.raw.clone();
+        self.requests().rebind(name, &bind);
+    }
+
+    fn close(&mut self, frame: &Frame) -> Result<(), End> {
+        match target(frame)? {
+            Target::Statement(name) => self.names.close_statement(&name),
+            Target::Portal(name) => {
+                self.names.portals.remove(&name);
+            }
+        }
+        self.relay(frame, Expected::client(Reply::Close));
+        Ok(())
+    }
+
+    async fn execute(&mut self, frame: &Frame) -> Result<(), End> {
+        let mut body = Body(frame.body());
+        let name = frame.raw.slice_ref(body.cstring()?);
+        let max_rows = body.i32()?;
+        let Some(portal) = self.names.portals.get(&name) else {
+            self.block.executed += 1;
+            self.relay(frame, Expected::client(Reply::Execute));
+            return Ok(());
+        };
+        if portal.served.is_some() {
+            return self.serve(&name, max_rows).await;
+        }
+        let statements = portal.statements.clone();
+        if let [Statement { kind: Kind::Refuse(error), .. }] = &*statements {
+            let error = PgError::clone(error);
+            return self.refuse(error).await;
+        }
+        match capture(&statements) {
+            Some(capture) if capture.copy && capture.known_target.is_some() => {
+                return self.refuse(copy_refused()).await;
+            }
+            Some(capture) if !capture.copy => return self.execute_captured(&name, max_rows).await,
+            _ => {}
+        }
+        self.restore(&name);
+        self.foresee(&statements);
+        self.relay(frame, Expected::statements(Reply::Execute, statements));
+        Ok(())
+    }
+
+    /// What the statements will do to the session once they succeed.
+    pub(super) fn foresee(&mut self, statements: &[Statement]) {
+        if !self.block.open {
+            self.block.executed += 1;
+        }
+        for statement in statements {
+            match &statement.kind {
+                Kind::Transaction(command) => self.block.foresee(command),
+                Kind::Session(SessionCommand::DiscardAll | SessionCommand::DeallocateAll) => {
+                    self.own.forget();
+                    self.names.forget_statements();
+                }
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Frames of the server: passed on, or kept for the proxy's own step.
+
+use super::Session;
+use super::end::End;
+use super::own::Step;
+use super::pending::Route;
+use crate::classify::{Kind, Statement, TransactionCommand};
+use crate::wire::{Frame, Incoming, command_tag};
+
+/// Something for the proxy itself.
+#[derive(Debug)]
+pub(super) enum Own {
+    /// A reply to this step.
+    Reply(Step, Frame),
+    /// This step failed.
+    Failed(Step, Frame),
+    /// An earlier request of the client failed (it has been told), so the server skipped the steps.
+    Skipped,
+    /// ReadyForQuery to a Sync of the proxy's own.
+    Ready(Frame),
+    /// A notice while own steps ran.
+    Notice(Frame),
+}
+
+impl Session {
+    pub(super) async fn incoming(&mut self, incoming: Incoming) -> Result<(), End> {
+        match incoming {
+            Incoming::Client(frame) => self.client_frame(frame).await,
+            Incoming::Server(frame) => {
+                // Only unattended steps can have a reply here.
+                if let Some(Own::Failed(step, error)) = self.accept(frame).await {
+                    tracing::warn!(?step, "a statement of the proxy's own failed");
+                    self.link.client.send(&error.raw);
+                    self.skipping = true;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Passes on what is the client's; returns what is not.
+    pub(super) async fn accept(&mut self, frame: Frame) -> Option<Own> {
+        if !frame.first {
+            // A piece of what was routed by its first one.
+            return self.rest(frame);
+        }
+        let own_is_next = self.pending.own_is_next();
+        match self.pending.accept(frame.tag) {
+            Route::Own { step } => {
+                self.rest_is_own = (!frame.last).then_some(step);
+                return Some(Own::Reply(step, frame));
+            }
+            Route::Unasked if own_is_next && frame.tag == b'N' => return Some(Own::Notice(frame)),
+            Route::Failed { own, dropped, skipping } => {
+                for expected in dropped.into_iter().rev() {
+                    if let Some(undo) = expected.undo {
+                        self.names.undo(undo);
+                    }
+                }
+                return self.failed(own, frame, skipping);
+            }
+            Route::Ready { own } => return self.ready(own.is_some(), frame).await,
+            Route::Completed(Some((statements, which))) => {
+                self.completed(&statements[which], &frame).await;
+            }
+            Route::Unasked if frame.tag == b'E' => self.server_spoke = true,
+            Route::Unasked | Route::Client | Route::Completed(None) => {}
+        }
+        self.rest_is_own = None;
+        self.link.client.send(&frame.raw);
+        None
+    }
+
+    fn rest(&mut self, frame: Frame) -> Option<Own> {
+        if let Some(step) = self.rest_is_own {
+            return Some(Own::Reply(step, frame));
+        }
+        self.link.client.send(&frame.raw);
+        None
+    }
+
+    fn failed(&mut self, own: Option<Step>, frame: Frame, skipping: bool) -> Option<Own> {
+        if is_fatal(&frame) {
+            self.server_spoke = true;
+            self.link.client.send(&frame.raw);
+            return None;
+        }
+        match own {
+            Some(step) => Some(Own::Failed(step, frame)),
+            None => {
+                self.link.client.send(&frame.raw);
+                self.skipping |= skipping;
+                Some(Own::Skipped)
+            }
+        }
+    }
+
+    async fn ready(&mut self, own: bool, frame: Frame) -> Option<Own> {
+        let status = frame.body().first().copied().unwrap_or(b'I');
+        if own {
+            return Some(Own::Ready(frame));
+        }
+        self.settle(status).await;
+        self.link.client.send(&frame.raw);
+        None
+    }
+
+    /// The client is about to read this status.
+    pub(super) async fn settle(&mut self, status: u8) {
+        let outlived = self.block.ready(status);
+        self.warn_outlived(outlived, "commit failed").await;
+        if status == b'I' {
+            self.names.portals.clear();
+        }
+    }
+
+    async fn completed(&mut self, statement: &Statement, frame: &Frame) {
+        let Kind::Transaction(command) = &statement.kind else {
+            return;
+        };
+        let outlived = self.block.completed(command, command_tag(frame));
+        let reason = match command {
+            TransactionCommand::RollbackTo(_) => "rollback to savepoint",
+            TransactionCommand::Commit { .. } | TransactionCommand::Prepare => "commit failed",
+            _ => "rollback",
+        };
+        self.warn_outlived(outlived, reason).await;
+    }
+
+    async fn warn_outlived(&mut self, outlived: Vec<super::block::Sent>, reason: &str) {
+        if outlived.is_empty() {
+            return;
+        }
+        if let Some(warning) = self.shared.gate.outlived_rollback(&outlived, reason).await {
+            self.link.client.send(&warning.frame());
+        }
+    }
+}
+
+/// After it the server closes the connection.
+fn is_fatal(error: &Frame) -> bool {
+    crate::wire::error_fields(error).severity == crate::error::Severity::Fatal
+}

@@ -1,0 +1,103 @@
+//! Simple queries.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+
+use super::Session;
+use super::answer::complete;
+use super::captured::Job;
+use super::end::End;
+use super::flight::Excess;
+use super::names::capture;
+use super::own::QUERY;
+use super::pending::{Expected, Reply};
+use crate::classify::{Kind, Statement};
+use crate::error::PgError;
+use crate::wire::{Body, Frame, frame};
+
+impl Session {
+    pub(super) async fn query(&mut self, message: &Frame) -> Result<(), End> {
+        if !self.captures {
+            self.relay(message, Expected::client(Reply::Query));
+            return Ok(());
+        }
+        let sql = message.raw.slice_ref(Body(message.body()).cstring()?);
+        let statements = self.classify(&sql, &self.shared.catalog.current());
+        if let Some(capture) = capture(&statements).filter(|capture| !capture.copy) {
+            let job = Job {
+                portal: Bytes::from_static(QUERY.as_bytes()),
+                bind: bind(),
+                query: Some(sql),
+                capture: Box::new(capture.clone()),
+                max_rows: 0,
+            };
+            return self.query_captured(&job).await;
+        }
+        if let Some(error) = refusal(&statements) {
+            if self.drain().await? {
+                self.fail(error).await?;
+            }
+            return self.finish_query().await;
+        }
+        self.foresee(&statements);
+        self.relay(message, Expected::statements(Reply::Query, statements));
+        Ok(())
+    }
+
+    async fn query_captured(&mut self, job: &Job) -> Result<(), End> {
+        if self.drain().await?
+            && let Some(answer) = self.captured(job).await?
+        {
+            let served = answer.served;
+            if !answer.streamed && served.description.tag == b'T' {
+                self.link.client.send(&served.description.raw);
+            }
+            for row in &served.rows {
+                self.link.client.send(row);
+            }
+            self.link.client.send(&complete(&served.tag));
+        }
+        self.finish_query().await
+    }
+
+    /// Ends the implicit transaction, as the end of a simple query does; its failure is still the query's.
+    async fn finish_query(&mut self) -> Result<(), End> {
+        let ended = self.flight(Excess::Drop, |requests| requests.sync()).await?;
+        self.skipping = false;
+        if let Some((_, error)) = &ended.failed {
+            self.link.client.send(&error.raw);
+        }
+        let status = ended.status.unwrap_or(b'I');
+        self.settle(status).await;
+        self.link.client.send(&[b'Z', 0, 0, 0, 5, status]);
+        Ok(())
+    }
+}
+
+/// Why a query of several statements is not passed on. What may reach a synced table, but not surely, is: the veto in the
+/// database undoes it all if it does.
+fn refusal(statements: &[Statement]) -> Option<PgError> {
+    statements.iter().find_map(|statement| match &statement.kind {
+        Kind::Refuse(error) => Some(error.clone()),
+        Kind::Capture(capture) if capture.copy && capture.known_target.is_some() => Some(copy_refused()),
+        Kind::Capture(capture) if capture.known_target.is_some() => Some(PgError::unsupported(
+            "a synced table cannot be changed by one of several statements in one query string",
+            "Send each statement on its own.",
+        )),
+        _ => None,
+    })
+}
+
+pub(super) fn copy_refused() -> PgError {
+    PgError::unsupported("COPY into a synced table is not supported yet", "Use INSERT with many rows.")
+}
+
+/// No parameters, all results as text.
+fn bind() -> Frame {
+    let mut body = BytesMut::new();
+    for name in [QUERY, QUERY] {
+        body.extend_from_slice(name.as_bytes());
+        body.put_u8(0);
+    }
+    body.extend_from_slice(&[0; 6]);
+    Frame { tag: b'B', raw: frame(b'B', &body), first: true, last: true }
+}
