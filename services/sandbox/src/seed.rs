@@ -105,11 +105,11 @@ pub(crate) fn fill(org: &mut Org, options: &OrgOptions, seed: u64, now: OffsetDa
         let mut txn = Txn::new(actor);
         let id = org.create_row(&mut txn, &object, &input)?;
         org.commit(txn);
+        org.effects.clear();
         if name == "Account" {
             accounts.push(id);
         }
     }
-    org.effects.clear();
     Ok(())
 }
 
