@@ -1,1 +1,83 @@
-fn main() {}
+//! The life of the process: read the command line, do it, say how it ended.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Read and write Salesforce and other APIs with plain SQL.
+///
+/// API data lives in ordinary Postgres tables. Applications connect to Upwrite's proxy as if it were Postgres: reads
+/// pass straight through, and INSERT, UPDATE and DELETE on a synced table are written to a log, applied to the API,
+/// and answered once they are true.
+///
+/// To begin: `upwrite demo` shows everything on this machine, with a private Postgres and a stand-in for Salesforce.
+/// For real: `upwrite check-config --reference > upwrite.toml`, edit it, `upwrite setup`, `upwrite run`.
+#[derive(Parser)]
+#[command(version, about, verbatim_doc_comment, max_term_width = 120)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make schema, roles, triggers and synced tables in Postgres; say what was done. Safe to run again.
+    ///
+    /// Logs in to Postgres as `postgres.setup_user` (a superuser) and to every source, whose objects it describes.
+    Setup(ConfigArgs),
+    /// Run everything in one process: proxy, applier, reconciler, syncer.
+    ///
+    /// SIGTERM or Ctrl-C: no new clients, held ones get their verdict within `shutdown.grace`, then exit 0. A second
+    /// one: exit at once; nothing that was accepted is lost, the next start goes on with it.
+    Run(ConfigArgs),
+    /// Report all mistakes in a configuration file, each with its place.
+    CheckConfig {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Print the commented reference file instead.
+        #[arg(long)]
+        reference: bool,
+    },
+    /// Start a private Postgres, a stand-in for Salesforce and Upwrite; take a tour of real statements.
+    ///
+    /// On a terminal it then stays up until Ctrl-C; elsewhere it ends after the tour. Nothing is left behind.
+    Demo,
+}
+
+#[derive(clap::Args)]
+struct ConfigArgs {
+    /// The configuration file.
+    #[arg(short, long, env = "UPWRITE_CONFIG", default_value = "upwrite.toml", value_name = "FILE")]
+    config: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    upwrite::install_crypto_provider();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&anyhow::Error::new(error).context("the async runtime did not start")),
+    };
+    let ended = match cli.command {
+        Command::Setup(args) => runtime.block_on(upwrite::commands::setup(&args.config)),
+        Command::Run(args) => runtime.block_on(upwrite::commands::run(&args.config)),
+        Command::CheckConfig { reference: true, .. } => {
+            print!("{}", upwrite::config::REFERENCE);
+            Ok(())
+        }
+        Command::CheckConfig { config, .. } => upwrite::commands::check_config(&config.config),
+        Command::Demo => runtime.block_on(upwrite::demo::demo()),
+    };
+    // Blocking work that is still under way (a name look-up, say) must not keep the process.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("upwrite: {error:#}");
+    ExitCode::FAILURE
+}

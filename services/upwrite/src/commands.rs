@@ -1,0 +1,73 @@
+//! One function a subcommand.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use sqlx::{Connection as _, PgConnection};
+
+use crate::config::Config;
+use crate::setup::{Grant, SetupPlan, setup as install};
+use crate::{connect, logging, run as stages};
+
+/// `upwrite check-config`
+pub fn check_config(path: &Path) -> anyhow::Result<()> {
+    let config = Config::load(path)?;
+    connect::connectors(&config)?;
+    println!("{}: no mistakes", path.display());
+    Ok(())
+}
+
+/// `upwrite setup`
+pub async fn setup(path: &Path) -> anyhow::Result<()> {
+    let config = Config::load(path)?;
+    logging::begin(&config.logging)?;
+    let mut tables = Vec::new();
+    for (name, connector) in connect::connectors(&config)? {
+        eprintln!("{name}: describing objects …");
+        let discovered = connector.discover().await.map_err(|error| {
+            anyhow::anyhow!("source {name}: {} ({})", error.failure.message, error.failure.sqlstate)
+        })?;
+        tables.extend(discovered);
+    }
+    tables.sort_by(|a, b| a.name.cmp(&b.name));
+    let plan = SetupPlan {
+        service_password: config.postgres.service_password.expose().to_owned(),
+        reconciler_password: config.postgres.reconciler_password.expose().to_owned(),
+        partitions: config.partitions,
+        tables,
+        grants: grants(&config),
+    };
+    let postgres = &config.postgres;
+    let mut superuser = PgConnection::connect_with(&connect::superuser(postgres)?).await.with_context(|| {
+        format!("logging in to Postgres at {}:{} as {}", postgres.host, postgres.port, postgres.setup_user)
+    })?;
+    let report = install(&mut superuser, &plan).await?;
+    for line in &report.done {
+        println!("{line}");
+    }
+    if report.done.is_empty() {
+        println!("nothing to do: everything is as configured");
+    }
+    Ok(())
+}
+
+fn grants(config: &Config) -> Vec<Grant> {
+    let each = config.grants.iter().flat_map(|grant| {
+        grant.tables.iter().filter_map(|table| {
+            let (source, table) = table.split_once('.')?;
+            Some(Grant {
+                role: grant.role.clone(),
+                table: upwrite_events::TableName::new(source, table),
+                privileges: grant.privileges.clone(),
+            })
+        })
+    });
+    each.collect()
+}
+
+/// `upwrite run`
+pub async fn run(path: &Path) -> anyhow::Result<()> {
+    let config = Config::load(path)?;
+    logging::begin(&config.logging)?;
+    stages::run(config).await
+}

@@ -1,0 +1,72 @@
+//! Configuration → pools and connectors.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
+use upwrite_connectors::{Connector, salesforce};
+use upwrite_proxy::ServerTls;
+
+use crate::config::{Config, Postgres, Source};
+
+/// How long a stage waits for a connection before it takes Postgres as away.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+fn options(postgres: &Postgres, user: &str, password: &str) -> PgConnectOptions {
+    let ssl_mode = match postgres.tls {
+        ServerTls::Disable => PgSslMode::Disable,
+        ServerTls::Require => PgSslMode::Require,
+        ServerTls::VerifyFull => PgSslMode::VerifyFull,
+    };
+    let options = PgConnectOptions::new_without_pgpass()
+        .host(&postgres.host)
+        .port(postgres.port)
+        .database(&postgres.database)
+        .username(user)
+        .password(password)
+        .ssl_mode(ssl_mode);
+    match &postgres.root_certificates {
+        Some(path) => options.ssl_root_cert(path),
+        None => options,
+    }
+}
+
+/// As `upwrite_service`; connects when first used, so that Postgres may be away at start.
+pub(crate) fn service_pool(postgres: &Postgres, name: &str, connections: u32) -> PgPool {
+    let options = options(postgres, "upwrite_service", postgres.service_password.expose()).application_name(name);
+    PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT).connect_lazy_with(options)
+}
+
+/// As `upwrite_reconciler`.
+pub(crate) fn reconciler(postgres: &Postgres) -> PgConnectOptions {
+    options(postgres, "upwrite_reconciler", postgres.reconciler_password.expose())
+}
+
+/// As the superuser of `setup`.
+pub(crate) fn superuser(postgres: &Postgres) -> anyhow::Result<PgConnectOptions> {
+    let password = postgres
+        .setup_password
+        .as_ref()
+        .context("postgres.setup_password is missing: `upwrite setup` logs in as a superuser")?;
+    Ok(options(postgres, &postgres.setup_user, password.expose()).application_name("upwrite setup"))
+}
+
+/// One connector a source, by name. All mistakes of all sources are reported together.
+pub(crate) fn connectors(config: &Config) -> anyhow::Result<HashMap<String, Arc<dyn Connector>>> {
+    let mut connectors: HashMap<String, Arc<dyn Connector>> = HashMap::new();
+    let mut mistakes = Vec::new();
+    for source in &config.sources {
+        match source {
+            Source::Salesforce(settings) => match salesforce::Salesforce::new(settings.clone()) {
+                Ok(connector) => {
+                    connectors.insert(settings.source.clone(), Arc::new(connector));
+                }
+                Err(found) => mistakes.push(format!("sources.{}: {found}", settings.source)),
+            },
+        }
+    }
+    if mistakes.is_empty() { Ok(connectors) } else { anyhow::bail!(mistakes.join("\n")) }
+}

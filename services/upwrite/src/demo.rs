@@ -1,0 +1,35 @@
+//! `upwrite demo`: a private Postgres, a stand-in for Salesforce, Upwrite itself, and a tour of real statements.
+//! Everything lives in a temporary folder and in child processes that end with this one.
+
+mod psql;
+mod tour;
+mod world;
+
+use std::io::IsTerminal as _;
+
+use world::World;
+
+use crate::signals::Signals;
+
+/// Takes the tour; on a terminal then waits for Ctrl-C.
+pub async fn demo() -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
+    tokio::select! {
+        signal = signals.next() => anyhow::bail!("stopped by {signal}"),
+        ended = tour() => {
+            let world = ended?;
+            if std::io::stdout().is_terminal() {
+                println!("\nEverything stays up until Ctrl-C. Try your own statements.");
+                signals.next().await;
+            }
+            world.stop().await
+        }
+    }
+}
+
+async fn tour() -> anyhow::Result<World> {
+    let mut world = World::start().await?;
+    println!("{}", world.instructions());
+    tour::take(&mut world).await?;
+    Ok(world)
+}
