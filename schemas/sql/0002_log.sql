@@ -36,6 +36,9 @@ end $$;
 -- It must be VOLATILE and run under READ COMMITTED: then each statement has a snapshot of its own, and the version
 -- check reads what was committed by whomever the claims waited for. In one statement with the claims it would get the
 -- claim and read the row as it was before.
+--
+-- Its statements are written for generic plans: the appender's connection forces them, because planning anew for every
+-- batch costs more than the batch.
 create function upwrite.append_batch(
     item_stream text[], item_partition smallint[], item_mutation uuid[],
     claim_item int[], claim_source text[], claim_table text[], claim_key text[],
@@ -59,31 +62,32 @@ begin
     end if;
 
     if cardinality(claim_item) > 0 then
-        with wanted as materialized (
-            select * from unnest(claim_item, claim_source, claim_table, claim_key)
-                     with ordinality as w (item, source, table_name, key, n)
-        ), inserted as (
-            insert into upwrite.claims (source, table_name, key, mutation)
-            select w.source, w.table_name, w.key, item_mutation[w.item] from wanted w order by w.n
-                on conflict do nothing
-            returning source, table_name, key
-        )
-        select array_agg(w.n::int order by w.n), coalesce(array_agg(distinct w.item), '{}')
-          into lost, refused
-          from wanted w
-         where not exists (select from inserted i
-                            where i.key = w.key and i.table_name = w.table_name and i.source = w.source);
+        insert into upwrite.claims (source, table_name, key, mutation)
+        select w.source, w.table_name, w.key, item_mutation[w.item]
+          from unnest(claim_item, claim_source, claim_table, claim_key)
+               with ordinality as w (item, source, table_name, key, n)
+         order by w.n
+            on conflict do nothing;
+        get diagnostics written = row_count;
 
-        if lost is not null then
+        if written < cardinality(claim_item) then
+            -- Whatever of them this transaction has not written is somebody else's, or was until just now.
+            select array_agg(w.n::int order by w.n), array_agg(distinct w.item)
+              into lost, refused
+              from unnest(claim_item, claim_source, claim_table, claim_key)
+                   with ordinality as w (item, source, table_name, key, n)
+             where not exists (select from upwrite.claims c
+                                where c.source = w.source and c.table_name = w.table_name and c.key = w.key
+                                  and c.xmin = pg_current_xact_id()::xid);
+
             return query
-            select distinct on (w.item)
-                   w.item, case when c.mutation is null then 'stale' else 'claimed' end,
-                   null::bigint, null::bigint, w.n::int, c.mutation
+            select distinct on (claim_item[l.n])
+                   claim_item[l.n], case when c.mutation is null then 'stale' else 'claimed' end,
+                   null::bigint, null::bigint, l.n, c.mutation
               from unnest(lost) as l (n)
-              join unnest(claim_item) with ordinality as w (item, n) on w.n = l.n
               left join upwrite.claims c on c.source = claim_source[l.n] and c.table_name = claim_table[l.n]
                                         and c.key = claim_key[l.n]
-             order by w.item, c.mutation is null, w.n;
+             order by claim_item[l.n], c.mutation is null, l.n;
         end if;
     end if;
 
@@ -113,11 +117,10 @@ begin
 
     if refused <> '{}' or stale <> '{}' then
         delete from upwrite.claims c
-         using unnest(claim_item, claim_source, claim_table, claim_key)
-               with ordinality as w (item, source, table_name, key, n)
+         using unnest(claim_item, claim_source, claim_table, claim_key) as w (item, source, table_name, key)
          where c.source = w.source and c.table_name = w.table_name and c.key = w.key
-           and (w.item = any (refused) or w.item = any (stale))
-           and (lost is null or w.n not in (select l from unnest(lost) l));
+           and c.xmin = pg_current_xact_id()::xid
+           and (w.item = any (refused) or w.item = any (stale));
     end if;
 
     select count(*) into expected from unnest(event_item) e where e <> all (refused) and e <> all (stale);
@@ -159,11 +162,11 @@ begin
       from events e join moved m on m.stream = e.stream and m.partition = e.partition
      group by e.item;
 
-    -- Only a partition that does not exist can make a difference; then nothing may be committed.
+    -- Only a counter that is missing can make a difference; then nothing may be committed.
     get diagnostics written = row_count;
     select count(distinct e) into expected from unnest(event_item) e where e <> all (refused) and e <> all (stale);
     if written <> expected then
-        raise exception 'the event log has no such partition' using errcode = 'UW002';
+        raise exception 'the event log has no such partition';
     end if;
 end $$;
 

@@ -53,6 +53,8 @@ impl AppendConnection {
             ("statement_timeout", milliseconds(config.answer_timeout * 2 / 3)),
             ("default_transaction_isolation", "read committed".to_owned()),
             ("default_transaction_read_only", "off".to_owned()),
+            // Planning each statement of the function anew costs more than running it.
+            ("plan_cache_mode", "force_generic_plan".to_owned()),
             ("jit", "off".to_owned()),
         ]);
         Self {
