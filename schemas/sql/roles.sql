@@ -36,6 +36,18 @@ begin
         alter role upwrite_reconciler bypassrls;
     end if;
 
+    -- Dry runs leave dead rows, and before PostgreSQL 17 only owners may VACUUM. Not inherited: the reconciler has the
+    -- owner's rights only after SET ROLE upwrite_owner, which it does for VACUUM and nothing else. (Its session_user, by
+    -- which capture knows it, stays.)
+    if exists (select from pg_catalog.pg_roles where rolname = 'upwrite_reconciler' and rolinherit) then
+        alter role upwrite_reconciler noinherit;
+    end if;
+    if not exists (select from pg_catalog.pg_auth_members
+                   where roleid = 'upwrite_owner'::pg_catalog.regrole
+                     and member = 'upwrite_reconciler'::pg_catalog.regrole) then
+        grant upwrite_owner to upwrite_reconciler;
+    end if;
+
     -- As a subscriber of logical replication: ordinary triggers and foreign keys acted at capture already. The others
     -- are those under which capture writes images, so that text means the same value when it is read again.
     foreach wanted in array array[

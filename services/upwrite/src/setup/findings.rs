@@ -117,6 +117,8 @@ pub(super) const CHECKS: &[Check] = &[
             SELECT format('role upwrite_reconciler lacks %s', v.what) FROM (VALUES
                 ('LOGIN', EXISTS (SELECT FROM pg_roles WHERE rolname = 'upwrite_reconciler' AND rolcanlogin)),
                 ('BYPASSRLS', EXISTS (SELECT FROM pg_roles WHERE rolname = 'upwrite_reconciler' AND rolbypassrls)),
+                ('NOINHERIT', EXISTS (SELECT FROM pg_roles WHERE rolname = 'upwrite_reconciler' AND NOT rolinherit)),
+                ('membership in upwrite_owner', pg_has_role('upwrite_reconciler', 'upwrite_owner', 'member')),
                 ('session_replication_role = replica', EXISTS (
                     SELECT FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole
                     WHERE r.rolname = 'upwrite_reconciler' AND s.setdatabase = 0
@@ -129,7 +131,9 @@ pub(super) const CHECKS: &[Check] = &[
         sql: "/* check.members */
             SELECT format('role %I is a member of %I', m.rolname, r.rolname)
             FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.oid = a.member
-            WHERE r.rolname IN ('upwrite_owner', 'upwrite_reconciler', 'upwrite_service') AND NOT m.rolsuper ORDER BY 1",
+            WHERE r.rolname IN ('upwrite_owner', 'upwrite_reconciler', 'upwrite_service') AND NOT m.rolsuper
+              AND NOT (r.rolname = 'upwrite_owner' AND m.rolname = 'upwrite_reconciler') -- for VACUUM
+            ORDER BY 1",
         remedy: "Revoke it: that role can change synced tables past Upwrite",
     },
     Check {

@@ -1,5 +1,7 @@
 //! A3, A4: the reconciler is exempt, and nobody else; TRUNCATE is not a change that can be told.
 
+use std::time::Duration;
+
 use crate::database::{Database, rows, seed, table};
 
 #[tokio::test]
@@ -76,4 +78,28 @@ async fn a4_truncate_is_refused_in_every_way() {
     let refusal = root.refused("SET session_replication_role = replica; DELETE FROM salesforce.contact").await;
     assert_eq!(refusal.code, "UW001");
     assert_eq!(root.one("SELECT count(*) FROM salesforce.contact").await, "1");
+}
+
+/// Dead rows of dry runs: only an owner may clear them away, and the reconciler may act as the owner for that.
+#[tokio::test]
+async fn a20_the_reconciler_can_vacuum_what_dry_runs_leave() {
+    let database = Database::new().await;
+    let app = database.app().await;
+    for _ in 0..5 {
+        app.ok("BEGIN; INSERT INTO salesforce.contact (n) SELECT i FROM generate_series(1, 1000) i; ROLLBACK").await;
+    }
+    let reconciler = database.reconciler().await;
+    assert_eq!(reconciler.refused("SELECT FROM upwrite.captured").await.code, "42501");
+    let sizes = "SELECT pg_relation_size(c) FROM unnest(array[
+                     'upwrite.captured'::regclass, 'upwrite.armed'::regclass, 'salesforce.contact'::regclass]) c
+                 ORDER BY 1 DESC";
+    reconciler.ok("SET ROLE upwrite_owner").await;
+    assert_ne!(reconciler.one(sizes).await, "0");
+    // Another database's snapshot does not hold it back, another session's of this one may, for an instant.
+    upwrite_testkit::until(Duration::from_secs(30), "VACUUM to clear everything away", async || {
+        reconciler.ok("VACUUM upwrite.captured, upwrite.armed, salesforce.contact").await;
+        (reconciler.one(sizes).await == "0").then_some(())
+    })
+    .await;
+    reconciler.ok("RESET ROLE; INSERT INTO salesforce.contact (id) VALUES ('003A')").await;
 }
