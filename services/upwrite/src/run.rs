@@ -184,7 +184,10 @@ async fn start_proxy(
         .await
         .with_context(|| format!("the proxy cannot listen on {}", config.proxy.listen))?;
     let stop = stops.proxy.clone();
-    stages.spawn(async move { ("proxy", proxy.serve(stop).await.map_err(Into::into)) });
+    stages.spawn(async move {
+        proxy.serve(stop).await;
+        ("proxy", Ok(()))
+    });
     Ok(())
 }
 

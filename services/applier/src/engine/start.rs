@@ -1,6 +1,6 @@
 //! Start: from one Postgres snapshot, through the log, to the own marker.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -30,10 +30,12 @@ pub(crate) async fn start(outside: Outside, shutdown: &CancellationToken) -> Res
     let delays = Delays::new(&outside.config);
     let begun = begin(&outside, &delays);
     let (snapshot, offset) = tokio::select! {
+        biased;
         begun = begun => begun,
         () = shutdown.cancelled() => return Ok(None),
     };
     let requests = tokio::select! {
+        biased;
         requests = payloads(&outside, &delays, &snapshot) => requests?,
         () = shutdown.cancelled() => return Ok(None),
     };
@@ -47,11 +49,11 @@ pub(crate) async fn start(outside: Outside, shutdown: &CancellationToken) -> Res
         limits,
         tables: Arc::new(tables),
         offset,
-        partitions: HashMap::new(),
-        slots: HashMap::new(),
+        partitions: BTreeMap::new(),
+        slots: BTreeMap::new(),
         strangers: Vec::new(),
-        sources: HashMap::new(),
-        timers: std::collections::BTreeMap::new(),
+        sources: BTreeMap::new(),
+        timers: BTreeMap::new(),
         timers_set: 0,
         settling: Arc::new(Semaphore::new(SETTLING)),
         tasks: JoinSet::new(),
@@ -123,6 +125,8 @@ async fn payloads(
         let partition = Partition { stream: Stream::Mutations, number: *number };
         payload(outside, delays, partition, *mutation, life.position)
     });
+    // Collected first: a borrowing iterator kept across the await would make the whole applier's future not `Send`.
+    let reads: Vec<_> = reads.collect();
     let reads: Vec<_> = futures::stream::iter(reads).buffer_unordered(PAYLOAD_READS).collect().await;
     reads.into_iter().map(|read| read.map(|request| (request.mutation, Arc::new(request)))).collect()
 }
