@@ -29,7 +29,7 @@ impl Default for Options {
             contacts: 20,
             opportunities: 10,
             late_effect: Duration::from_secs(2),
-            request_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(2),
             keyed: true,
             max_age: Duration::from_secs(120),
             level: "info".to_owned(),
