@@ -8,5 +8,5 @@ pub use contract::{
     Claim, ClaimKey, EventLog, LogError, LogRecord, Submission, Submitted, Subscription, Undecodable, VersionCheck,
     partition_for,
 };
-pub use notifier::{LOG_CHANNEL, Notifier, OVERFLOW, VERDICT_CHANNEL};
+pub use notifier::{LOG_CHANNEL, Notice, Notifier, OVERFLOW, VERDICT_CHANNEL};
 pub use postgres::{Config, PostgresLog};

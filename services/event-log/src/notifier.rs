@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection as _, PgPool};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,8 @@ pub const OVERFLOW: &str = "*";
 
 /// Items that wait; beyond it they become one [`OVERFLOW`].
 const MAX_WAITING: usize = 65_536;
+/// Items that a listener in the same process may lag behind.
+const HEARD_HERE: usize = 4_096;
 /// Postgres takes payloads below 8000 bytes.
 const MAX_PAYLOAD_BYTES: usize = 7_900;
 /// Payloads in one transaction.
@@ -36,10 +38,18 @@ pub struct Notifier {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+/// One item, as it is heard in the notifier's own process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    pub channel: Arc<str>,
+    pub item: Arc<str>,
+}
+
+#[derive(Debug)]
 struct Shared {
     waiting: Mutex<Waiting>,
     some: Notify,
+    here: broadcast::Sender<Notice>,
 }
 
 /// (channel, what the item is about) → item: a later item about the same thing takes the place of the earlier.
@@ -50,12 +60,19 @@ impl Notifier {
     /// Starts the task, on a connection of its own with the options of `pool`. On `shutdown` it sends what waits,
     /// once, and ends.
     pub fn start(pool: &PgPool, shutdown: CancellationToken) -> Self {
-        let shared = Arc::new(Shared::default());
+        let here = broadcast::Sender::new(HEARD_HERE);
+        let shared = Arc::new(Shared { waiting: Mutex::default(), some: Notify::new(), here });
         let options = pool.connect_options().as_ref().clone().application_name("upwrite notifier");
         // Notifications do not survive a crash anyway: their commit need not wait for the disk.
         let options = options.options([("synchronous_commit", "off")]);
         tokio::spawn(run(Arc::clone(&shared), options, shutdown));
         Self { shared }
+    }
+
+    /// Hears every item in this process, at once and without Postgres. One who lags behind is told so (`Lagged`), and
+    /// then looks at everything it waits for.
+    pub fn subscribe(&self) -> broadcast::Receiver<Notice> {
+        self.shared.here.subscribe()
     }
 
     /// Queues an item for a channel. Never waits. An item must have no space and be shorter than a payload
@@ -68,6 +85,8 @@ impl Notifier {
     /// As [`Notifier::notify`], in place of an earlier item about the same thing that still waits.
     pub fn notify_latest(&self, channel: &str, about: &str, item: String) {
         debug_assert!(!item.contains(' ') && item.len() < MAX_PAYLOAD_BYTES, "not an item: {item}");
+        // Nobody may be listening here.
+        let _ = self.shared.here.send(Notice { channel: channel.into(), item: item.as_str().into() });
         self.shared.lock().add((channel.to_owned(), about.to_owned()), item);
         self.shared.some.notify_one();
     }
@@ -179,5 +198,75 @@ async fn send(
     match timeout(PATIENCE, sending).await {
         Ok(sent) => sent.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no answer within {PATIENCE:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(waiting: &mut Waiting, channel: &str, about: &str, item: &str) {
+        waiting.add((channel.to_owned(), about.to_owned()), item.to_owned());
+    }
+
+    fn payloads(packed: &[Packed]) -> Vec<(&str, &str)> {
+        packed.iter().map(|packed| (packed.channel.as_str(), packed.payload.as_str())).collect()
+    }
+
+    #[test]
+    fn the_latest_about_one_thing_is_sent_once() {
+        let mut waiting = Waiting::default();
+        for end in ["p:1", "p:2", "p:3"] {
+            add(&mut waiting, "log", "p", end);
+        }
+        add(&mut waiting, "verdict", "m", "m");
+        add(&mut waiting, "verdict", "m", "m");
+        assert_eq!(payloads(&waiting.take()), [("log", "p:3"), ("verdict", "m")]);
+        assert!(waiting.take().is_empty());
+    }
+
+    #[test]
+    fn what_could_not_be_sent_waits_unless_there_is_something_newer() {
+        let mut waiting = Waiting::default();
+        add(&mut waiting, "log", "p", "p:1");
+        add(&mut waiting, "log", "q", "q:1");
+        let packed = waiting.take();
+        add(&mut waiting, "log", "p", "p:2");
+        waiting.put_back(packed);
+        assert_eq!(payloads(&waiting.take()), [("log", "p:2 q:1")]);
+    }
+
+    #[test]
+    fn too_many_become_one_that_stands_for_all() {
+        let mut waiting = Waiting::default();
+        add(&mut waiting, "log", "p", "p:1");
+        for number in 0..=MAX_WAITING {
+            let item = number.to_string();
+            add(&mut waiting, "verdict", &item, &item);
+        }
+        assert!(waiting.0.len() <= MAX_WAITING);
+        let packed = waiting.take();
+        assert_eq!(payloads(&packed)[0], ("log", "p:1"));
+        assert!(packed[1].payload.split(' ').any(|item| item == OVERFLOW));
+    }
+
+    #[test]
+    fn a_transaction_is_bounded() {
+        let mut waiting = Waiting::default();
+        for number in 0..60_000 {
+            let item = format!("{number:036}");
+            add(&mut waiting, "verdict", &item, &item);
+        }
+        let mut sent = 0;
+        loop {
+            let packed = waiting.take();
+            if packed.is_empty() {
+                break;
+            }
+            assert!(packed.len() <= MAX_PAYLOADS);
+            assert!(packed.iter().all(|packed| packed.payload.len() <= MAX_PAYLOAD_BYTES));
+            sent += packed.iter().map(|packed| packed.taken.len()).sum::<usize>();
+        }
+        assert_eq!(sent, 60_000);
     }
 }

@@ -91,7 +91,7 @@ impl PostgresLog {
             ends.raise(partition, end);
         }
         let notifier = Notifier::start(&pool, shutdown.clone());
-        tokio::spawn(ends::listen(Arc::clone(&ends), pool.clone(), shutdown.clone()));
+        tokio::spawn(ends::listen(Arc::clone(&ends), pool.clone(), reader.clone(), shutdown.clone()));
         tokio::spawn(ends::poll(Arc::clone(&ends), reader.clone(), config.poll, shutdown.clone()));
         let appender = Appender::start(&pool, config, Arc::clone(&ends), notifier.clone(), shutdown);
         Ok(Arc::new(Self { ends, appender, reader, notifier }))

@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use upwrite_events::{Position, Stream};
+use upwrite_events::Position;
 use uuid::Uuid;
 
 use super::item::{Done, Item, Waiting};
@@ -65,7 +65,7 @@ impl<'a> Columns<'a> {
         let mut columns = Self::default();
         let mut claims: Vec<(&'a Claim, i32)> = Vec::new();
         for (number, item) in (1..).zip(items) {
-            columns.item_stream.push(stream(item.partition.stream));
+            columns.item_stream.push(item.partition.stream.as_str());
             columns.item_partition.push(i16::try_from(item.partition.number).unwrap_or(i16::MAX));
             columns.item_mutation.push(item.mutation.map(|mutation| mutation.0));
             claims.extend(item.claims.iter().map(|claim| (claim, number)));
@@ -124,6 +124,74 @@ pub(crate) struct AnswerRow {
     claimed_by: Option<Uuid>,
 }
 
-fn stream(stream: Stream) -> &'static str {
-    stream.as_str()
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::{Semaphore, oneshot};
+    use upwrite_events::{Partition, Stream, TableName};
+
+    use super::*;
+    use crate::ClaimKey;
+
+    fn claim(key: &str) -> Claim {
+        Claim { table: TableName::new("crm", "contact"), key: ClaimKey(key.to_owned()) }
+    }
+
+    fn waiting(claims: &[&str], bytes: usize) -> Waiting {
+        let permits = Arc::new(Semaphore::new(1));
+        Waiting {
+            item: Item {
+                partition: Partition { stream: Stream::Mutations, number: 0 },
+                mutation: None,
+                claims: claims.iter().map(|key| claim(key)).collect(),
+                versions: Vec::new(),
+                events: Vec::new(),
+                bytes,
+            },
+            answer: oneshot::channel().0,
+            _bytes: permits.try_acquire_owned().unwrap(),
+        }
+    }
+
+    /// Takes batch after batch; the sizes of the items by which they can be told apart.
+    fn batches(items: Vec<Waiting>, max_items: usize, max_bytes: usize) -> Vec<Vec<usize>> {
+        let mut queue = VecDeque::from(items);
+        let mut batches = Vec::new();
+        while !queue.is_empty() {
+            let batch = take(&mut queue, max_items, max_bytes);
+            assert!(!batch.is_empty(), "it would never end");
+            batches.push(batch.iter().map(|waiting| waiting.item.bytes).collect());
+        }
+        batches
+    }
+
+    #[test]
+    fn limits() {
+        let items = |sizes: &[usize]| sizes.iter().map(|bytes| waiting(&[], *bytes)).collect::<Vec<_>>();
+        assert_eq!(batches(items(&[1, 2, 3]), 2, 100), [vec![1, 2], vec![3]]);
+        assert_eq!(batches(items(&[60, 40, 1]), 9, 100), [vec![60, 40], vec![1]]);
+        assert_eq!(batches(items(&[1, 500, 2]), 9, 100), [vec![1], vec![500], vec![2]]);
+        assert_eq!(batches(items(&[1, 2]), 0, 0), [vec![1], vec![2]]);
+    }
+
+    #[test]
+    fn a_claim_occurs_once_in_a_batch() {
+        let items = vec![
+            waiting(&["x", "y"], 1),
+            waiting(&["y", "z"], 2),
+            waiting(&["z"], 3),
+            waiting(&["w"], 4),
+            waiting(&[], 5),
+        ];
+        assert_eq!(batches(items, 9, 100), [vec![1, 4, 5], vec![2], vec![3]]);
+    }
+
+    #[test]
+    fn claims_are_in_one_order_over_the_whole_batch() {
+        let [first, second] = [waiting(&["b", "d"], 1), waiting(&["a", "c"], 2)];
+        let columns = Columns::of(&[&first.item, &second.item]);
+        assert_eq!(columns.claim_key, ["a", "b", "c", "d"]);
+        assert_eq!(columns.claim_item, [2, 1, 2, 1]);
+    }
 }

@@ -104,13 +104,13 @@ impl Ends {
 }
 
 /// Hears from other processes that they have appended. A lost notification costs one `poll`.
-pub(crate) async fn listen(ends: Arc<Ends>, pool: PgPool, shutdown: CancellationToken) {
+pub(crate) async fn listen(ends: Arc<Ends>, pool: PgPool, reader: Reader, shutdown: CancellationToken) {
     // A connection of its own: it is never given back.
     let options = pool.connect_options().as_ref().clone().application_name("upwrite log listener");
     let own = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).connect_lazy_with(options);
     while !shutdown.is_cancelled() {
         tokio::select! {
-            heard = hear(&ends, &own) => {
+            heard = hear(&ends, &own, &reader) => {
                 if let Err(error) = heard {
                     tracing::debug!(%error, "listening for appends of other processes ended; starting again");
                 }
@@ -124,13 +124,19 @@ pub(crate) async fn listen(ends: Arc<Ends>, pool: PgPool, shutdown: Cancellation
     }
 }
 
-async fn hear(ends: &Ends, pool: &PgPool) -> Result<(), sqlx::Error> {
+async fn hear(ends: &Ends, pool: &PgPool, reader: &Reader) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen(LOG_CHANNEL).await?;
+    // What was said before is not heard, now and after each loss of the connection.
+    look(ends, reader).await;
     loop {
-        let notification = listener.recv().await?;
-        for (partition, end) in notification.payload().split(' ').filter_map(parse) {
-            ends.raise(partition, end);
+        match listener.try_recv().await? {
+            Some(notification) => {
+                for (partition, end) in notification.payload().split(' ').filter_map(parse) {
+                    ends.raise(partition, end);
+                }
+            }
+            None => look(ends, reader).await,
         }
     }
 }
@@ -147,25 +153,25 @@ fn parse(item: &str) -> Option<(Partition, Position)> {
 pub(crate) async fn poll(ends: Arc<Ends>, reader: Reader, every: Duration, shutdown: CancellationToken) {
     loop {
         tokio::select! {
-            () = tokio::time::sleep(every) => {}
+            () = tokio::time::sleep(every) => look(&ends, &reader).await,
             () = shutdown.cancelled() => return,
         }
-        let known: Vec<_> = ends.all().collect();
-        let found = match reader.ends().await {
-            Ok(found) => found,
-            Err(error) => {
-                ends.away(&error);
-                continue;
-            }
-        };
-        ends.back();
-        for (partition, end) in found {
-            // An end that was known before it was asked for cannot be further on than the answer.
-            if known.iter().any(|(of, before)| *of == partition && *before > end) {
-                ends.lower(partition, end);
-            } else {
-                ends.raise(partition, end);
-            }
+    }
+}
+
+async fn look(ends: &Ends, reader: &Reader) {
+    let known: Vec<_> = ends.all().collect();
+    let found = match reader.ends().await {
+        Ok(found) => found,
+        Err(error) => return ends.away(&error),
+    };
+    ends.back();
+    for (partition, end) in found {
+        // An end that was known before it was asked for cannot be further on than the answer.
+        if known.iter().any(|(of, before)| *of == partition && *before > end) {
+            ends.lower(partition, end);
+        } else {
+            ends.raise(partition, end);
         }
     }
 }

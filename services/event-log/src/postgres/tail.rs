@@ -59,3 +59,67 @@ impl Tail {
         Some(kept.records.iter().skip(skip).take(limit).map(|(record, _)| record.clone()).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use upwrite_events::{Event, MutationId, MutationVoided, Partition, Stream};
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// Records from `first` on, each of ten bytes.
+    fn push(tail: &Tail, first: i64, count: i64) {
+        let event = Event::MutationVoided(MutationVoided { mutation: MutationId(Uuid::nil()), reason: String::new() });
+        let partition = Partition { stream: Stream::Mutations, number: 0 };
+        let record = |position| LogRecord {
+            partition,
+            position: Position(position),
+            appended_at_us: 0,
+            event: Ok(event.clone()),
+        };
+        let encoded: Vec<_> = (0..count).map(|_| Encoded { event: event.clone(), value: vec![0; 10] }).collect();
+        tail.push((first..first + count).map(record).collect(), &encoded);
+    }
+
+    fn positions(tail: &Tail, from: i64, limit: usize) -> Option<Vec<i64>> {
+        let records = tail.read(Position(from), limit)?;
+        Some(records.iter().map(|record| record.position.0).collect())
+    }
+
+    #[test]
+    fn only_what_is_there_from_the_first_on() {
+        let tail = Tail::new(100, 1000);
+        assert_eq!(positions(&tail, 0, 10), None);
+        push(&tail, 5, 3);
+        assert_eq!(positions(&tail, 4, 10), None);
+        assert_eq!(positions(&tail, 5, 2), Some(vec![5, 6]));
+        assert_eq!(positions(&tail, 7, 10), Some(vec![7]));
+        assert_eq!(positions(&tail, 8, 10), None);
+        assert_eq!(positions(&tail, 5, 0), None);
+        tail.clear();
+        assert_eq!(positions(&tail, 5, 2), None);
+    }
+
+    #[test]
+    fn never_a_gap() {
+        let tail = Tail::new(100, 1000);
+        push(&tail, 0, 3);
+        push(&tail, 4, 1);
+        assert_eq!(positions(&tail, 0, 10), None);
+        assert_eq!(positions(&tail, 4, 10), Some(vec![4]));
+    }
+
+    #[test]
+    fn bounded_in_records_and_bytes() {
+        let by_records = Tail::new(3, 1000);
+        push(&by_records, 0, 10);
+        assert_eq!(positions(&by_records, 7, 10), Some(vec![7, 8, 9]));
+        assert_eq!(positions(&by_records, 6, 10), None);
+        let by_bytes = Tail::new(100, 25);
+        push(&by_bytes, 0, 10);
+        assert_eq!(positions(&by_bytes, 8, 10), Some(vec![8, 9]));
+        let none = Tail::new(0, 0);
+        push(&none, 0, 2);
+        assert_eq!(positions(&none, 1, 10), None);
+    }
+}

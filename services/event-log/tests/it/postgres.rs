@@ -2,4 +2,5 @@
 
 mod engine;
 mod harness;
+mod notifier;
 mod suite;
