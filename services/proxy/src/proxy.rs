@@ -39,6 +39,7 @@ pub struct Proxy {
     address: SocketAddr,
     doors: Arc<Doors>,
     log: Arc<dyn EventLog>,
+    opened: CancellationToken,
 }
 
 /// What every new connection needs.
@@ -86,7 +87,7 @@ impl Proxy {
             shared: OnceLock::new(),
             config,
         };
-        Ok(Self { listener, address, doors: Arc::new(doors), log })
+        Ok(Self { listener, address, doors: Arc::new(doors), log, opened: CancellationToken::new() })
     }
 
     /// Where clients connect.
@@ -94,12 +95,17 @@ impl Proxy {
         self.address
     }
 
+    /// Cancelled once sessions can begin: before that clients are told 57P03, since Postgres could not be asked yet.
+    pub fn opened(&self) -> CancellationToken {
+        self.opened.clone()
+    }
+
     /// Serves until `shutdown`; then idle sessions end at once, others when they are idle or when the grace is over.
     pub async fn serve(self, shutdown: CancellationToken) {
         let grace_over = CancellationToken::new();
         let sessions = TaskTracker::new();
         let gate = Gate::start(self.log.clone(), self.doors.control.clone(), grace_over.clone());
-        let opening = tokio::spawn(open(self.doors.clone(), gate, shutdown.clone(), grace_over.clone()));
+        let opening = tokio::spawn(open(self.doors.clone(), gate, self.opened, shutdown.clone(), grace_over.clone()));
         tracing::info!(address = %self.address, "the proxy listens");
         loop {
             tokio::select! {
@@ -136,7 +142,13 @@ async fn connection(stream: TcpStream, peer: SocketAddr, doors: Arc<Doors>) {
 }
 
 /// Reads what sessions need from Postgres, for as long as that takes; then keeps it fresh.
-async fn open(doors: Arc<Doors>, gate: Gate, shutdown: CancellationToken, grace_over: CancellationToken) {
+async fn open(
+    doors: Arc<Doors>,
+    gate: Gate,
+    opened: CancellationToken,
+    shutdown: CancellationToken,
+    grace_over: CancellationToken,
+) {
     let (database, catalog) = loop {
         match first(&doors.control).await {
             Ok(found) => break found,
@@ -159,6 +171,7 @@ async fn open(doors: Arc<Doors>, gate: Gate, shutdown: CancellationToken, grace_
         grace_over: grace_over.clone(),
     };
     let _ = doors.shared.set(Arc::new(shared));
+    opened.cancel();
     catalog.keep_fresh(doors.config.catalog_refresh, grace_over).await;
 }
 

@@ -35,8 +35,12 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     report_findings(&pool).await?;
     let mut stages = JoinSet::new();
     start_workers(&config, &pool, &log, connectors, &stops, &mut stages);
-    start_proxy(&config, &log, &stops, &mut stages).await?;
-    tracing::info!(listen = %config.proxy.listen, "ready");
+    let opened = start_proxy(&config, &log, &stops, &mut stages).await?;
+    let listen = config.proxy.listen;
+    tokio::spawn(async move {
+        opened.cancelled().await;
+        tracing::info!(%listen, "ready");
+    });
 
     let failure = tokio::select! {
         signal = signals.next() => {
@@ -157,12 +161,13 @@ fn budgets(config: &Config) -> HashMap<String, Budget> {
     each.collect()
 }
 
+/// The token is cancelled once clients can log in.
 async fn start_proxy(
     config: &Config,
     log: &Arc<PostgresLog>,
     stops: &Stops,
     stages: &mut JoinSet<Ended>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<CancellationToken> {
     let settings = upwrite_proxy::Config {
         listen: config.proxy.listen,
         server: upwrite_proxy::ServerConfig {
@@ -183,12 +188,12 @@ async fn start_proxy(
     let proxy = upwrite_proxy::Proxy::bind(settings, control, log)
         .await
         .with_context(|| format!("the proxy cannot listen on {}", config.proxy.listen))?;
-    let stop = stops.proxy.clone();
+    let (stop, opened) = (stops.proxy.clone(), proxy.opened());
     stages.spawn(async move {
         proxy.serve(stop).await;
         ("proxy", Ok(()))
     });
-    Ok(())
+    Ok(opened)
 }
 
 fn failure_of(ended: Result<Ended, tokio::task::JoinError>) -> anyhow::Error {
