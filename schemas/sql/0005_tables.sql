@@ -173,12 +173,13 @@ declare
     key_column text := spec ->> 'key';
     table_name text := spec #>> '{name,table}';
     key_type regtype;
+    key_modifier integer;
     has_default boolean;
     wanted record;
     index_name text;
     done text[] := '{}';
 begin
-    select a.atttypid::regtype, a.atthasdef into key_type, has_default
+    select a.atttypid::regtype, a.atttypmod, a.atthasdef into key_type, key_modifier, has_default
     from pg_attribute a where a.attrelid = table_oid and a.attname = key_column and not a.attisdropped;
     if not exists (select from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
                    where i.indrelid = table_oid and i.indisprimary and i.indnkeyatts = 1 and a.attname = key_column) then
@@ -186,7 +187,7 @@ begin
     end if;
 
     if (spec ->> 'key_assigned_upstream')::boolean and not has_default then
-        if key_type in ('text'::regtype, 'varchar'::regtype) then
+        if key_type = 'text'::regtype or key_type = 'varchar'::regtype and key_modifier = -1 then
             execute format('alter table %s alter column %I set default (''pending:'' || gen_random_uuid()::text)',
                            table_oid::regclass, key_column);
         elsif key_type in ('bigint'::regtype, 'integer'::regtype, 'smallint'::regtype) then
@@ -195,12 +196,16 @@ begin
                            spec #>> '{name,source}', table_name || '_pending', key_type,
                            case key_type when 'bigint'::regtype then '-9223372036854775808'
                                          when 'integer'::regtype then '-2147483648' else '-32768' end);
+            execute format('alter sequence %I.%I owned by %s.%I', spec #>> '{name,source}', table_name || '_pending',
+                           table_oid::regclass, key_column);
             execute format('grant usage on sequence %I.%I to public', spec #>> '{name,source}', table_name || '_pending');
             execute format('alter table %s alter column %I set default nextval(%L)', table_oid::regclass, key_column,
                            format('%I.%I', spec #>> '{name,source}', table_name || '_pending'));
         else
             raise exception using errcode = '0A000',
-                message = format('%s: upstream cannot assign a key of type %s', table_oid::regclass, key_type);
+                message = format('%s: no placeholder fits a key of type %s', table_oid::regclass,
+                                 format_type(key_type, key_modifier)),
+                hint = 'Keys that upstream assigns are text, or integers of any size.';
         end if;
     end if;
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures::SinkExt as _;
 
-use crate::database::{Change, Database, seed};
+use crate::database::{Change, Database, seed, table};
 
 #[tokio::test]
 async fn rolled_back_savepoints_and_exception_blocks_leave_no_trace() {
@@ -64,6 +64,22 @@ async fn a_missing_key_gets_a_placeholder() {
     let keys: Vec<String> = app.changes().await.iter().map(|c| Change::fields(&c.new)[0].clone()).collect();
     assert!(keys.iter().all(|key| key.starts_with("pending:")), "{keys:?}");
     assert_ne!(keys[0], keys[1]);
+}
+
+/// C7: clients sort by integer keys, so placeholders ascend.
+#[tokio::test]
+async fn a_missing_integer_key_gets_an_ascending_negative_placeholder() {
+    let mut spec = table("ticket", &[("n", "bigint")]);
+    spec["columns"][0]["sql_type"] = "bigint".into();
+    let database = Database::with(&[spec.clone()]).await;
+    let app = database.app().await;
+    app.ok("BEGIN; INSERT INTO salesforce.ticket (n) VALUES (1), (2)").await;
+    let keys: Vec<i64> = app.changes().await.iter().map(|c| Change::fields(&c.new)[0].parse().unwrap()).collect();
+    assert_eq!(keys, [i64::MIN, i64::MIN + 1]);
+    spec["name"]["table"] = "short".into();
+    spec["columns"][0]["sql_type"] = "varchar(18)".into();
+    let refusal = database.superuser().await.refused(&format!("SELECT upwrite.define_table('{spec}')")).await;
+    assert_eq!(refusal.code, "0A000", "a placeholder is longer than that");
 }
 
 /// A8, as far as capture goes: nothing of it is seen, so the statement simply commits.
