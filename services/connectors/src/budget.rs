@@ -126,7 +126,8 @@ mod tests {
     #[test]
     fn no_more_than_the_rate() {
         let (mut bucket, start) = bucket(10.0);
-        let given = (0..1000).filter(|ms| bucket.take(Priority::Write, start + Duration::from_millis(*ms)).is_ok()).count();
+        let given =
+            (0..1000).filter(|ms| bucket.take(Priority::Write, start + Duration::from_millis(*ms)).is_ok()).count();
         assert!((9..=11).contains(&given), "{given} in a second");
     }
 

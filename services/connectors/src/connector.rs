@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use upwrite_events::{Failure, Interval, ObservedRow, Op, Row, TableSpec};
+use upwrite_events::{ColumnSpec, Failure, Interval, ObservedRow, Op, Row, TableSpec};
 
 /// What makes a resend after a lost answer safe, per table and operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,7 +116,11 @@ pub struct CallReport {
 pub enum Found {
     /// Not there (now).
     Absent,
-    Present { key: String, image: Row, vendor_version: Option<String> },
+    Present {
+        key: String,
+        image: Row,
+        vendor_version: Option<String>,
+    },
     /// More than one record fits: nobody can tell.
     Ambiguous,
 }
@@ -138,6 +142,13 @@ pub trait Connector: Send + Sync + 'static {
     fn source(&self) -> &str;
 
     fn capabilities(&self, table: &TableSpec) -> Capabilities;
+
+    /// Whether upstream, asked to store `sent`, may show `seen` (both in Postgres text form): vendors trim text, round
+    /// stamps, complete ids. Look-ups after a lost answer compare with this, never with `==`.
+    fn same(&self, column: &ColumnSpec, sent: Option<&str>, seen: Option<&str>) -> bool {
+        let _ = column;
+        sent == seen
+    }
 
     /// Describes the configured objects as tables.
     async fn discover(&self) -> Result<Vec<TableSpec>, UpstreamError>;

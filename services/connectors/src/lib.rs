@@ -1,7 +1,8 @@
-//! How each upstream is spoken to. The applier decides *when and whether*; a connector knows *how*.
+#![doc = include_str!("../README.md")]
 
-mod connector;
 mod budget;
+mod connector;
+pub mod salesforce;
 
 pub use budget::{Budget, Priority};
 pub use connector::{

@@ -1,0 +1,250 @@
+//! One write call: what can be sent is sent once; each row gets a result.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use upwrite_events::{ErrorClass, Op};
+
+use super::super::clock::{Clock, until_now};
+use super::super::http::{Client, Request};
+use super::super::limits::MAX_ROWS_PER_CALL;
+use super::super::read::Reading;
+use super::super::record::ReadRow;
+use super::super::refusal::{VendorError, local, of_answer, of_missing_answer};
+use super::super::value::Unfit;
+use super::answer::{Written, results};
+use super::report::{CallFailure, about, blame, row_result};
+use super::{body, chain};
+use crate::{Call, CallReport, CallRow, RowResult};
+
+/// How often a delete of many, all or none, is sent again without rows that turned out to be gone already.
+const DELETE_ROUNDS: usize = 3;
+
+/// What a write needs.
+pub(crate) struct Writing<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) source: &'a str,
+    pub(crate) timeout: Duration,
+    pub(crate) clock: &'a Clock,
+}
+
+/// What was heard of the rows that were sent.
+struct Heard {
+    written: Vec<Written>,
+    /// Rows that came back in the same answer.
+    seen: Option<Vec<Option<ReadRow>>>,
+}
+
+/// A row that can be sent: its place in the call and its members as JSON.
+type Sendable = (usize, String);
+
+impl Writing<'_> {
+    /// Takes no longer than the request timeout, token, repetition after 401 and read-back included: the applier's
+    /// lease covers that much.
+    pub(crate) async fn call(&self, call: &Call<'_>) -> CallReport {
+        let begun_us = (self.clock)();
+        let deadline = Instant::now() + self.timeout;
+        let mut rows: Vec<Option<RowResult>> = vec![None; call.rows.len()];
+        let sendable = self.prepare(call, &mut rows);
+        let mut pause = None;
+        if !sendable.is_empty() {
+            match self.write(call, &sendable, deadline).await {
+                Ok(heard) => self.settle(call, &sendable, heard, deadline, &mut rows).await,
+                Err(failure) => {
+                    pause = failure.pause;
+                    for ((index, _), error) in sendable.iter().zip(failure.of_row) {
+                        rows[*index] = Some(RowResult::Failed(error));
+                    }
+                }
+            }
+        }
+        let missing = |index: usize| {
+            let about = about(self.source, call, &call.rows[index]);
+            row_result(&about, &Written::Unaccounted { status: 200 }, None)
+        };
+        let rows = rows.into_iter().enumerate().map(|(index, row)| row.unwrap_or_else(|| missing(index))).collect();
+        CallReport { rows, seen: until_now(self.clock, begun_us), pause }
+    }
+
+    /// Rows as JSON. Rows whose values cannot be said upstream fail here; all or none, the others with them.
+    fn prepare(&self, call: &Call<'_>, rows: &mut [Option<RowResult>]) -> Vec<Sendable> {
+        let mut sendable = Vec::with_capacity(call.rows.len());
+        for (index, row) in call.rows.iter().enumerate() {
+            let members = if call.rows.len() > MAX_ROWS_PER_CALL {
+                let reason = format!("a call of more than {MAX_ROWS_PER_CALL} rows");
+                Err((None, Unfit { class: ErrorClass::Bug, sqlstate: "XX000", reason }))
+            } else {
+                body::members(call.table, call.op, row)
+            };
+            match members {
+                Ok(members) => sendable.push((index, members)),
+                Err((column, unfit)) => {
+                    let about = about(self.source, call, row);
+                    rows[index] = Some(RowResult::Failed(local(&about, column.as_deref(), &unfit)));
+                }
+            }
+        }
+        if call.atomic && sendable.len() < call.rows.len() {
+            let halted = Written::Refused {
+                status: 200,
+                errors: vec![VendorError { code: Some("PROCESSING_HALTED".to_owned()), ..VendorError::default() }],
+            };
+            for (index, _) in sendable.drain(..) {
+                rows[index] = Some(row_result(&about(self.source, call, &call.rows[index]), &halted, None));
+            }
+        }
+        sendable
+    }
+
+    async fn write(&self, call: &Call<'_>, rows: &[Sendable], deadline: Instant) -> Result<Heard, CallFailure> {
+        if let ([(index, members)], Op::Insert | Op::Update) = (rows, call.op) {
+            let request = chain::request(self.client, call.table, call.op, &call.rows[*index], members);
+            let body = self.send(call, rows, &request, deadline).await?;
+            let (written, seen) = chain::read(&body, call.table, call.op);
+            return Ok(Heard { written: vec![written], seen: Some(vec![seen]) });
+        }
+        let mut written = self.collection(call, rows, deadline).await?;
+        for _ in 1..DELETE_ROUNDS {
+            let Some(left) = self.left_to_delete(call, rows, &written) else { break };
+            let again: Vec<Sendable> = left.iter().map(|place| rows[*place].clone()).collect();
+            // Nothing of the first round was applied, so a failure of this one is the failure of these rows only;
+            // but then the rows that are gone are reported with it, to be found gone again.
+            let results = self.collection(call, &again, deadline).await?;
+            for (place, result) in left.into_iter().zip(results) {
+                written[place] = result;
+            }
+        }
+        Ok(Heard { written, seen: None })
+    }
+
+    async fn collection(
+        &self,
+        call: &Call<'_>,
+        rows: &[Sendable],
+        deadline: Instant,
+    ) -> Result<Vec<Written>, CallFailure> {
+        let of_call: Vec<(&CallRow, &str)> =
+            rows.iter().map(|(index, members)| (&call.rows[*index], members.as_str())).collect();
+        let path = "composite/sobjects";
+        let request = match call.op {
+            Op::Insert => Request::post(path, body::collection(call.table, call.op, &of_call, call.atomic)),
+            Op::Update => Request {
+                method: reqwest::Method::PATCH,
+                ..Request::post(path, body::collection(call.table, call.op, &of_call, call.atomic))
+            },
+            Op::Delete => {
+                let ids: Vec<&str> = of_call.iter().map(|(row, _)| row.key.as_str()).collect();
+                Request::new(reqwest::Method::DELETE, path)
+                    .with_query("ids", ids.join(","))
+                    .with_query("allOrNone", call.atomic.to_string())
+            }
+        };
+        Ok(results(&self.send(call, rows, &request, deadline).await?, rows.len()))
+    }
+
+    /// The body of a successful answer.
+    async fn send(
+        &self,
+        call: &Call<'_>,
+        rows: &[Sendable],
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Vec<u8>, CallFailure> {
+        let started = Instant::now();
+        let answer = self.client.send(request, deadline).await;
+        let (op, object, count) = (call.op.as_str(), call.table.object.as_str(), rows.len());
+        let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let abouts = rows.iter().map(|(index, _)| about(self.source, call, &call.rows[*index]));
+        let (of_row, pauses): (Vec<_>, Vec<_>) = match answer {
+            Ok(answer) if answer.is_success() => {
+                tracing::debug!(op, object, rows = count, took_ms, "written");
+                return Ok(answer.body);
+            }
+            Ok(answer) => {
+                tracing::warn!(op, object, rows = count, took_ms, status = answer.status, "call refused");
+                abouts.map(|about| of_answer(&about, &answer)).unzip()
+            }
+            Err(error) => {
+                tracing::warn!(op, object, rows = count, took_ms, %error, "no answer");
+                abouts.map(|about| of_missing_answer(&about, &error)).unzip()
+            }
+        };
+        Err(blame(call, count, CallFailure { of_row, pause: pauses.into_iter().flatten().max() }))
+    }
+
+    /// Places of the rows that a delete, all or none, could not delete only because others are gone already.
+    fn left_to_delete(&self, call: &Call<'_>, rows: &[Sendable], written: &[Written]) -> Option<Vec<usize>> {
+        if call.op != Op::Delete || !call.atomic {
+            return None;
+        }
+        let mut left = Vec::new();
+        let mut gone = 0;
+        for (place, ((index, _), written)) in rows.iter().zip(written).enumerate() {
+            match row_result(&about(self.source, call, &call.rows[*index]), written, None) {
+                RowResult::Applied { .. } => gone += 1,
+                RowResult::Failed(error) if error.failure.class == ErrorClass::Collateral => left.push(place),
+                RowResult::Failed(_) => return None,
+            }
+        }
+        (gone > 0 && !left.is_empty()).then_some(left)
+    }
+
+    /// Results of the rows that were sent, with their images.
+    async fn settle(
+        &self,
+        call: &Call<'_>,
+        sent: &[Sendable],
+        heard: Heard,
+        deadline: Instant,
+        rows: &mut [Option<RowResult>],
+    ) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let reading = Reading { client: self.client, source: self.source, table: call.table, timeout: left };
+        let chained = heard.seen.is_some();
+        let mut seen = match heard.seen {
+            Some(seen) => seen,
+            None if call.op == Op::Delete => vec![None; sent.len()],
+            None => read_back(&reading, call, sent, &heard.written).await,
+        };
+        for (place, ((index, _), written)) in sent.iter().zip(&heard.written).enumerate() {
+            let mut about = about(self.source, call, &call.rows[*index]);
+            let mut result = row_result(&about, written, seen.get_mut(place).and_then(Option::take));
+            if about.may_mean_another_row(&result) {
+                let found = reading.retrieve(std::slice::from_ref(&call.rows[*index].key)).await;
+                about.row_exists = matches!(found.as_deref(), Ok([Some(_)]));
+                result = row_result(&about, written, None);
+            }
+            rows[*index] = Some(result);
+        }
+        tracing::trace!(rows = sent.len(), chained, "settled");
+    }
+}
+
+/// The rows as they are now; none of them if they cannot be read: that takes nothing back.
+async fn read_back(
+    reading: &Reading<'_>,
+    call: &Call<'_>,
+    sent: &[Sendable],
+    written: &[Written],
+) -> Vec<Option<ReadRow>> {
+    let id = |(index, written): (usize, &Written)| match written {
+        Written::Done { id } if call.op == Op::Insert => id.clone(),
+        Written::Done { .. } => Some(call.rows[index].key.clone()),
+        _ => None,
+    };
+    let ids: Vec<Option<String>> = sent.iter().map(|(index, _)| *index).zip(written).map(id).collect();
+    let wanted: Vec<String> = ids.iter().flatten().cloned().collect();
+    if wanted.is_empty() {
+        return vec![None; sent.len()];
+    }
+    match reading.retrieve(&wanted).await {
+        Ok(found) => {
+            let mut found = found.into_iter();
+            ids.into_iter().map(|id| id.and_then(|_| found.next().flatten())).collect()
+        }
+        Err(error) => {
+            tracing::warn!(class = ?error.failure.class, rows = wanted.len(), "written rows cannot be read back");
+            vec![None; sent.len()]
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The Salesforce connector against the stand-in: real sockets, real wire shapes, faults on demand.
+
+mod created;
+mod discover;
+mod faults;
+mod harness;
+mod login;
+mod odd_hosts;
+mod read;
+mod write;
