@@ -1,5 +1,7 @@
 //! The contract that every engine fulfils, and what is particular to Postgres.
 
+#![allow(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
+
 mod contract;
 mod harness;
 mod postgres;
