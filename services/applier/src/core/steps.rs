@@ -91,11 +91,11 @@ fn b7_a_duplicate_after_a_lost_answer_is_our_own_first_attempt() {
     let mut job = insert();
     send(&mut job, 0, vec![lost()]);
     look(&mut job, 1, Look::NotDone);
-    send(&mut job, 1, vec![refused(ErrorClass::Unique)]);
-    look(&mut job, 2, Look::Done(seen("real")));
-    let events = record(&mut job, 2);
+    send(&mut job, 3, vec![refused(ErrorClass::Unique)]);
+    look(&mut job, 4, Look::Done(seen("real")));
+    let events = record(&mut job, 4);
     assert!(matches!(&events[..], [Event::MutationApplied(applied)] if applied.keep_claims), "{events:?}");
-    assert_eq!(job.next(at(2), LIMITS), JobStep::Finished(Some(at(0) + LATE)));
+    assert_eq!(job.next(at(4), LIMITS), JobStep::Finished(Some(at(0) + LATE)));
 }
 
 #[test]
@@ -104,9 +104,9 @@ fn b7_a_refusal_after_a_lost_answer_waits_until_nothing_can_land() {
         let mut job = job(1, 200, false, Op::Update, Idempotency::Natural);
         send(&mut job, 0, vec![lost()]);
         look(&mut job, 1, Look::NotDone);
-        send(&mut job, 1, vec![refused(class)]);
-        look(&mut job, 2, Look::NotDone);
-        assert_eq!(job.next(at(3), LIMITS), JobStep::Wait(at(0) + LATE), "{class:?}");
+        send(&mut job, 3, vec![refused(class)]);
+        look(&mut job, 4, Look::NotDone);
+        assert_eq!(job.next(at(5), LIMITS), JobStep::Wait(at(0) + LATE), "{class:?}");
         look(&mut job, 60, Look::NotDone);
         let events = record(&mut job, 60);
         assert!(matches!(&events[..], [Event::MutationRejected(no)] if no.failure.class == class), "{events:?}");
@@ -119,10 +119,10 @@ fn b1_claims_outlive_the_verdict_until_no_attempt_can_land() {
     let mut job = job(1, 200, false, Op::Update, Idempotency::Natural);
     send(&mut job, 0, vec![lost()]);
     look(&mut job, 1, Look::NotDone);
-    send(&mut job, 1, vec![applied()]);
-    let events = record(&mut job, 2);
+    send(&mut job, 3, vec![applied()]);
+    let events = record(&mut job, 4);
     assert!(matches!(&events[..], [Event::MutationApplied(applied)] if applied.keep_claims), "{events:?}");
-    assert_eq!(job.next(at(2), LIMITS), JobStep::Finished(Some(at(0) + LATE)));
+    assert_eq!(job.next(at(4), LIMITS), JobStep::Finished(Some(at(0) + LATE)));
 }
 
 #[test]

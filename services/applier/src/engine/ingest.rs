@@ -96,7 +96,8 @@ fn fold(owned: &mut Owned, record: LogRecord) -> Option<News> {
         && taken.owner == owned.owner
         && owned.stage == Stage::CatchingUp
     {
-        let found = owned.fold.iter().map(|(mutation, life)| (mutation, life.clone())).collect();
+        let mut found: Vec<_> = owned.fold.iter().map(|(mutation, life)| (mutation, life.clone())).collect();
+        found.sort_by_key(|(_, life)| life.position);
         let orderly = owned.fold.owner().is_none();
         owned.stage = Stage::Owner;
         let _ = owned.fold.apply(record.position, &event);

@@ -90,17 +90,18 @@ enum Timer {
     Source(String),
 }
 
+/// Ordered maps: what runs by a seed must run the same again.
 pub(crate) struct Driver {
     outside: Outside,
     delays: Delays,
     limits: Limits,
     tables: Arc<Tables>,
     offset: PgOffset,
-    partitions: HashMap<u16, Owned>,
-    slots: HashMap<MutationId, Slot>,
+    partitions: BTreeMap<u16, Owned>,
+    slots: BTreeMap<MutationId, Slot>,
     /// Mutations of tables that are not known yet, until the tables have been read again.
     strangers: Vec<intake::Intake>,
-    sources: HashMap<String, Source>,
+    sources: BTreeMap<String, Source>,
     timers: BTreeMap<(Moment, u64), Timer>,
     timers_set: u64,
     settling: Arc<Semaphore>,

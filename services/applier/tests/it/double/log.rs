@@ -1,0 +1,116 @@
+//! A log in memory, with the contract's words. Can lose the acknowledgement of an append.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tokio::sync::watch;
+use upwrite_event_log::{EventLog, LogError, LogRecord, Submission, Submitted, Subscription};
+use upwrite_events::{Event, Partition, PartitionFold, Position, Stream};
+
+pub(crate) struct MemoryLog {
+    partitions: u16,
+    records: Arc<Mutex<HashMap<Partition, Vec<LogRecord>>>>,
+    changed: watch::Sender<u64>,
+    faults: Mutex<(StdRng, f64)>,
+}
+
+impl MemoryLog {
+    pub(crate) fn new(partitions: u16, seed: u64) -> Arc<Self> {
+        let (changed, _) = watch::channel(0);
+        let faults = Mutex::new((StdRng::seed_from_u64(seed), 0.0));
+        Arc::new(Self { partitions, records: Arc::default(), changed, faults })
+    }
+
+    /// Share of appends whose acknowledgement is lost.
+    pub(crate) fn lose_acknowledgements(&self, share: f64) {
+        self.faults.lock().unwrap().1 = share;
+    }
+
+    /// Tells of every append.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    pub(crate) fn all(&self, number: u16) -> Vec<LogRecord> {
+        let partition = Partition { stream: Stream::Mutations, number };
+        self.records.lock().unwrap().get(&partition).cloned().unwrap_or_default()
+    }
+
+    /// The events of one partition.
+    pub(crate) fn events(&self, number: u16) -> Vec<Event> {
+        self.all(number).into_iter().map(|record| record.event.unwrap()).collect()
+    }
+
+    /// The fold over what stands before `end`.
+    pub(crate) fn folded(&self, number: u16, end: usize) -> PartitionFold {
+        let mut fold = PartitionFold::default();
+        for record in self.all(number).into_iter().take(end) {
+            let event = record.event.unwrap();
+            // What is illegal goes to dead letters; a stage that wrote it is at fault.
+            if let Err(illegal) = fold.apply(record.position, &event) {
+                panic!("partition {number}, position {}: {illegal}", record.position);
+            }
+        }
+        fold
+    }
+}
+
+#[async_trait]
+impl EventLog for MemoryLog {
+    fn partitions(&self) -> u16 {
+        self.partitions
+    }
+
+    async fn append(&self, partition: Partition, events: Vec<Event>) -> Result<Vec<Position>, LogError> {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        let positions = {
+            let mut records = self.records.lock().unwrap();
+            let records = records.entry(partition).or_default();
+            let append = |event| {
+                let position = Position(records.len() as i64);
+                records.push(LogRecord { partition, position, appended_at_us: 0, event: Ok(event) });
+                position
+            };
+            events.into_iter().map(append).collect()
+        };
+        self.changed.send_modify(|count| *count += 1);
+        let (rng, share) = &mut *self.faults.lock().unwrap();
+        if rng.random_bool(*share) { Err(LogError::Unknown("lost".into())) } else { Ok(positions) }
+    }
+
+    async fn submit(&self, _: Submission) -> Result<Submitted, LogError> {
+        unreachable!("the applier submits nothing")
+    }
+
+    fn subscribe(&self, partition: Partition, from: Position) -> Subscription {
+        let records = Arc::clone(&self.records);
+        let start = (from.0 as usize, self.changed.subscribe());
+        let next = move |(at, mut changed): (usize, watch::Receiver<u64>)| {
+            let records = Arc::clone(&records);
+            async move {
+                loop {
+                    changed.borrow_and_update();
+                    let batch: Vec<LogRecord> =
+                        records.lock().unwrap().get(&partition).map(|all| all[at..].to_vec()).unwrap_or_default();
+                    if !batch.is_empty() {
+                        return Some((Ok(batch.clone()), (at + batch.len(), changed)));
+                    }
+                    changed.changed().await.ok()?;
+                }
+            }
+        };
+        stream::unfold(start, next).boxed()
+    }
+
+    async fn read(&self, partition: Partition, from: Position, limit: usize) -> Result<Vec<LogRecord>, LogError> {
+        Ok(self.all(partition.number).into_iter().skip(from.0 as usize).take(limit).collect())
+    }
+
+    async fn end(&self, partition: Partition) -> Result<Position, LogError> {
+        Ok(Position(self.all(partition.number).len() as i64))
+    }
+}

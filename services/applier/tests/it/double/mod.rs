@@ -1,0 +1,10 @@
+//! Doubles for virtual time: a log in memory, an upstream with faults, the applier that runs between them.
+
+mod bench;
+mod log;
+mod tables;
+mod world;
+
+pub(crate) use bench::{Asked, Bench, Running, insert, update};
+pub(crate) use tables::{KEYED, NOTHING, PROBED};
+pub(crate) use world::Fault;

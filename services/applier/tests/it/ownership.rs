@@ -1,0 +1,143 @@
+//! One owner: markers, leases, taking over, giving back.
+
+use std::time::Duration;
+
+use upwrite_applier::ApplierError;
+use upwrite_events::{Event, OwnerId, Partition, PartitionTaken, Phase, Stream};
+use uuid::Uuid;
+
+use crate::double::{Bench, Fault, KEYED, NOTHING, insert};
+
+fn marker(owner: u128) -> Event {
+    let owner = OwnerId(Uuid::from_u128(owner));
+    Event::PartitionTaken(PartitionTaken { owner, process: "somebody else".into(), lease_ms: 10_000 })
+}
+
+fn partition(number: u16) -> Partition {
+    Partition { stream: Stream::Mutations, number }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_sees_another_marker_stops_calling() {
+    let bench = Bench::new(2, 1);
+    let running = bench.start();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bench.append(partition(0), marker(1)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut of = [Vec::new(), Vec::new()];
+    for id in 1..20 {
+        let asked = bench.ask(id, vec![insert(KEYED, id, 0)]).await;
+        of[usize::from(asked.partition.number)].push(asked);
+    }
+    for asked in &of[1] {
+        assert_eq!(asked.finished().await.phase, Phase::Applied);
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!of[0].is_empty() && of[0].iter().all(|asked| asked.life().phase == Phase::Requested));
+    assert_eq!(bench.world.journal().len(), of[1].len());
+    bench.append(partition(1), marker(2)).await;
+    assert!(matches!(running.ended().await, Err(ApplierError::Ousted)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_ousted_owner_says_is_evidence_only() {
+    let bench = Bench::new(1, 1);
+    bench.world.plan([Fault::Slow(Duration::from_secs(1))]);
+    let running = bench.start();
+    let asked = bench.ask(1, vec![insert(KEYED, 1, 0)]).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    bench.append(partition(0), marker(1)).await;
+    let _ = running.ended().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(!asked.life().phase.is_finished());
+    // The next one looks it up and finds it.
+    let running = bench.start();
+    assert_eq!(asked.finished().await.phase, Phase::Applied);
+    assert_eq!(bench.world.effects(&asked.idempotency_key(0)), 1);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_owner_renews_its_lease_before_it_calls() {
+    let bench = Bench::new(1, 1);
+    let running = bench.start();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let asked = bench.ask(1, vec![insert(KEYED, 1, 0)]).await;
+    asked.finished().await;
+    let names: Vec<_> = bench.log.events(0).iter().map(Event::name).collect();
+    assert_eq!(names, ["PartitionTaken", "MutationRequested", "PartitionTaken", "MutationApplied"]);
+    let owners = bench.log.events(0).into_iter().filter_map(|event| match event {
+        Event::PartitionTaken(taken) => Some(taken.owner),
+        _ => None,
+    });
+    let owners: Vec<_> = owners.collect();
+    assert_eq!(owners[0], owners[1], "a repeat, not a new owner");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_orderly_end_finishes_what_is_in_flight_and_spares_the_next_one_the_look_up() {
+    let bench = Bench::new(1, 1);
+    bench.world.plan([Fault::Slow(Duration::from_millis(1_500))]);
+    let running = bench.start();
+    let in_flight = bench.ask(1, vec![insert(KEYED, 1, 0)]).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let stopping = tokio::spawn(running.stop());
+    let late = bench.ask(2, vec![insert(NOTHING, 2, 0)]).await;
+    stopping.await.unwrap();
+    assert_eq!(in_flight.life().phase, Phase::Applied);
+    assert_eq!(bench.log.events(0).last().map(Event::name), Some("PartitionReleased"));
+    let running = bench.start();
+    let life = late.finished().await;
+    assert_eq!((life.phase, life.keep_claims), (Phase::Applied, false));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_is_told_to_the_log_before_the_partition_is_given_back() {
+    let bench = Bench::new(1, 1);
+    bench.world.plan([Fault::LostAfter]);
+    bench.world.hide(true);
+    let running = bench.start();
+    let asked = bench.ask(1, vec![insert(KEYED, 1, 0)]).await;
+    tokio::time::sleep(Duration::from_millis(2_200)).await;
+    running.stop().await;
+    assert_eq!(asked.story(), ["MutationRequested", "MutationDeferred"]);
+    bench.world.hide(false);
+    let running = bench.start();
+    assert_eq!(asked.finished().await.phase, Phase::Applied);
+    assert_eq!(bench.world.effects(&asked.idempotency_key(0)), 1);
+    assert_eq!(bench.world.calls().len(), 1, "found, not sent again");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn claims_of_what_was_taken_over_outlive_the_old_owners_lease() {
+    let bench = Bench::new(1, 1);
+    bench.world.plan([Fault::Slow(Duration::from_millis(1_000))]);
+    let running = bench.start();
+    let asked = bench.ask(1, vec![insert(KEYED, 1, 0)]).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    running.kill().await;
+    let taken = tokio::time::Instant::now();
+    let running = bench.start();
+    assert!(asked.finished().await.keep_claims);
+    asked.released().await;
+    let kept = taken.elapsed();
+    assert!(kept >= Duration::from_secs(20), "10 s of lease and 10 s of late effects: {kept:?}");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn settling_survives_a_restart() {
+    let bench = Bench::new(1, 1);
+    bench.world.plan([Fault::LostAfter]);
+    let running = bench.start();
+    let asked = bench.ask(1, vec![insert(KEYED, 1, 0)]).await;
+    assert!(asked.finished().await.keep_claims);
+    running.kill().await;
+    let running = bench.start();
+    let life = asked.released().await;
+    assert_eq!((life.phase, life.settled), (Phase::Applied, true));
+    running.stop().await;
+}
