@@ -73,7 +73,8 @@ impl World {
 
     /// Waits until every table holds what upstream had.
     pub async fn backfilled(&self) {
-        self.wait("the first backfill", "select true from upwrite.tables having bool_and(backfilled_at is not null)").await
+        let sql = "select true from upwrite.tables having bool_and(backfilled_at is not null)";
+        self.wait::<bool>("the first backfill", sql).await;
     }
 
     /// URL through Upwrite.
