@@ -10,7 +10,7 @@ mod returned;
 mod session;
 mod settings;
 
+pub(crate) use columns::claim_key;
 pub use plan::{CaptureError, Captured, DryRun, Image, Plan, plan};
 pub use session::Session;
 pub use settings::{Apply, OnRollback, OnTimeout, Settings};
-pub(crate) use columns::claim_key;

@@ -1,6 +1,7 @@
 use upwrite_events::{
-    AppliedRow, ErrorClass, Event, Failure, Interval, MutationApplied, MutationInDoubt, MutationRejected, MutationRequested,
-    MutationRevoked, MutationVoided, Op, OwnerId, PartitionFold, PartitionTaken, Position, RowChange,
+    AppliedRow, ErrorClass, Event, Failure, Interval, MutationApplied, MutationInDoubt, MutationRejected,
+    MutationRequested, MutationRevoked, MutationVoided, Op, OwnerId, PartitionFold, PartitionTaken, Position,
+    RowChange,
 };
 use uuid::Uuid;
 
@@ -38,7 +39,14 @@ fn applied(rows: &[u32]) -> Event {
 
 fn rejected(rows: &[u32], outcome: Outcome) -> Event {
     let failure = failure(outcome);
-    Event::MutationRejected(MutationRejected { mutation: M, owner: O, attempt: 1, rows: rows.to_vec(), failure, keep_claims: false })
+    Event::MutationRejected(MutationRejected {
+        mutation: M,
+        owner: O,
+        attempt: 1,
+        rows: rows.to_vec(),
+        failure,
+        keep_claims: false,
+    })
 }
 
 /// The state of a mutation of two rows after these events.
@@ -126,7 +134,8 @@ fn what_was_applied_in_part_is_never_a_definite_failure() {
 
 #[test]
 fn what_nobody_can_know_is_told_so() {
-    let doubt = MutationInDoubt { mutation: M, owner: O, attempt: 1, rows: vec![0, 1], failure: failure(Outcome::Unknown) };
+    let doubt =
+        MutationInDoubt { mutation: M, owner: O, attempt: 1, rows: vec![0, 1], failure: failure(Outcome::Unknown) };
     for events in [vec![Event::MutationInDoubt(doubt)], vec![rejected(&[0, 1], Outcome::Unknown)]] {
         let error = error(judge(&status(&events, false), &about(Ack::Reconciled), None));
         assert_eq!(error.sqlstate, "40003");

@@ -97,7 +97,12 @@ fn whole(table: &SyncedTable, fields: &Fields) -> Row {
 
 /// All columns but the generated ones, which follow from others.
 fn stored<'a>(table: &'a SyncedTable, fields: &'a Fields) -> impl Iterator<Item = (&'a SyncedColumn, Option<&'a str>)> {
-    table.columns.iter().zip(fields).filter(|(column, _)| !column.generated).map(|(column, value)| (column, value.as_deref()))
+    table
+        .columns
+        .iter()
+        .zip(fields)
+        .filter(|(column, _)| !column.generated)
+        .map(|(column, value)| (column, value.as_deref()))
 }
 
 fn is_idempotency(table: &SyncedTable, name: &str) -> bool {

@@ -30,16 +30,18 @@ fn emails(folded: &Folded) -> Vec<(String, Option<String>, Option<String>)> {
 #[test]
 fn images_of_one_record_become_one_change() {
     let some = |text: &str| Some(text.to_owned());
-    type Step<'a> = (u8, &'a str, Option<&'a str>, Option<&'a str>);
-    let cases: [(&[Step<'_>], (Option<String>, Option<String>)); 6] = [
-        (&[(b'i', "k", None, Some("a")), (b'u', "k", Some("a"), Some("b"))], (None, some("b"))),
-        (&[(b'i', "k", None, Some("a")), (b'd', "k", Some("a"), None)], (None, None)),
-        (&[(b'u', "k", Some("a"), Some("b")), (b'u', "k", Some("b"), Some("c"))], (some("a"), some("c"))),
-        (&[(b'u', "k", Some("a"), Some("b")), (b'd', "k", Some("b"), None)], (some("a"), None)),
-        (&[(b'd', "k", Some("a"), None), (b'i', "k", None, Some("b"))], (some("a"), some("b"))),
-        (&[(b'u', "k", Some("a"), Some("b")), (b'u', "k", Some("b"), Some("a"))], (some("a"), some("a"))),
+    type Step = (u8, &'static str, Option<&'static str>, Option<&'static str>);
+    type Before = Option<String>;
+    type After = Option<String>;
+    let cases: [(&[Step], Before, After); 6] = [
+        (&[(b'i', "k", None, Some("a")), (b'u', "k", Some("a"), Some("b"))], None, some("b")),
+        (&[(b'i', "k", None, Some("a")), (b'd', "k", Some("a"), None)], None, None),
+        (&[(b'u', "k", Some("a"), Some("b")), (b'u', "k", Some("b"), Some("c"))], some("a"), some("c")),
+        (&[(b'u', "k", Some("a"), Some("b")), (b'd', "k", Some("b"), None)], some("a"), None),
+        (&[(b'd', "k", Some("a"), None), (b'i', "k", None, Some("b"))], some("a"), some("b")),
+        (&[(b'u', "k", Some("a"), Some("b")), (b'u', "k", Some("b"), Some("a"))], some("a"), some("a")),
     ];
-    for (steps, (old, new)) in cases {
+    for (steps, old, new) in cases {
         let folded = fold(&images(steps), &testing::catalog()).unwrap();
         assert_eq!(emails(&folded), [("k".to_owned(), old, new)]);
         assert_eq!(folded.touches.len(), steps.len());

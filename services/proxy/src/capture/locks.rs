@@ -26,6 +26,8 @@ pub(super) struct Lock {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[expect(clippy::enum_variant_names, reason = "as Postgres calls them")]
 enum Mode {
+    /// Of SERIALIZABLE transactions; blocks nobody.
+    SIReadLock,
     AccessShareLock,
     RowShareLock,
     RowExclusiveLock,
@@ -39,13 +41,16 @@ enum Mode {
 impl Mode {
     /// Something was or could be written.
     fn writes(self) -> bool {
-        !matches!(self, Self::AccessShareLock | Self::RowShareLock)
+        !matches!(self, Self::SIReadLock | Self::AccessShareLock | Self::RowShareLock)
     }
 
     /// The reconciler cannot write the table or some of its rows: row locks of the client (`SELECT … FOR UPDATE`), or
     /// a table lock that conflicts with RowExclusiveLock. Having run an UPDATE (RowExclusiveLock) locks no row that is left.
     fn hinders(self) -> bool {
-        !matches!(self, Self::AccessShareLock | Self::RowExclusiveLock | Self::ShareUpdateExclusiveLock)
+        !matches!(
+            self,
+            Self::SIReadLock | Self::AccessShareLock | Self::RowExclusiveLock | Self::ShareUpdateExclusiveLock
+        )
     }
 }
 

@@ -3,9 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use upwrite_event_log::{Claim, Submission, VersionCheck};
-use upwrite_events::{
-    MAX_EVENT_BYTES, MAX_ROWS_PER_MUTATION, MutationId, MutationRequested, Op, RowChange, TableName,
-};
+use upwrite_events::{MAX_EVENT_BYTES, MAX_ROWS_PER_MUTATION, MutationId, MutationRequested, Op, RowChange, TableName};
 
 use super::fold::{Folded, fold};
 use super::locks::{self, Lock};
@@ -168,7 +166,8 @@ fn check_rows(rows: &[RowChange]) -> Result<(), CaptureError> {
 fn size(row: &RowChange) -> usize {
     const AROUND: usize = 16;
     let columns = row.changed.iter().chain(&row.old);
-    let columns = columns.map(|(name, value)| name.len() + value.as_ref().map_or(0, String::len) + AROUND).sum::<usize>();
+    let columns =
+        columns.map(|(name, value)| name.len() + value.as_ref().map_or(0, String::len) + AROUND).sum::<usize>();
     row.key.len() + row.table.source.len() + row.table.table.len() + 4 * AROUND + columns
 }
 

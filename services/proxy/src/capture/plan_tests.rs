@@ -9,7 +9,8 @@ const OTHER: &str = "pending:00000000-4b0a-4c57-9d2e-0d6f1c1b2a3c";
 /// id, last_name, email, account_id, formula, upwrite_key, _version, _synced_at
 type Contact<'a> = [Option<&'a str>; 8];
 
-const DOE: Contact<'static> = [Some("003A"), Some("Doe"), Some("A@B.c"), None, Some("f"), None, Some("3"), Some("2026-01-01")];
+const DOE: Contact<'static> =
+    [Some("003A"), Some("Doe"), Some("A@B.c"), None, Some("f"), None, Some("3"), Some("2026-01-01")];
 
 fn with(place: usize, value: Option<&'static str>) -> Contact<'static> {
     let mut row = DOE;
@@ -80,7 +81,10 @@ fn an_update_names_what_changed_and_claims_old_and_new_keys() {
     assert_eq!(plan.rows[0].old["formula"].as_deref(), Some("f"));
     assert!(!plan.rows[0].old.contains_key("_version"));
     assert_eq!(claims(&plan), ["email=a@b.c", "email=x@y.z", "id=003A"]);
-    assert_eq!(plan.versions[0], VersionCheck { table: TableName::new("sf", "contact"), key: "003A".into(), version: Some(3) });
+    assert_eq!(
+        plan.versions[0],
+        VersionCheck { table: TableName::new("sf", "contact"), key: "003A".into(), version: Some(3) }
+    );
     assert_eq!(planned(&[update(DOE, with(2, None))]).rows[0].changed, row(&[("email", None)]));
 }
 
@@ -164,7 +168,9 @@ fn blocks_have_rules_of_their_own() {
     );
     assert!(matches!(run(&[delete(DOE)], "", mark), Ok(Captured::Mutation(plan)) if plan.in_block));
     assert_eq!(refused(&[delete(DOE)], "", Some(&locked)).sqlstate, "0A000");
-    for setting in [r#""upwrite.on_rollback":"refuse""#, r#""upwrite.on_rollback":"compensate""#, r#""upwrite.apply":"commit""#] {
+    for setting in
+        [r#""upwrite.on_rollback":"refuse""#, r#""upwrite.on_rollback":"compensate""#, r#""upwrite.apply":"commit""#]
+    {
         let extra = format!(r#","settings":{{{setting}}}"#);
         assert_eq!(refused(&[delete(DOE)], &extra, mark).sqlstate, "0A000", "{setting}");
         assert!(matches!(run(&[delete(DOE)], &extra, None), Ok(Captured::Mutation(_))), "{setting}");

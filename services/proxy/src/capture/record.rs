@@ -108,7 +108,10 @@ mod tests {
     fn the_forms_of_record_out() {
         assert_eq!(decode(b"(1,abc)", 2), Ok(some(&["1", "abc"])));
         assert_eq!(decode(b"(,\"\",)", 3), Ok(vec![None, Some(String::new()), None]));
-        assert_eq!(decode(br#"("a ""b"" c","back\\slash","(x,y)")"#, 3), Ok(some(&["a \"b\" c", "back\\slash", "(x,y)"])));
+        assert_eq!(
+            decode(br#"("a ""b"" c","back\\slash","(x,y)")"#, 3),
+            Ok(some(&["a \"b\" c", "back\\slash", "(x,y)"]))
+        );
         assert_eq!(decode("(漢字,\"line\nbreak\")".as_bytes(), 2), Ok(some(&["漢字", "line\nbreak"])));
         assert_eq!(decode(b"()", 1), Ok(vec![None]));
         assert_eq!(decode(b"()", 0), Ok(vec![]));

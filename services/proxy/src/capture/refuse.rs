@@ -58,7 +58,9 @@ fn too_large(message: String) -> PgError {
 /// A `pending:` key from another statement, or made up.
 pub(super) fn unknown_placeholder(table: &TableName, column: &str) -> CaptureError {
     let error = PgError::error("22023", format!("column \"{column}\" refers to a record that does not exist yet"))
-        .with_detail("The value is a placeholder for a key that upstream has not assigned, of no record of this statement.")
+        .with_detail(
+            "The value is a placeholder for a key that upstream has not assigned, of no record of this statement.",
+        )
         .with_hint("Use the key that RETURNING gave once the first statement was done.");
     at(error, table, column)
 }

@@ -52,8 +52,9 @@ impl Session {
 
 /// The session, and the locks that its transaction holds.
 pub(super) fn read(json: &str) -> Result<(Session, Vec<Lock>), CaptureError> {
-    let raw: Raw = serde_json::from_str(json)
-        .map_err(|error| CaptureError::Refused(PgError::error("XX000", format!("upwrite.session() is not understood: {error}"))))?;
+    let raw: Raw = serde_json::from_str(json).map_err(|error| {
+        CaptureError::Refused(PgError::error("XX000", format!("upwrite.session() is not understood: {error}")))
+    })?;
     let limit = |milliseconds: Option<u64>| milliseconds.filter(|limit| *limit > 0).map(Duration::from_millis);
     let session = Session {
         user: raw.session_user,

@@ -193,6 +193,9 @@ mod tests {
             assert!(error.message.contains(&format!("\"upwrite.{name}\"")), "{}", error.message);
             assert!(error.hint.is_some());
         }
-        assert_eq!(read("ack", "x").unwrap_err().hint.as_deref(), Some("Available values: reconciled, applied, accepted."));
+        assert_eq!(
+            read("ack", "x").unwrap_err().hint.as_deref(),
+            Some("Available values: reconciled, applied, accepted.")
+        );
     }
 }

@@ -105,7 +105,8 @@ async fn relations(
     .fetch_all(&mut *connection)
     .await?;
 
-    let edges = edges.into_iter().map(|(from, to)| Ok((oid(from)?, oid(to)?))).collect::<Result<Vec<_>, sqlx::Error>>()?;
+    let edges =
+        edges.into_iter().map(|(from, to)| Ok((oid(from)?, oid(to)?))).collect::<Result<Vec<_>, sqlx::Error>>()?;
     let mut sources: BTreeSet<u32> = synced.keys().copied().collect();
     for (relation, _, _, has_code) in &rows {
         let relation = oid(*relation)?;

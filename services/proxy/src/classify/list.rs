@@ -98,7 +98,9 @@ mod tests {
     fn of(list: &str) -> Returning {
         let parsed = pg_query::parse(&format!("insert into sf.contact values (1) returning {list}"), 0).unwrap();
         match parsed.protobuf.stmts[0].stmt.as_ref().unwrap().node.as_ref().unwrap() {
-            NodeEnum::InsertStmt(insert) => returning(insert.returning_clause.as_ref().unwrap(), None, &testing::catalog()),
+            NodeEnum::InsertStmt(insert) => {
+                returning(insert.returning_clause.as_ref().unwrap(), None, &testing::catalog())
+            }
             _ => unreachable!(),
         }
     }
@@ -117,7 +119,9 @@ mod tests {
 
     #[test]
     fn everything_else_is_answered_from_the_dry_run() {
-        for list in ["xmax = 0", "contact.ctid", "gen_random_uuid()", "writes(id)", "(select 1)", "new.id", "old.*", "new"] {
+        for list in
+            ["xmax = 0", "contact.ctid", "gen_random_uuid()", "writes(id)", "(select 1)", "new.id", "old.*", "new"]
+        {
             assert_eq!(of(list), Returning::Buffered, "{list}");
         }
     }

@@ -47,7 +47,10 @@ mod tests {
         assert_eq!(texts("select ';' ; select 'ü'; -- the end"), ["select ';'", "select 'ü'"]);
         assert_eq!(texts("select 1"), ["select 1"]);
         assert_eq!(texts("select 1;"), ["select 1"]);
-        assert_eq!(texts("create function f() returns int language sql begin atomic; select 1; end; select 2").len(), 2);
+        assert_eq!(
+            texts("create function f() returns int language sql begin atomic; select 1; end; select 2").len(),
+            2
+        );
         assert!(texts("").is_empty());
         assert!(texts("-- ping").is_empty());
         assert!(texts(" ; ").is_empty());

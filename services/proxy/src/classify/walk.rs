@@ -33,7 +33,9 @@ impl Found {
     pub(super) fn in_statement(node: &NodeEnum) -> Self {
         let mut found = Self::default();
         match node {
-            NodeEnum::InsertStmt(insert) if insert.relation.is_some() && values_of(insert).is_some() => found.insert(insert),
+            NodeEnum::InsertStmt(insert) if insert.relation.is_some() && values_of(insert).is_some() => {
+                found.insert(insert)
+            }
             _ => found.serialised(node),
         }
         found

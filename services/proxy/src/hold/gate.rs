@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sqlx::PgPool;
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
-use upwrite_event_log::{EventLog, LogError, Submitted};
+use upwrite_event_log::{EventLog, LogError, Notice, Submitted};
 use upwrite_events::{Event, MutationId, MutationOutlivedRollback, Partition};
 use uuid::Uuid;
 
@@ -42,6 +43,12 @@ impl Gate {
         Self { shared }
     }
 
+    /// Hears the notifier of the process's own log and reconciler too ([`upwrite_event_log::Notifier::subscribe`]): sooner
+    /// than by way of Postgres. Until shutdown.
+    pub fn hear(&self, notices: broadcast::Receiver<Notice>, shutdown: CancellationToken) {
+        tokio::spawn(news::hear(self.shared.clone(), notices, shutdown));
+    }
+
     /// Claims and appends, waiting for records that are claimed by others (with nothing claimed). An error means that
     /// nothing was sent, unless it is 40003. The wait honours `lock_timeout` (55P03), the others end it with 57014.
     pub async fn submit(&self, plan: &Plan, turn: &mut Turn, limits: &Limits) -> Result<Submit, PgError> {
@@ -68,11 +75,8 @@ impl Gate {
         let Some(first) = plan.rows.first() else {
             return Err(PgError::error("XX000", "a mutation without rows"));
         };
-        let about = About {
-            mutation: MutationId(Uuid::now_v7()),
-            table: first.table.clone(),
-            ack: plan.session.settings.ack,
-        };
+        let about =
+            About { mutation: MutationId(Uuid::now_v7()), table: first.table.clone(), ack: plan.session.settings.ack };
         // Before the append: its verdict cannot come unheard.
         let waiter = Waiter::new(&self.shared, about.mutation);
         match self.shared.log.submit(plan.submission(about.mutation, now_us())).await {
@@ -149,7 +153,9 @@ fn refused(mutation: MutationId, error: &LogError) -> PgError {
     match error {
         LogError::Unknown(_) => verdict::log_unanswered(mutation),
         LogError::TooLarge { bytes, limit } => verdict::too_large(*bytes, *limit),
-        LogError::NotAppended(_) | LogError::Mismatch(_) | LogError::Unavailable(_) => verdict::log_refused(Some(mutation)),
+        LogError::NotAppended(_) | LogError::Mismatch(_) | LogError::Unavailable(_) => {
+            verdict::log_refused(Some(mutation))
+        }
     }
 }
 

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::PgListener;
+use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use upwrite_event_log::{Notice, OVERFLOW, VERDICT_CHANNEL};
 use upwrite_events::{Lifecycle, MutationId, STATUS_POLL};
 use uuid::Uuid;
 
 use super::shared::Shared;
 use crate::verdict::Status;
 
-const CHANNEL: &str = "upwrite_verdict";
 /// Between attempts to listen.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -38,13 +39,36 @@ async fn listen(shared: &Shared) {
 
 async fn listen_once(shared: &Shared) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(&shared.pool).await?;
-    listener.listen(CHANNEL).await?;
+    listener.listen(VERDICT_CHANNEL).await?;
     loop {
         shared.read_all_soon();
         // `None`: the connection was lost and made anew.
         while let Some(notification) = listener.try_recv().await? {
-            let ids = notification.payload().split_ascii_whitespace();
-            shared.read_soon(ids.filter_map(|id| id.parse::<MutationId>().ok()));
+            heard(shared, notification.payload());
+        }
+    }
+}
+
+/// Items of a notification: ids, or the one that stands for more than could be named.
+fn heard(shared: &Shared, items: &str) {
+    if items.split_ascii_whitespace().any(|item| item == OVERFLOW) {
+        shared.read_all_soon();
+    }
+    shared.read_soon(items.split_ascii_whitespace().filter_map(|id| id.parse::<MutationId>().ok()));
+}
+
+/// Hears the process's own notifier, which is sooner than by way of Postgres.
+pub(super) async fn hear(shared: Arc<Shared>, mut notices: broadcast::Receiver<Notice>, shutdown: CancellationToken) {
+    loop {
+        let notice = tokio::select! {
+            () = shutdown.cancelled() => return,
+            notice = notices.recv() => notice,
+        };
+        match notice {
+            Ok(notice) if &*notice.channel == VERDICT_CHANNEL => heard(&shared, &notice.item),
+            Ok(_) => {}
+            Err(RecvError::Lagged(_)) => shared.read_all_soon(),
+            Err(RecvError::Closed) => return,
         }
     }
 }

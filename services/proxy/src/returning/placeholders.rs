@@ -146,7 +146,10 @@ mod tests {
     fn whole_fields_and_embedded_ones_are_replaced() {
         assert_eq!(replaced(A, TEXT), "003A");
         assert_eq!(replaced(A, FieldShape { type_oid: 1043, binary: true }), "003A");
-        assert_eq!(replaced(&format!("[{{\"id\":\"{A}\"}},{{\"id\":\"{B}\"}}]"), TEXT), "[{\"id\":\"003A\"},{\"id\":\"003BB\"}]");
+        assert_eq!(
+            replaced(&format!("[{{\"id\":\"{A}\"}},{{\"id\":\"{B}\"}}]"), TEXT),
+            "[{\"id\":\"003A\"},{\"id\":\"003BB\"}]"
+        );
         let jsonb = format!("\u{1}{{\"id\": \"{A}\"}}");
         assert_eq!(replaced(&jsonb, FieldShape { type_oid: 3802, binary: true }), "\u{1}{\"id\": \"003A\"}");
         assert_eq!(replaced(&format!("{{id=eq.{A}}}"), FieldShape { type_oid: 1009, binary: false }), "{id=eq.003A}");
@@ -154,7 +157,9 @@ mod tests {
 
     #[test]
     fn nothing_else_is_touched() {
-        for field in ["", "pending:", "pending: review", "pending:7f1c1f5e-4b0a-4c57-9d2e-0d6f1c1b2a3d", "pending:pending:"] {
+        for field in
+            ["", "pending:", "pending: review", "pending:7f1c1f5e-4b0a-4c57-9d2e-0d6f1c1b2a3d", "pending:pending:"]
+        {
             assert!(matches!(made().replace(field.as_bytes(), TEXT), Cow::Borrowed(_)), "{field}");
         }
         assert_eq!(replaced(&format!("pending:{A}"), TEXT), "pending:003A");
@@ -171,7 +176,9 @@ mod tests {
         let integers = Placeholders::new([("-2147483648".to_owned(), None)]);
         assert!(integers.check(b"-2147483648", FieldShape { type_oid: INT4, binary: false }).is_err());
         assert!(integers.check(&i32::MIN.to_be_bytes(), FieldShape { type_oid: INT4, binary: true }).is_err());
-        assert!(integers.check(&i64::from(i32::MIN).to_be_bytes(), FieldShape { type_oid: INT8, binary: true }).is_err());
+        assert!(
+            integers.check(&i64::from(i32::MIN).to_be_bytes(), FieldShape { type_oid: INT8, binary: true }).is_err()
+        );
         assert!(integers.check(b"-1", FieldShape { type_oid: INT4, binary: false }).is_ok());
     }
 

@@ -24,7 +24,8 @@ pub(super) fn rejected(failure: &Failure, about: &About) -> PgError {
 
 /// Some rows were applied. Never the failing row's own SQLSTATE: a blind retry would apply the others twice.
 pub(super) fn partial(keys: &[&str], rows: usize, failure: Option<&Failure>, about: &About) -> PgError {
-    let error = PgError::error("40003", format!("{} of {rows} rows of mutation {} were applied", keys.len(), about.mutation));
+    let error =
+        PgError::error("40003", format!("{} of {rows} rows of mutation {} were applied", keys.len(), about.mutation));
     let more = keys.len().saturating_sub(NAMED_KEYS);
     let mut detail = format!("Applied: {}", keys.iter().take(NAMED_KEYS).copied().collect::<Vec<_>>().join(", "));
     if more > 0 {
@@ -73,8 +74,9 @@ pub(crate) fn withdrawn(cause: Cause, mutation: Option<MutationId>) -> PgError {
 
 /// A record was claimed for longer than the session wants to wait.
 fn lock_timeout() -> PgError {
-    PgError::error("55P03", "canceling statement due to lock timeout")
-        .with_detail("Another mutation of the same record is unfinished. The change was not applied.\noutcome=not_applied")
+    PgError::error("55P03", "canceling statement due to lock timeout").with_detail(
+        "Another mutation of the same record is unfinished. The change was not applied.\noutcome=not_applied",
+    )
 }
 
 /// The log did not take it.
@@ -101,8 +103,11 @@ pub(crate) fn too_large(bytes: usize, limit: usize) -> PgError {
 
 /// Success, but a later read of the table may not show it yet.
 pub(super) fn not_shown_yet(about: &About) -> PgError {
-    PgError::warning("01000", format!("mutation {} is applied, but {} does not show it yet", about.mutation, about.table))
-        .with_hint(look_up(about.mutation))
+    PgError::warning(
+        "01000",
+        format!("mutation {} is applied, but {} does not show it yet", about.mutation, about.table),
+    )
+    .with_hint(look_up(about.mutation))
 }
 
 /// The client's transaction is undone, upstream is not.
@@ -112,7 +117,9 @@ pub(crate) fn outlived_rollback(mutations: &[MutationId], reason: &str) -> PgErr
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     PgError::warning("01000", "changes of synced tables were not rolled back: upstream has them")
         .with_detail(format!("After {reason}, these mutations stand: {}{more}.", named.join(", ")))
-        .with_hint("See upwrite.mutations. With upwrite.on_rollback = refuse, transaction blocks cannot change synced tables.")
+        .with_hint(
+            "See upwrite.mutations. With upwrite.on_rollback = refuse, transaction blocks cannot change synced tables.",
+        )
 }
 
 /// The sentence that ORMs read first, then `upstream=… code=… http=… mutation=… outcome=…`.
