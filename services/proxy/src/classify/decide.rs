@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    CopyStmt, DiscardMode, DiscardStmt, ExplainStmt, RangeVar, ReturningClause, TransactionStmt, TransactionStmtKind,
+    CopyStmt, DiscardMode, DiscardStmt, ExplainStmt, RangeVar, ReturningClause, TransactionStmt, TransactionStmtKind, TruncateStmt,
     VariableSetKind, VariableSetStmt,
 };
 use upwrite_events::{Op, TableName};
@@ -18,12 +18,44 @@ use crate::returning::Returning;
 
 /// Functions whose results show the keys that they are given in a form in which they can be found again.
 const TRANSPARENT: &[&str] = &[
-    "array_agg", "array_to_json", "concat", "concat_ws", "count", "current_setting", "json_agg", "json_array_elements",
-    "json_build_array", "json_build_object", "json_each", "json_each_text", "json_object_agg", "json_populate_record",
-    "json_populate_recordset", "json_strip_nulls", "json_to_record", "json_to_recordset", "jsonb_agg",
-    "jsonb_build_array", "jsonb_build_object", "jsonb_each", "jsonb_each_text", "jsonb_object_agg",
-    "jsonb_strip_nulls", "jsonb_to_record", "jsonb_to_recordset", "now", "row_number", "row_to_json", "string_agg",
-    "to_json", "to_jsonb", "unnest",
+    "array_agg",
+    "array_to_json",
+    "concat",
+    "concat_ws",
+    "count",
+    "current_setting",
+    "json_agg",
+    "json_array_elements",
+    "json_array_length",
+    "json_build_array",
+    "json_build_object",
+    "json_each",
+    "json_each_text",
+    "json_object_agg",
+    "json_populate_record",
+    "json_populate_recordset",
+    "json_strip_nulls",
+    "json_to_record",
+    "json_to_recordset",
+    "json_typeof",
+    "jsonb_agg",
+    "jsonb_array_length",
+    "jsonb_build_array",
+    "jsonb_build_object",
+    "jsonb_each",
+    "jsonb_each_text",
+    "jsonb_object_agg",
+    "jsonb_strip_nulls",
+    "jsonb_to_record",
+    "jsonb_to_recordset",
+    "jsonb_typeof",
+    "now",
+    "row_number",
+    "row_to_json",
+    "string_agg",
+    "to_json",
+    "to_jsonb",
+    "unnest",
 ];
 
 /// The statements of a query string.
@@ -32,10 +64,9 @@ pub(super) fn statements(sql: &str, catalog: &Catalog) -> Vec<Statement> {
     match parse(sql) {
         Parsed::Syntax => whole(Kind::Relay),
         Parsed::Opaque => whole(Kind::Capture(Box::default())),
-        Parsed::Statements(parsed) => parsed
-            .into_iter()
-            .map(|(text, node)| Statement { text: text.into(), kind: kind(&node, catalog) })
-            .collect(),
+        Parsed::Statements(parsed) => {
+            parsed.into_iter().map(|(text, node)| Statement { text: text.into(), kind: kind(&node, catalog) }).collect()
+        }
     }
 }
 
@@ -57,18 +88,29 @@ fn kind(node: &NodeEnum, catalog: &Catalog) -> Kind {
         NodeEnum::CallStmt(_) | NodeEnum::DoStmt(_) | NodeEnum::ExecuteStmt(_) => Kind::Capture(Box::default()),
         NodeEnum::ExplainStmt(explain) => self::explain(explain, catalog),
         NodeEnum::CopyStmt(copy) => self::copy(copy, catalog),
-        NodeEnum::TruncateStmt(truncate) => {
-            let relations = truncate.relations.iter().filter_map(|node| match &node.node {
-                Some(NodeEnum::RangeVar(relation)) => Some(Named::of(relation)),
-                _ => None,
-            });
-            // Of a synced table the server refuses it in its own words.
-            let leads = |named: Named| target(&named, catalog) == Target::May;
-            if relations.into_iter().any(leads) { Kind::Capture(Box::default()) } else { Kind::Relay }
-        }
+        NodeEnum::TruncateStmt(truncate) => self::truncate(truncate, catalog),
         // DDL (some of which cannot run with anything else in its transaction), cursors, PREPARE, LISTEN, LOCK, …
         _ => Kind::Relay,
     }
+}
+
+/// Nobody has the privilege to truncate a synced table, and the server's "permission denied" would not say what to do.
+fn truncate(truncate: &TruncateStmt, catalog: &Catalog) -> Kind {
+    let mut kind = Kind::Relay;
+    for node in &truncate.relations {
+        let Some(NodeEnum::RangeVar(relation)) = &node.node else { continue };
+        match target(&Named::of(relation), catalog) {
+            Target::Synced(_) => {
+                return Kind::Refuse(PgError::unsupported(
+                    format!("synced table \"{}\" cannot be truncated", relation.relname),
+                    "Use DELETE.",
+                ));
+            }
+            Target::May => kind = Kind::Capture(Box::default()),
+            Target::Cannot => {}
+        }
+    }
+    kind
 }
 
 fn transaction(command: &TransactionStmt) -> Kind {
@@ -137,7 +179,8 @@ fn sole(table: &SyncedTable) -> Option<TableName> {
 
 fn hides(functions: &[Named]) -> bool {
     let transparent = |named: &Named| {
-        named.schema.as_deref().is_none_or(|schema| schema == "pg_catalog") && TRANSPARENT.contains(&named.name.as_str())
+        named.schema.as_deref().is_none_or(|schema| schema == "pg_catalog")
+            && TRANSPARENT.contains(&named.name.as_str())
     };
     !functions.iter().all(transparent)
 }
@@ -174,11 +217,9 @@ fn explain(explain: &ExplainStmt, catalog: &Catalog) -> Kind {
     });
     let inner = explain.query.as_deref().and_then(|node| node.node.as_ref());
     match (analyze, inner.map(|node| kind(node, catalog))) {
-        (true, Some(Kind::Capture(capture))) => Kind::Capture(Box::new(Capture {
-            known_target: capture.known_target,
-            dry: true,
-            ..Capture::default()
-        })),
+        (true, Some(Kind::Capture(capture))) => {
+            Kind::Capture(Box::new(Capture { known_target: capture.known_target, dry: true, ..Capture::default() }))
+        }
         _ => Kind::Relay,
     }
 }

@@ -122,6 +122,16 @@ fn a_function_over_a_returned_key_is_noticed() {
     let insert = "with x as (insert into sf.contact (email) values (lower($1)) returning id)";
     assert!(!captured(&format!("{insert} select * from x")).hides_keys);
     assert!(!captured(&format!("{insert} select coalesce(json_agg(x), '[]'), pg_catalog.count(x) from x")).hides_keys);
+    // PostgREST (C8).
+    let postgrest = "WITH pgrst_source AS (WITH pgrst_payload AS (SELECT $1::json AS json_data), pgrst_body AS (SELECT CASE \
+        WHEN json_typeof(json_data) = 'array' THEN json_data ELSE json_build_array(json_data) END AS val FROM pgrst_payload) \
+        INSERT INTO \"sf\".\"contact\"(\"email\") SELECT \"email\" FROM json_populate_recordset \
+        (null::\"sf\".\"contact\", (SELECT val FROM pgrst_body)) _ RETURNING \"sf\".\"contact\".*) \
+        SELECT '' AS total_result_set, pg_catalog.count(_postgrest_t) AS page_total, array[]::text[] AS header, \
+        coalesce(json_agg(_postgrest_t), '[]')::character varying AS body, \
+        nullif(current_setting('response.headers', true), '') AS response_headers \
+        FROM (SELECT * FROM pgrst_source) _postgrest_t";
+    assert!(!captured(postgrest).hides_keys);
     assert!(captured(&format!("{insert} select md5(id) from x")).hides_keys);
     assert!(!captured("insert into sf.contact values (md5('')) returning id").hides_keys);
     assert!(!captured("insert into sf.contact values (md5('')) returning md5(id)").hides_keys);
