@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use pgwire::messages::response::{ReadyForQuery, TransactionStatus};
 use pgwire::messages::startup::{Authentication, BackendKeyData, NegotiateProtocolVersion, SecretKey};
 use rand::Rng as _;
+use sqlx::PgPool;
 use tokio::net::TcpStream;
 
 use crate::auth::{Binding, Verifier, authenticate};
@@ -15,7 +16,7 @@ use crate::backend::{self, Backend, away};
 use crate::config::AuthMode;
 use crate::error::PgError;
 use crate::proxy::Doors;
-use crate::session::{Session, Shared};
+use crate::session::{OwnStatements, Session, Shared};
 use crate::startup::{LoginError, Opened, Opening, Startup, open};
 use crate::wire::{Link, Peer, Side, encode};
 
@@ -68,7 +69,7 @@ async fn login(stream: TcpStream, doors: &Arc<Doors>, full: bool) -> Option<Box<
     let encrypted = socket.is_tls();
     let mut client = Side::new(socket, Peer::Client, early);
     match establish(&mut client, &startup, doors, encrypted, full).await {
-        Ok((shared, backend)) => Some(Box::new(begin(client, &startup, doors, shared, backend))),
+        Ok(established) => Some(Box::new(begin(client, &startup, doors, established))),
         Err(error) => {
             farewell(client, error).await;
             None
@@ -76,13 +77,16 @@ async fn login(stream: TcpStream, doors: &Arc<Doors>, full: bool) -> Option<Box<
     }
 }
 
+/// A login that succeeded, of which the client has not been told yet.
+type Established = (Arc<Shared>, Backend, OwnStatements);
+
 async fn establish(
     client: &mut Side,
     startup: &Startup,
     doors: &Doors,
     encrypted: bool,
     full: bool,
-) -> Result<(Arc<Shared>, Backend), LoginError> {
+) -> Result<Established, LoginError> {
     if full {
         return Err(PgError::fatal("53300", "sorry, too many clients already").into());
     }
@@ -102,7 +106,25 @@ async fn establish(
     let secret = authenticate(client, doors.config.auth, &startup.user, verifier, &binding).await?;
     let settings = settings(startup, &known.configured, shared.database == startup.database);
     let backend = backend::login(&doors.connector, startup, &settings, &secret).await?;
-    Ok((shared, backend))
+    let own = OwnStatements::new();
+    if shared.database == startup.database {
+        register(&doors.control, backend.pid, &own).await?;
+    }
+    Ok((shared, backend, own))
+}
+
+/// The hash of the session's secret goes to the database by another connection. Now, not at the first capture: a snapshot
+/// that is taken before does not show it.
+async fn register(control: &PgPool, pid: u32, own: &OwnStatements) -> Result<(), LoginError> {
+    let registered = sqlx::query("/* proxy.register */ SELECT upwrite.register($1, $2)")
+        .bind(pid.cast_signed())
+        .bind(own.secret_hash().as_slice())
+        .execute(control)
+        .await;
+    registered.map(|_| ()).map_err(|error| {
+        tracing::warn!(%error, "a session could not be registered for capture");
+        away().into()
+    })
 }
 
 fn check(startup: &Startup, doors: &Doors, encrypted: bool) -> Result<(), PgError> {
@@ -165,7 +187,8 @@ fn settings(startup: &Startup, configured: &[String], captures: bool) -> Vec<(&'
 }
 
 /// Says to the client that it may begin.
-fn begin(mut client: Side, startup: &Startup, doors: &Doors, shared: Arc<Shared>, backend: Backend) -> Session {
+fn begin(mut client: Side, startup: &Startup, doors: &Doors, established: Established) -> Session {
+    let (shared, backend, own) = established;
     client.trust();
     encode(&Authentication::Ok, &mut client.out);
     for frame in &backend.greeting {
@@ -178,7 +201,7 @@ fn begin(mut client: Side, startup: &Startup, doors: &Doors, shared: Arc<Shared>
     encode(&key, &mut client.out);
     encode(&ReadyForQuery::new(TransactionStatus::Idle), &mut client.out);
     let slot = doors.cancel_keys.register(backend.pid, secret, backend.key);
-    Session::new(Link { client, server: backend.side }, shared, slot, &startup.database)
+    Session::new(Link { client, server: backend.side }, shared, slot, own, &startup.database)
 }
 
 async fn farewell(mut client: Side, error: LoginError) {

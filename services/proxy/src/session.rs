@@ -25,7 +25,8 @@ use tokio_util::sync::CancellationToken;
 use self::block::Block;
 use self::end::End;
 use self::names::Names;
-use self::own::{OwnStatements, Requests, Step};
+pub(crate) use self::own::OwnStatements;
+use self::own::{Requests, Step};
 use self::pending::Pending;
 use self::waiting::Inbox;
 use crate::cancel::CancelSlot;
@@ -71,7 +72,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(link: Link, shared: Arc<Shared>, cancel: CancelSlot, database: &str) -> Self {
+    pub(crate) fn new(link: Link, shared: Arc<Shared>, cancel: CancelSlot, own: OwnStatements, database: &str) -> Self {
         let captures = shared.database == database;
         let inbox = Inbox::new(shared.limits.read_ahead_bytes);
         Self {
@@ -80,7 +81,7 @@ impl Session {
             pending: Pending::default(),
             names: Names::default(),
             block: Block::new(),
-            own: OwnStatements::new(),
+            own,
             cancel,
             inbox,
             skipping: false,

@@ -30,6 +30,10 @@ pub(super) struct Answer {
 impl Session {
     /// Runs the statement of a portal, then answers the Execute.
     pub(super) async fn execute_captured(&mut self, portal: &Bytes, max_rows: i32) -> Result<(), End> {
+        // Whether this is in a block must be known, not foreseen.
+        if !self.pending.only_prepares() && !self.drain().await? {
+            return Ok(());
+        }
         let Some(job) = self.job(portal, max_rows) else {
             return Ok(());
         };
@@ -60,7 +64,7 @@ impl Session {
         let limit = usize::try_from(max_rows).ok().filter(|limit| *limit > 0);
         let count = limit.map_or(served.rows.len(), |limit| limit.min(served.rows.len()));
         let whole = count == served.rows.len() && limit.is_none_or(|limit| count < limit);
-        let first = std::mem::replace(&mut served.begun, true);
+        let first = !std::mem::replace(&mut served.begun, true);
         let rows = served.description.tag == b'T';
         for row in served.rows.drain(..count) {
             client.send(&row);

@@ -24,12 +24,14 @@ pub(super) struct Block {
     pub(super) open: bool,
     /// Statements that were executed in the implicit transaction since the last Sync.
     pub(super) executed: usize,
+    /// A transaction command was sent since the last Sync: what an earlier ReadyForQuery says is out of date.
+    foreseen: bool,
     items: Vec<Item>,
 }
 
 impl Block {
     pub(super) fn new() -> Self {
-        Self { status: b'I', open: false, executed: 0, items: Vec::new() }
+        Self { status: b'I', open: false, executed: 0, foreseen: false, items: Vec::new() }
     }
 
     /// A transaction command is on its way.
@@ -41,14 +43,22 @@ impl Block {
             _ => return,
         }
         self.executed = 0;
+        self.foreseen = true;
     }
 
-    /// ReadyForQuery. Returns what the end of the transaction left behind upstream.
-    pub(super) fn ready(&mut self, status: u8) -> Vec<Sent> {
-        self.status = status;
-        self.open = status != b'I';
+    /// A Sync, or a query that ends like one, is on its way.
+    pub(super) fn synced(&mut self) {
         self.executed = 0;
-        if self.open { Vec::new() } else { self.take_all() }
+        self.foreseen = false;
+    }
+
+    /// ReadyForQuery. `latest`: no other one is to come. Returns what the end of the transaction left behind upstream.
+    pub(super) fn ready(&mut self, status: u8, latest: bool) -> Vec<Sent> {
+        self.status = status;
+        if latest && !self.foreseen {
+            self.open = status != b'I';
+        }
+        if status == b'I' { self.take_all() } else { Vec::new() }
     }
 
     pub(super) fn sent(&mut self, mutation: Sent) {
@@ -142,12 +152,28 @@ mod tests {
     }
 
     #[test]
+    fn a_late_ready_does_not_close_a_block_that_was_begun_since() {
+        let mut block = Block::new();
+        block.synced();
+        block.foresee(&TransactionCommand::Begin);
+        block.ready(b'I', true);
+        assert!(block.open);
+        block.synced();
+        block.ready(b'T', true);
+        assert!(block.open);
+        block.foresee(&TransactionCommand::Commit { chain: false });
+        block.synced();
+        block.ready(b'T', false);
+        assert!(!block.open);
+    }
+
+    #[test]
     fn a_commit_leaves_nothing_behind() {
         let mut block = Block::new();
         block.sent(sent(1));
         block.completed(&TransactionCommand::Commit { chain: false }, "COMMIT");
-        assert_eq!(block.ready(b'I'), []);
+        assert_eq!(block.ready(b'I', true), []);
         block.sent(sent(2));
-        assert_eq!(block.ready(b'I'), [sent(2)]);
+        assert_eq!(block.ready(b'I', true), [sent(2)]);
     }
 }

@@ -11,7 +11,6 @@ use super::answer::Answer;
 use super::end::End;
 use super::flight::{Excess, Returned};
 use super::own::{QUERY, Step};
-use crate::backend::away;
 use crate::capture::{self, CaptureError, Captured, DryRun, Plan};
 use crate::classify::Capture;
 use crate::error::PgError;
@@ -53,9 +52,6 @@ enum Step1 {
 impl Session {
     /// `None`: the client has been told an error, and what it sends up to its next Sync is skipped.
     pub(super) async fn captured(&mut self, job: &Job) -> Result<Option<Answer>, End> {
-        if let Err(error) = self.register().await? {
-            return self.fail(error).await;
-        }
         let mut attempt = Attempt {
             started: Instant::now(),
             turn: Turn::default(),
@@ -73,31 +69,6 @@ impl Session {
         };
         self.cancel.aim_at_server();
         Ok(answer)
-    }
-
-    /// The hash of this connection's secret goes to the database by another connection.
-    async fn register(&mut self) -> Result<Result<(), PgError>, End> {
-        if self.own.registered {
-            return Ok(Ok(()));
-        }
-        let (control, pid) = (self.shared.control.clone(), self.cancel.pid().cast_signed());
-        let hash = self.own.secret_hash();
-        let registered = sqlx::query("/* proxy.register */ SELECT upwrite.register($1, $2)")
-            .bind(pid)
-            .bind(hash.as_slice())
-            .execute(&control);
-        match self.wait(registered).await? {
-            Ok(_) => {
-                self.own.registered = true;
-                Ok(Ok(()))
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a session could not be registered for capture");
-                let mut error = away();
-                error.severity = crate::error::Severity::Error;
-                Ok(Err(error))
-            }
-        }
     }
 
     async fn attempt(&mut self, job: &Job, attempt: &mut Attempt) -> Result<Step1, End> {
@@ -305,7 +276,8 @@ impl Session {
         };
         self.cancel.aim_at_wait(&attempt.cancel);
         let gate = self.shared.gate.clone();
-        let waited = self.wait(gate.wait_if_claimed(error, &mut attempt.turn, &limits)).await?;
+        let catalog = self.shared.catalog.current();
+        let waited = self.wait(gate.wait_if_claimed(error, &catalog, &mut attempt.turn, &limits)).await?;
         self.cancel.aim_at_server();
         Ok(waited)
     }

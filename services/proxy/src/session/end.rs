@@ -60,7 +60,7 @@ impl Session {
         if !outlived.is_empty() {
             self.shared.gate.outlived_rollback(&outlived, "connection ended").await;
         }
-        if self.own.registered {
+        if self.captures {
             let forgotten = sqlx::query("/* proxy.forget */ SELECT upwrite.forget($1)")
                 .bind(self.cancel.pid().cast_signed())
                 .execute(&self.shared.control)

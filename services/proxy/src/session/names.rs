@@ -26,6 +26,8 @@ pub(super) struct Portal {
     /// The server lost it when the proxy ended the implicit transaction.
     pub(super) lost: bool,
     pub(super) served: Option<Served>,
+    /// Syncs of the client before it was bound.
+    pub(super) epoch: u64,
 }
 
 /// The result of a captured statement, handed out as the client asks for it.
@@ -50,6 +52,8 @@ pub(super) struct Undo {
 pub(super) struct Names {
     statements: HashMap<Bytes, Prepared>,
     pub(super) portals: HashMap<Bytes, Portal>,
+    /// Syncs of the client so far.
+    pub(super) epoch: u64,
 }
 
 impl Names {
@@ -77,6 +81,12 @@ impl Names {
     /// `DISCARD ALL`, `DEALLOCATE ALL`.
     pub(super) fn forget_statements(&mut self) {
         self.statements.clear();
+    }
+
+    /// The client's transaction is over, as of its last Sync that was answered. What it has bound since then stays.
+    pub(super) fn transaction_ended(&mut self) {
+        let epoch = self.epoch;
+        self.portals.retain(|_, portal| portal.epoch == epoch);
     }
 
     /// The proxy ended the implicit transaction, and the client's portals with it.

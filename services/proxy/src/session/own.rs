@@ -42,30 +42,27 @@ pub(super) const QUERY: &str = "_upwrite_query";
 pub(super) const RETURNING: &str = "_upwrite_returning";
 
 /// State of the own statements of one connection.
-pub(super) struct OwnStatements {
+pub(crate) struct OwnStatements {
     /// Sent with every `changes()` and `session()`, as a bind parameter; the database has only its hash.
     secret: String,
     /// Unguessable, so that no savepoint of the client's has this name.
     savepoint: String,
-    /// The control connection has stored the hash.
-    pub(super) registered: bool,
     /// Replies to Parse that are missing until all are prepared.
     missing: usize,
 }
 
 impl OwnStatements {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut random = rand::rng();
         let (secret, savepoint) = (random.random::<[u8; 24]>(), random.random::<u128>());
         Self {
             secret: secret.iter().map(|byte| format!("{byte:02x}")).collect(),
             savepoint: format!("_upwrite_{savepoint:032x}"),
-            registered: false,
             missing: STATEMENTS.len(),
         }
     }
 
-    pub(super) fn secret_hash(&self) -> [u8; 32] {
+    pub(crate) fn secret_hash(&self) -> [u8; 32] {
         Sha256::digest(self.secret.as_bytes()).into()
     }
 

@@ -97,6 +97,16 @@ impl Pending {
         self.queue.iter().any(Expected::is_own)
     }
 
+    /// Only the preparation of a statement is on its way: nothing that could change the transaction's state.
+    pub(super) fn only_prepares(&self) -> bool {
+        let prepares = |reply| matches!(reply, Reply::Parse | Reply::Bind | Reply::Describe | Reply::Close);
+        self.queue.iter().all(|expected| expected.is_own() || prepares(expected.reply))
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        self.queue.iter().any(|expected| matches!(expected.reply, Reply::Sync | Reply::Query))
+    }
+
     /// Nothing of the client's own is to come.
     pub(super) fn only_own(&self) -> bool {
         self.queue.iter().all(|expected| expected.is_own() || expected.reply == Reply::CopyEnd)

@@ -29,11 +29,13 @@ impl Session {
                 self.skipping = false;
                 self.link.server.send(&frame.raw);
                 self.pending.push_sync();
+                self.synced();
                 Ok(())
             }
             b'Q' => self.query(&frame).await,
             b'F' => {
                 self.relay(&frame, Expected::client(Reply::Query));
+                self.synced();
                 Ok(())
             }
             b'c' | b'f' => {
@@ -48,6 +50,12 @@ impl Session {
             }
             tag => Err(End::Violation(PgError::fatal("08P01", format!("invalid frontend message type {tag}")))),
         }
+    }
+
+    /// What was executed so far stands by itself now.
+    pub(super) fn synced(&mut self) {
+        self.block.synced();
+        self.names.epoch += 1;
     }
 
     pub(super) fn relay(&mut self, frame: &Frame, expected: Expected) {
@@ -79,7 +87,9 @@ impl Session {
             let (portal, statement) = Bind::names(&frame)?;
             let statements = self.current_statements(&statement);
             let bind = frame.clone();
-            self.names.portals.insert(owned(&portal), Portal { statements, bind, lost: false, served: None });
+            let epoch = self.names.epoch;
+            let bound = Portal { statements, bind, lost: false, served: None, epoch };
+            self.names.portals.insert(owned(&portal), bound);
         }
         self.relay(&frame, Expected::client(Reply::Bind));
         Ok(())

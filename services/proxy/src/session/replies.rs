@@ -107,10 +107,10 @@ impl Session {
 
     /// The client is about to read this status.
     pub(super) async fn settle(&mut self, status: u8) {
-        let outlived = self.block.ready(status);
+        let outlived = self.block.ready(status, !self.pending.has_ready());
         self.warn_outlived(outlived, "commit failed").await;
         if status == b'I' {
-            self.names.portals.clear();
+            self.names.transaction_ended();
         }
     }
 

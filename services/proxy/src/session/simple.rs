@@ -18,6 +18,7 @@ impl Session {
     pub(super) async fn query(&mut self, message: &Frame) -> Result<(), End> {
         if !self.captures {
             self.relay(message, Expected::client(Reply::Query));
+            self.synced();
             return Ok(());
         }
         let sql = message.raw.slice_ref(Body(message.body()).cstring()?);
@@ -40,6 +41,7 @@ impl Session {
         }
         self.foresee(&statements);
         self.relay(message, Expected::statements(Reply::Query, statements));
+        self.synced();
         Ok(())
     }
 
@@ -61,6 +63,7 @@ impl Session {
 
     /// Ends the implicit transaction, as the end of a simple query does; its failure is still the query's.
     async fn finish_query(&mut self) -> Result<(), End> {
+        self.synced();
         let ended = self.flight(Excess::Drop, |requests| requests.sync()).await?;
         self.skipping = false;
         if let Some((_, error)) = &ended.failed {
