@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    CopyStmt, DiscardMode, DiscardStmt, ExplainStmt, RangeVar, ReturningClause, TransactionStmt, TransactionStmtKind, TruncateStmt,
-    VariableSetKind, VariableSetStmt,
+    CopyStmt, DiscardMode, DiscardStmt, ExplainStmt, RangeVar, ReturningClause, TransactionStmt, TransactionStmtKind,
+    TruncateStmt, VariableSetKind, VariableSetStmt,
 };
 use upwrite_events::{Op, TableName};
 
