@@ -1,5 +1,7 @@
 //! The proxy with a real PostgreSQL behind it and real sockets in front.
 
+#![allow(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
+
 mod anyone;
 mod raw;
 mod scram;
