@@ -58,12 +58,15 @@ impl Driver {
         }
     }
 
-    /// The announcement has been read back, and nobody took the partition before it.
+    /// The announcement has been read back, and nobody took the partition before it. If the same rows are still to be
+    /// sent (no revocation came in between), they go.
     pub(super) fn announced(&mut self, mutation: MutationId, rows: Vec<u32>) {
+        let now = self.outside.clock.now();
         let Some(slot) = self.slots.get_mut(&mutation) else { return };
         slot.at = At::Idle;
         let owner = self.partitions.get(&slot.job.partition.number).is_some_and(|owned| owned.stage == Stage::Owner);
-        if owner && self.draining.is_none() && !slot.job.revoke {
+        let goes = owner && self.draining.is_none() && slot.job.next(now, self.limits) == JobStep::Send(rows.clone());
+        if goes {
             self.enqueue(mutation, rows, Kind::Send);
         } else {
             self.advance(mutation);

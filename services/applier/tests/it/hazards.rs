@@ -188,6 +188,21 @@ async fn a_probed_create_is_never_made_twice() {
     }
 }
 
+/// A revocation that comes too late for the first rows stops neither the others nor the applier.
+#[tokio::test(start_paused = true)]
+async fn a_revocation_in_the_middle_of_announced_calls_changes_nothing() {
+    let bench = Bench::new(1, 1);
+    bench.world.plan([Fault::None, Fault::Slow(Duration::from_secs(1))]);
+    let running = bench.start();
+    let asked = bench.ask(1, (0..8).map(|row| insert(PROBED, 1, row)).collect()).await;
+    asked.until(MINUTE, |life| life.applied().count() == 3).await;
+    asked.revoke(&bench).await;
+    assert_eq!(asked.finished().await.phase, Phase::Applied);
+    let announced = asked.story().into_iter().filter(|name| *name == "MutationAttempted").count();
+    assert_eq!(announced, 3);
+    running.stop().await;
+}
+
 /// Without an announcement in the log there was no call: a successor sends, and need not ask.
 #[tokio::test(start_paused = true)]
 async fn what_was_not_announced_was_not_sent() {

@@ -181,8 +181,7 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub(crate) fn life(&self) -> Lifecycle {
-        let end = self.log.all(self.partition.number).len();
-        self.log.folded(self.partition.number, end).get(self.mutation).expect("requested").clone()
+        self.log.life(self.partition.number, self.mutation).expect("requested")
     }
 
     /// The events of this mutation, by name.

@@ -9,11 +9,13 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::watch;
 use upwrite_event_log::{EventLog, LogError, LogRecord, Submission, Submitted, Subscription};
-use upwrite_events::{Event, Partition, PartitionFold, Position, Stream};
+use upwrite_events::{Event, Lifecycle, MutationId, Partition, PartitionFold, Position, Stream};
 
 pub(crate) struct MemoryLog {
     partitions: u16,
     records: Arc<Mutex<HashMap<Partition, Vec<LogRecord>>>>,
+    /// The fold at the end of each partition.
+    folds: Mutex<HashMap<u16, PartitionFold>>,
     changed: watch::Sender<u64>,
     faults: Mutex<(StdRng, f64)>,
 }
@@ -22,7 +24,7 @@ impl MemoryLog {
     pub(crate) fn new(partitions: u16, seed: u64) -> Arc<Self> {
         let (changed, _) = watch::channel(0);
         let faults = Mutex::new((StdRng::seed_from_u64(seed), 0.0));
-        Arc::new(Self { partitions, records: Arc::default(), changed, faults })
+        Arc::new(Self { partitions, records: Arc::default(), folds: Mutex::default(), changed, faults })
     }
 
     /// Share of appends whose acknowledgement is lost.
@@ -45,17 +47,26 @@ impl MemoryLog {
         self.all(number).into_iter().map(|record| record.event.unwrap()).collect()
     }
 
+    /// Where a mutation stands now.
+    pub(crate) fn life(&self, number: u16, mutation: MutationId) -> Option<Lifecycle> {
+        self.folds.lock().unwrap().get(&number)?.get(mutation).cloned()
+    }
+
     /// The fold over what stands before `end`.
     pub(crate) fn folded(&self, number: u16, end: usize) -> PartitionFold {
         let mut fold = PartitionFold::default();
         for record in self.all(number).into_iter().take(end) {
             let event = record.event.unwrap();
-            // What is illegal goes to dead letters; a stage that wrote it is at fault.
-            if let Err(illegal) = fold.apply(record.position, &event) {
-                panic!("partition {number}, position {}: {illegal}", record.position);
-            }
+            fold_in(&mut fold, record.position, &event);
         }
         fold
+    }
+}
+
+/// What is illegal goes to dead letters; a stage that wrote it is at fault.
+fn fold_in(fold: &mut PartitionFold, position: Position, event: &Event) {
+    if let Err(illegal) = fold.apply(position, event) {
+        panic!("position {position}: {illegal}: {event:?}");
     }
 }
 
@@ -70,8 +81,11 @@ impl EventLog for MemoryLog {
         let positions = {
             let mut records = self.records.lock().unwrap();
             let records = records.entry(partition).or_default();
+            let mut folds = self.folds.lock().unwrap();
+            let fold = folds.entry(partition.number).or_default();
             let append = |event| {
                 let position = Position(records.len() as i64);
+                fold_in(fold, position, &event);
                 records.push(LogRecord { partition, position, appended_at_us: 0, event: Ok(event) });
                 position
             };

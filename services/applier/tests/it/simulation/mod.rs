@@ -47,6 +47,8 @@ async fn simulate(seed: u64) {
     // Whatever can still land does.
     tokio::time::sleep(Duration::from_secs(60)).await;
     check(&bench, &told, RECORDS);
+    let events = bench.log.all(0).len() + bench.log.all(1).len();
+    assert!(events < told.len() * 40, "{events} events for {} mutations: the log is flooded", told.len());
     running.stop().await;
 }
 
