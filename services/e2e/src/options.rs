@@ -13,6 +13,8 @@ pub struct Options {
     /// Whether creates carry an idempotency key; else they can only be probed for.
     pub keyed: bool,
     pub max_age: Duration,
+    /// For how long after its last append an applier may start calls.
+    pub lease: Duration,
     /// As in `[logging] level`.
     pub level: String,
     /// Postgres flushes to disk before it confirms.
@@ -32,6 +34,7 @@ impl Default for Options {
             request_timeout: Duration::from_secs(2),
             keyed: true,
             max_age: Duration::from_secs(120),
+            lease: Duration::from_secs(4),
             level: "info".to_owned(),
             fsync: false,
             grace: Duration::from_secs(10),

@@ -179,13 +179,14 @@ fn config(options: &Options, cluster: &Cluster, database: &str, proxy_port: u16,
         "[postgres]\nport = {}\ndatabase = \"{database}\"\nservice_password = {{ env = \"SERVICE\" }}\n\
          reconciler_password = {{ env = \"RECONCILER\" }}\nsetup_password = {{ env = \"SETUP\" }}\n\
          [proxy]\nlisten = \"127.0.0.1:{proxy_port}\"\nmax_connections = {}\n\
-         [applier]\nmax_age = \"{}ms\"\n[logging]\nlevel = \"{}\"\n[shutdown]\ngrace = \"{}ms\"\n\
+         [applier]\nmax_age = \"{}ms\"\nlease = \"{}ms\"\n[logging]\nlevel = \"{}\"\n[shutdown]\ngrace = \"{}ms\"\n\
          [sources.salesforce]\nkind = \"salesforce\"\nlogin_url = \"{login_url}\"\nrequest_timeout = \"{}ms\"\n\
          late_effect = \"{}ms\"\n[sources.salesforce.auth]\nflow = \"client_credentials\"\n\
          client_id = \"sandbox-client\"\nclient_secret = {{ env = \"CLIENT\" }}\n",
         cluster.port(),
         options.max_connections,
         options.max_age.as_millis(),
+        options.lease.as_millis(),
         options.level,
         options.grace.as_millis(),
         options.request_timeout.as_millis(),

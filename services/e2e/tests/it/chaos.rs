@@ -26,7 +26,14 @@ async fn g8_killed_at_100_random_points_nothing_is_lost_wrong_or_doubled() {
     let seed = setting("UPWRITE_CHAOS_SEED", clock);
     let kills = setting("UPWRITE_CHAOS_KILLS", 100);
     println!("UPWRITE_CHAOS_SEED={seed} UPWRITE_CHAOS_KILLS={kills}");
-    let options = Options { late_effect: Duration::from_secs(1), request_timeout: Duration::from_secs(1), ..Options::default() };
+    // Short, so that records of a killed process's requests are free again before the next kills.
+    let options = Options {
+        late_effect: Duration::from_millis(500),
+        request_timeout: Duration::from_millis(500),
+        lease: Duration::from_millis(1500),
+        opportunities: 40,
+        ..Options::default()
+    };
     let mut world = World::start(options).await;
     let chaos = Chaos { seed, lose_answer: 0.08, slow: 0.2, slow_ms: 60, ..Chaos::default() };
     world.sandbox.chaos(Some(&chaos)).await.unwrap();
@@ -56,14 +63,14 @@ async fn g8_killed_at_100_random_points_nothing_is_lost_wrong_or_doubled() {
     }
     world.sandbox.chaos(None).await.unwrap();
     world.settled().await;
-    judge::judge(&world, &told).await;
+    judge::judge(&world, &told, kills).await;
     world.finish().await;
 }
 
 /// The records that all sessions increment.
 async fn deals(world: &World) -> Vec<String> {
     let deals: Vec<String> =
-        world.value("select array_agg(id) from (select id from salesforce.opportunity order by id limit 3) d").await.unwrap();
+        world.value("select array_agg(id) from (select id from salesforce.opportunity order by id limit 30) d").await.unwrap();
     let client = world.client().await;
     for deal in &deals {
         client.execute("update salesforce.opportunity set amount = 1000 where id = $1", &[deal]).await.unwrap();

@@ -7,8 +7,8 @@ use upwrite_e2e::{Options, World};
 async fn tokio_postgres_passes_the_scenario() {
     let world = World::start(Options::default()).await;
     sqlx::query(
-        "create procedure public.rename(who text, name text) language sql as \
-         $$ update salesforce.contact set last_name = name where id = who $$",
+        "create procedure public.rename(who text, new_name text) language sql as \
+         $$ update salesforce.contact set last_name = new_name where id = who $$",
     )
     .execute(&world.admin)
     .await

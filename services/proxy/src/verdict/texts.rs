@@ -122,8 +122,15 @@ pub(crate) fn outlived_rollback(mutations: &[MutationId], reason: &str) -> PgErr
         )
 }
 
-/// The sentence that ORMs read first, then `upstream=… code=… http=… mutation=… outcome=…`.
+/// The sentence that ORMs read first, then `upstream=… code=… http=… mutation=… outcome=…`, unless the connector has
+/// put that there already.
 fn with_tail(sentence: Option<&str>, failure: Option<&Failure>, about: &About, outcome: &str) -> String {
+    if let Some(sentence) = sentence
+        && sentence.contains("upstream=")
+        && sentence.contains(&format!("mutation={} outcome={outcome}", about.mutation))
+    {
+        return sentence.to_owned();
+    }
     let mut tail = format!("upstream={}", about.table.source);
     if let Some(code) = failure.and_then(|failure| failure.upstream_code.as_ref()) {
         tail.push_str(&format!(" code={code}"));
