@@ -9,7 +9,7 @@ mod keys;
 mod login;
 mod verifier;
 
+pub(crate) use exchange::ClientExchange;
 pub(crate) use keys::Secret;
 pub(crate) use login::{Binding, authenticate};
-pub(crate) use exchange::ClientExchange;
 pub(crate) use verifier::Verifier;

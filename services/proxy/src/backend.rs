@@ -1,10 +1,10 @@
 //! Logging in to PostgreSQL as the client's user.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use pgwire::messages::startup::{Password, SASLInitialResponse, SASLResponse};
 use rand::Rng as _;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 
 use crate::auth::{ClientExchange, Secret};
 use crate::error::PgError;
@@ -101,9 +101,8 @@ async fn scram(side: &mut Side, secret: &Secret) -> Result<(), LoginError> {
     let first = Bytes::from(exchange.client_first());
     encode(&SASLInitialResponse::new("SCRAM-SHA-256".to_owned(), Some(first)), &mut side.out);
     let challenge = sasl(side, 11).await?;
-    let (answer, proof) = exchange
-        .answer(&challenge, secret)
-        .ok_or_else(|| refused("its SCRAM challenge cannot be answered"))?;
+    let (answer, proof) =
+        exchange.answer(&challenge, secret).ok_or_else(|| refused("its SCRAM challenge cannot be answered"))?;
     encode(&SASLResponse::new(Bytes::from(answer)), &mut side.out);
     let done = sasl(side, 12).await?;
     // A server that cannot prove that it knows the user is not the server.

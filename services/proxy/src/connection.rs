@@ -99,7 +99,10 @@ async fn establish(
     let known = lookup(startup, doors).await?;
     let verifier = known.verifier.as_deref().and_then(Verifier::parse);
     if known.verifier.is_some() && verifier.is_none() {
-        tracing::warn!(user = startup.user, "the user's password is not stored as SCRAM-SHA-256: no login through the proxy");
+        tracing::warn!(
+            user = startup.user,
+            "the user's password is not stored as SCRAM-SHA-256: no login through the proxy"
+        );
     }
     let verifier = verifier.unwrap_or_else(|| Verifier::mock(&doors.mock_secret, &startup.user));
     let binding = Binding { encrypted, end_point: doors.acceptor.end_point.as_deref().filter(|_| encrypted) };

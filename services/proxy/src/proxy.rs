@@ -7,10 +7,10 @@ use std::time::Duration;
 use rand::Rng as _;
 use sqlx::PgPool;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use upwrite_event_log::EventLog;
+use upwrite_event_log::{EventLog, Notice};
 
 use crate::cancel::CancelKeys;
 use crate::catalog::CatalogCache;
@@ -40,6 +40,7 @@ pub struct Proxy {
     doors: Arc<Doors>,
     log: Arc<dyn EventLog>,
     opened: CancellationToken,
+    notices: Vec<broadcast::Receiver<Notice>>,
 }
 
 /// What every new connection needs.
@@ -87,7 +88,14 @@ impl Proxy {
             shared: OnceLock::new(),
             config,
         };
-        Ok(Self { listener, address, doors: Arc::new(doors), log, opened: CancellationToken::new() })
+        Ok(Self {
+            listener,
+            address,
+            doors: Arc::new(doors),
+            log,
+            opened: CancellationToken::new(),
+            notices: Vec::new(),
+        })
     }
 
     /// Where clients connect.
@@ -100,11 +108,20 @@ impl Proxy {
         self.opened.clone()
     }
 
+    /// Hears a notifier of this process ([`upwrite_event_log::Notifier::subscribe`]): verdicts come sooner than by way of
+    /// Postgres.
+    pub fn hear(&mut self, notices: broadcast::Receiver<Notice>) {
+        self.notices.push(notices);
+    }
+
     /// Serves until `shutdown`; then idle sessions end at once, others when they are idle or when the grace is over.
     pub async fn serve(self, shutdown: CancellationToken) {
         let grace_over = CancellationToken::new();
         let sessions = TaskTracker::new();
         let gate = Gate::start(self.log.clone(), self.doors.control.clone(), grace_over.clone());
+        for notices in self.notices {
+            gate.hear(notices, grace_over.clone());
+        }
         let opening = tokio::spawn(open(self.doors.clone(), gate, self.opened, shutdown.clone(), grace_over.clone()));
         tracing::info!(address = %self.address, "the proxy listens");
         loop {

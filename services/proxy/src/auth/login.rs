@@ -48,12 +48,7 @@ async fn password(client: &mut Side, binding: &Binding<'_>) -> Result<Secret, Lo
     Ok(Secret::Password(body.cstring()?.to_vec()))
 }
 
-async fn scram(
-    client: &mut Side,
-    user: &str,
-    verifier: Verifier,
-    binding: &Binding<'_>,
-) -> Result<Secret, LoginError> {
+async fn scram(client: &mut Side, user: &str, verifier: Verifier, binding: &Binding<'_>) -> Result<Secret, LoginError> {
     let mut mechanisms = vec![PLAIN.to_owned()];
     if binding.end_point.is_some() {
         mechanisms.insert(0, PLUS.to_owned());

@@ -98,10 +98,8 @@ impl Session {
         if run.overflow || run.streamed {
             return Err(too_large(job));
         }
-        let again = matches!(
-            job.capture.plain.as_ref().and_then(|plain| plain.returning.as_ref()),
-            Some(Returning::Again(_))
-        );
+        let again =
+            matches!(job.capture.plain.as_ref().and_then(|plain| plain.returning.as_ref()), Some(Returning::Again(_)));
         let placeholders = plan.placeholders(None);
         if run.rows.is_empty() || again || placeholders.is_empty() {
             return Ok(());
@@ -131,7 +129,8 @@ impl Session {
     ) -> Result<Option<Answer>, End> {
         run.notices.iter().for_each(|notice| self.link.client.send(notice));
         if !run.rows.is_empty() {
-            let evaluated = if success.reconciled { self.evaluate_again(job, &run, plan, &success).await? } else { None };
+            let evaluated =
+                if success.reconciled { self.evaluate_again(job, &run, plan, &success).await? } else { None };
             match evaluated {
                 Some(rows) => run.rows = rows,
                 None => {
@@ -239,11 +238,8 @@ struct Parameters {
 
 /// `$1`: the keys; then the client's own parameters that the list names.
 fn parameters(again: &Again, bind: &Bind, types: &[u32], keys: &[String]) -> Option<Parameters> {
-    let mut parameters = Parameters {
-        types: vec![TEXT_ARRAY],
-        formats: vec![0],
-        values: vec![Some(Bytes::from(array_literal(keys)))],
-    };
+    let mut parameters =
+        Parameters { types: vec![TEXT_ARRAY], formats: vec![0], values: vec![Some(Bytes::from(array_literal(keys)))] };
     for number in &again.params {
         let index = usize::from(number.checked_sub(1)?);
         parameters.types.push(*types.get(index)?);
@@ -260,8 +256,7 @@ fn array_literal(items: &[String]) -> String {
 
 fn answer(run: Returned) -> Answer {
     let description = run.description.unwrap_or_else(no_data);
-    let served =
-        Served { rows: run.rows.into(), tag: run.tag.unwrap_or_default(), description, begun: run.streamed };
+    let served = Served { rows: run.rows.into(), tag: run.tag.unwrap_or_default(), description, begun: run.streamed };
     Answer { served, streamed: run.streamed }
 }
 

@@ -77,9 +77,9 @@ impl Block {
                 self.items.clear();
                 Vec::new()
             }
-            TransactionCommand::Commit { .. }
-            | TransactionCommand::Rollback { .. }
-            | TransactionCommand::Prepare => self.take_all(),
+            TransactionCommand::Commit { .. } | TransactionCommand::Rollback { .. } | TransactionCommand::Prepare => {
+                self.take_all()
+            }
             TransactionCommand::Savepoint(name) => {
                 if self.items.len() < ITEMS_MAX {
                     self.items.push(Item::Savepoint(name.clone()));

@@ -45,7 +45,9 @@ pub(super) struct Returned {
 pub(super) enum Excess {
     Drop,
     /// Pass everything on as it comes.
-    Stream { describe: bool },
+    Stream {
+        describe: bool,
+    },
 }
 
 impl Returned {
@@ -125,11 +127,8 @@ impl Session {
                 }
                 Some(Own::Skipped) => returned.skipped = true,
                 Some(Own::Ready(frame)) => returned.status = frame.body().first().copied(),
-                Some(Own::Notice(frame)) => {
-                    if returned.notices.len() < NOTICES_MAX {
-                        returned.notices.push(frame.raw);
-                    }
-                }
+                Some(Own::Notice(frame)) if returned.notices.len() < NOTICES_MAX => returned.notices.push(frame.raw),
+                Some(Own::Notice(_)) => {}
             }
         }
         Ok(returned)

@@ -84,7 +84,9 @@ impl OwnStatements {
             Step::Release => format!("RELEASE SAVEPOINT {}", self.savepoint),
             Step::Mark => "/* proxy.mark */ SELECT upwrite.mark()".to_owned(),
             Step::Flush => "/* proxy.flush */ SELECT upwrite.flush()".to_owned(),
-            Step::Changes => "/* proxy.changes */ SELECT seq, relation, op, old, new FROM upwrite.changes($1)".to_owned(),
+            Step::Changes => {
+                "/* proxy.changes */ SELECT seq, relation, op, old, new FROM upwrite.changes($1)".to_owned()
+            }
             Step::Session => "/* proxy.session */ SELECT upwrite.session($1)".to_owned(),
             Step::Raise => concat!(
                 "/* proxy.raise */ DO $upwrite$ BEGIN RAISE EXCEPTION USING ERRCODE = 'UW002', ",
@@ -96,8 +98,13 @@ impl OwnStatements {
             }
             Step::FlushSynced => "/* proxy.flush_synced */ SELECT upwrite.flush_synced()".to_owned(),
             // Not among STATEMENTS.
-            Step::Prepare | Step::Rebind | Step::DescribeStatement | Step::DescribePortal | Step::Statement
-            | Step::Returning | Step::Sync => String::new(),
+            Step::Prepare
+            | Step::Rebind
+            | Step::DescribeStatement
+            | Step::DescribePortal
+            | Step::Statement
+            | Step::Returning
+            | Step::Sync => String::new(),
         }
     }
 }

@@ -67,12 +67,20 @@ pub(super) enum Route {
     Client,
     /// To the client: the end of this statement.
     Completed(Option<(Arc<[Statement]>, usize)>),
-    Own { step: Step },
+    Own {
+        step: Step,
+    },
     /// The request of `own` (or of the client) failed. `dropped` will not be answered; `skipping`: the server skips what
     /// comes up to a Sync that has not been sent yet.
-    Failed { own: Option<Step>, dropped: Vec<Expected>, skipping: bool },
+    Failed {
+        own: Option<Step>,
+        dropped: Vec<Expected>,
+        skipping: bool,
+    },
     /// ReadyForQuery.
-    Ready { own: Option<Step> },
+    Ready {
+        own: Option<Step>,
+    },
     /// Belongs to no request.
     Unasked,
 }

@@ -103,8 +103,7 @@ impl Session {
         };
         if prepared.generation != catalog.generation {
             prepared.generation = catalog.generation;
-            prepared.statements =
-                self.shared.classifier.classify(&String::from_utf8_lossy(&prepared.sql), &catalog);
+            prepared.statements = self.shared.classifier.classify(&String::from_utf8_lossy(&prepared.sql), &catalog);
         }
         prepared.statements.clone()
     }

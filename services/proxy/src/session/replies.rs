@@ -7,6 +7,9 @@ use super::pending::Route;
 use crate::classify::{Kind, Statement, TransactionCommand};
 use crate::wire::{Frame, Incoming, command_tag};
 
+/// SQLSTATE of the veto in the database.
+const VETO: &str = "UW001";
+
 /// Something for the proxy itself.
 #[derive(Debug)]
 pub(super) enum Own {
@@ -27,14 +30,19 @@ impl Session {
         match incoming {
             Incoming::Client(frame) => self.client_frame(frame).await,
             Incoming::Server(frame) => {
-                // Only unattended steps can have a reply here.
-                if let Some(Own::Failed(step, error)) = self.accept(frame).await {
-                    tracing::warn!(?step, "a statement of the proxy's own failed");
-                    self.link.client.send(&error.raw);
-                    self.skipping = true;
-                }
+                self.server_said(frame).await;
                 Ok(())
             }
+        }
+    }
+
+    /// A frame of the server while no step is waited for.
+    pub(super) async fn server_said(&mut self, frame: Frame) {
+        // Only unattended steps can have a reply here.
+        if let Some(Own::Failed(step, error)) = self.accept(frame).await {
+            tracing::warn!(?step, "a statement of the proxy's own failed");
+            self.link.client.send(&error.raw);
+            self.skipping = true;
         }
     }
 
@@ -88,11 +96,24 @@ impl Session {
         match own {
             Some(step) => Some(Own::Failed(step, frame)),
             None => {
+                if crate::wire::error_fields(&frame).sqlstate == VETO {
+                    self.refresh_catalog();
+                }
                 self.link.client.send(&frame.raw);
                 self.skipping |= skipping;
                 Some(Own::Skipped)
             }
         }
+    }
+
+    /// What was relayed reached a synced table: the snapshot is too old to classify by.
+    fn refresh_catalog(&self) {
+        let catalog = self.shared.catalog.clone();
+        tokio::spawn(async move {
+            if let Err(error) = catalog.refresh().await {
+                tracing::warn!(%error, "the catalog could not be read");
+            }
+        });
     }
 
     async fn ready(&mut self, own: bool, frame: Frame) -> Option<Own> {

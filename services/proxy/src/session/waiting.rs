@@ -73,10 +73,10 @@ impl Session {
                 () = shared.grace_over.cancelled() => return Err(End::Shutdown),
                 incoming = self.link.next(want) => match incoming? {
                     Incoming::Client(frame) => self.inbox.put(frame),
-                    // The server was asked nothing: it has something to say of its own. Errors are the last that it
-                    // says, and what they mean for what is held is said at the end.
-                    Incoming::Server(frame) if frame.tag == b'E' => {}
-                    Incoming::Server(frame) => self.link.client.send(&frame.raw),
+                    // Asked nothing, the server has only its own end to tell of; what that means for what is held is said
+                    // when it has come.
+                    Incoming::Server(frame) if frame.tag == b'E' && self.pending.is_empty() => {}
+                    Incoming::Server(frame) => self.server_said(frame).await,
                 },
             }
         }

@@ -16,7 +16,10 @@ const TLS_HANDSHAKE: u8 = 0x16;
 /// What a connection turned out to be for.
 pub(crate) enum Opening {
     Session(Opened),
-    Cancel { pid: u32, key: Bytes },
+    Cancel {
+        pid: u32,
+        key: Bytes,
+    },
     /// Closed before it said anything, as port scanners and health checks do.
     Nothing,
 }

@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_startup_message_is_read() {
-        let body = b"user\0ann\0_pq_.x\01\0application_name\0t\0\0";
+        let body = b"user\0ann\0_pq_.x\0on\0application_name\0t\0\0";
         let Ok(Some(Packet::Startup(startup))) = take(&mut packet(3 << 16 | 9999, body)) else {
             panic!("a startup message");
         };

@@ -12,8 +12,6 @@ pub(crate) struct Parse {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Bind {
-    pub(crate) portal: Bytes,
-    pub(crate) statement: Bytes,
     /// Format codes of the parameters as sent: none, one for all, or one each.
     pub(crate) parameter_formats: Vec<u16>,
     pub(crate) parameters: Vec<Option<Bytes>>,
@@ -39,9 +37,8 @@ impl Parse {
 impl Bind {
     pub(crate) fn read(frame: &Frame) -> Result<Self, Malformed> {
         let mut body = Body(frame.body());
-        let (portal, statement) = Self::names(frame)?;
-        body.cstring()?;
-        body.cstring()?;
+        body.cstring()?; // portal
+        body.cstring()?; // statement
         let parameter_formats = formats(&mut body)?;
         let count = body.u16()?;
         let mut parameters = Vec::new();
@@ -49,7 +46,7 @@ impl Bind {
             parameters.push(body.value()?.map(|value| frame.raw.slice_ref(value)));
         }
         let result_formats = formats(&mut body)?;
-        Ok(Self { portal, statement, parameter_formats, parameters, result_formats })
+        Ok(Self { parameter_formats, parameters, result_formats })
     }
 
     /// Portal and statement only.

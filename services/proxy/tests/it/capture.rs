@@ -28,7 +28,10 @@ async fn insert_update_delete_with_and_without_returning() {
     let row = client.query_one(INSERT, &[&"Doe", &"d@x.y"]).await.unwrap();
     assert_eq!(row.get::<_, &str>(0), "003000000000001");
     assert_eq!(row.get::<_, &str>(1), "DOE");
-    let simple = client.simple_query("INSERT INTO sf.contact (last_name) VALUES ('A'), ('B') RETURNING id AS key").await.unwrap();
+    let simple = client
+        .simple_query("INSERT INTO sf.contact (last_name) VALUES ('A'), ('B') RETURNING id AS key")
+        .await
+        .unwrap();
     let keys: Vec<_> = simple
         .iter()
         .filter_map(|message| match message {
@@ -39,7 +42,8 @@ async fn insert_update_delete_with_and_without_returning() {
     assert_eq!(keys, ["003000000000002", "003000000000003"]);
     assert!(matches!(simple.last(), Some(SimpleQueryMessage::CommandComplete(2))));
     assert_eq!(client.execute("UPDATE sf.contact SET n = 4 WHERE last_name <> 'Doe'", &[]).await.unwrap(), 2);
-    let row = client.query_one("UPDATE sf.contact SET n = n + $1 WHERE last_name = 'A' RETURNING n", &[&1]).await.unwrap();
+    let row =
+        client.query_one("UPDATE sf.contact SET n = n + $1 WHERE last_name = 'A' RETURNING n", &[&1]).await.unwrap();
     assert_eq!(row.get::<_, i32>(0), 5);
     let row = client.query_one("DELETE FROM sf.contact WHERE last_name = 'B' RETURNING id, n", &[]).await.unwrap();
     assert_eq!((row.get::<_, &str>(0), row.get::<_, i32>(1)), ("003000000000003", 4));
@@ -56,10 +60,13 @@ async fn prepared_statements_and_pipelines() {
     let upstream = Upstream::new().await;
     let client = upstream.site.client().await;
     let insert = client.prepare(INSERT).await.unwrap();
-    let inserts = (0..20).map(|number| {
-        let (client, insert) = (&client, &insert);
-        async move { client.query_one(insert, &[&format!("N{number}"), &None::<&str>]).await.unwrap().get::<_, String>(0) }
-    });
+    let inserts =
+        (0..20).map(|number| {
+            let (client, insert) = (&client, &insert);
+            async move {
+                client.query_one(insert, &[&format!("N{number}"), &None::<&str>]).await.unwrap().get::<_, String>(0)
+            }
+        });
     let keys = future::join_all(inserts).await;
     assert_eq!(keys.len(), 20);
     assert!(keys.is_sorted(), "{keys:?}");
@@ -282,10 +289,8 @@ async fn a_portal_hands_out_a_captured_result_in_parts() {
     let upstream = Upstream::new().await;
     let mut client = upstream.site.client().await;
     let block = client.transaction().await.unwrap();
-    let portal = block
-        .bind("INSERT INTO sf.contact (last_name) VALUES ('A'), ('B'), ('C') RETURNING id", &[])
-        .await
-        .unwrap();
+    let portal =
+        block.bind("INSERT INTO sf.contact (last_name) VALUES ('A'), ('B'), ('C') RETURNING id", &[]).await.unwrap();
     let mut parts = Vec::new();
     loop {
         let rows = block.query_portal(&portal, 2).await.unwrap();

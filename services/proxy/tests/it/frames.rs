@@ -56,7 +56,8 @@ async fn one_row_at_a_time() {
     // C4: the unnamed statement is still there.
     let tags = exchange(&mut raw, &[&bind("", ""), &execute("", 0), SYNC]).await;
     assert_eq!(tags, "2DCZI");
-    let tags = exchange(&mut raw, &[&bind("p", ""), &execute("p", 1), &execute("p", 1), &describe('P', "p"), SYNC]).await;
+    let tags =
+        exchange(&mut raw, &[&bind("p", ""), &execute("p", 1), &execute("p", 1), &describe('P', "p"), SYNC]).await;
     assert_eq!(tags, "2DsCTZI");
     assert_eq!(upstream.requests(), 3);
 }
@@ -159,4 +160,21 @@ async fn odd_messages_are_answered_as_postgres_does() {
     let (tag, body) = raw.message().await;
     assert_eq!((tag, sqlstate(&body).as_str()), (b'E', "08P01"));
     assert!(raw.rest().await.is_empty());
+}
+
+/// An error of an earlier request that comes while the proxy waits for something else is still told.
+#[tokio::test]
+async fn an_error_before_a_capture_is_told() {
+    let upstream = Upstream::new().await;
+    let mut raw = session(&upstream.site).await;
+    let failing = [&parse("", "SELECT 1 / 0")[..], &bind("", ""), &execute("", 0)].concat();
+    let synced = [&parse("", INSERT)[..], &bind("", ""), &execute("", 0)].concat();
+    // Bind folds the constants.
+    assert_eq!(exchange(&mut raw, &[&failing, &synced, SYNC]).await, "1EZI");
+    assert_eq!(
+        exchange(&mut raw, &[&parse("x", "SELEC"), &bind("", "x"), &execute("", 0), SYNC, &synced, SYNC]).await,
+        "EZI"
+    );
+    assert_eq!(raw.tags().await, "12DCZI");
+    assert_eq!(upstream.requests(), 1);
 }

@@ -14,7 +14,8 @@ fn told(error: &Error) -> (SqlState, String) {
 async fn the_users_own_password_opens_the_server_as_that_user() {
     let site = Site::new().await;
     let client = site.client().await;
-    let row = client.query_one("SELECT session_user::text, current_database()::text, pg_backend_pid()", &[]).await.unwrap();
+    let row =
+        client.query_one("SELECT session_user::text, current_database()::text, pg_backend_pid()", &[]).await.unwrap();
     assert_eq!((row.get::<_, &str>(0), row.get::<_, &str>(1)), (USER, site.database.as_str()));
 }
 
@@ -23,7 +24,10 @@ async fn a_wrong_password_and_an_unknown_user_are_told_the_same() {
     let site = Site::new().await;
     let wrong = site.config().password("guess").connect(NoTls).await.err().unwrap();
     let unknown = site.config().user("nobody").connect(NoTls).await.err().unwrap();
-    assert_eq!(told(&wrong), (SqlState::INVALID_PASSWORD, format!("password authentication failed for user \"{USER}\"")));
+    assert_eq!(
+        told(&wrong),
+        (SqlState::INVALID_PASSWORD, format!("password authentication failed for user \"{USER}\""))
+    );
     assert_eq!(
         told(&unknown),
         (SqlState::INVALID_PASSWORD, "password authentication failed for user \"nobody\"".to_owned())
@@ -57,9 +61,7 @@ async fn startup_parameters_reach_the_server() {
         .await
         .unwrap();
     tokio::spawn(connection);
-    let show = async |name: &str| -> String {
-        client.query_one(&format!("SHOW {name}"), &[]).await.unwrap().get(0)
-    };
+    let show = async |name: &str| -> String { client.query_one(&format!("SHOW {name}"), &[]).await.unwrap().get(0) };
     assert_eq!(show("application_name").await, "till 7");
     assert_eq!(show("work_mem").await, "2MB");
     assert_eq!(show("upwrite.hold_timeout").await, "3s");

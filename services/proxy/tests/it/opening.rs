@@ -125,3 +125,25 @@ fn connector(alpn: bool) -> tokio_rustls::TlsConnector {
     }
     tokio_rustls::TlsConnector::from(Arc::new(config))
 }
+
+/// libpq binds SCRAM to the proxy's certificate.
+#[tokio::test]
+async fn psql_logs_in_with_channel_binding() {
+    let site = Site::new().await;
+    let psql = upwrite_testkit::postgres::bindir().unwrap().join("psql");
+    let target = format!(
+        "host=127.0.0.1 port={} user={USER} dbname={} sslmode=require channel_binding=require",
+        site.address.port(),
+        site.database
+    );
+    let run = move || {
+        std::process::Command::new(psql)
+            .env("PGPASSWORD", crate::site::PASSWORD)
+            .args(["-X", "-At", "-c", "\\conninfo", "-c", "SELECT session_user", &target])
+            .output()
+            .unwrap()
+    };
+    let output = tokio::task::spawn_blocking(run).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.ends_with(&format!("{USER}\n")), "{said} {}", String::from_utf8_lossy(&output.stderr));
+}

@@ -13,7 +13,10 @@ use crate::site::Site;
 async fn queries_simple_and_prepared() {
     let site = Site::new().await;
     let client = site.client().await;
-    client.batch_execute("CREATE TABLE note (id int, text text); INSERT INTO note VALUES (1, 'a'), (2, NULL)").await.unwrap();
+    client
+        .batch_execute("CREATE TABLE note (id int, text text); INSERT INTO note VALUES (1, 'a'), (2, NULL)")
+        .await
+        .unwrap();
     let messages = client.simple_query("SELECT * FROM note ORDER BY id; SELECT 7").await.unwrap();
     let rows = messages.iter().filter(|message| matches!(message, SimpleQueryMessage::Row(_))).count();
     assert_eq!(rows, 3);
@@ -91,7 +94,8 @@ async fn copy_both_ways() {
 async fn big_results_and_long_values() {
     let site = Site::new().await;
     let client = site.client().await;
-    let rows = client.query_raw("SELECT n, repeat('x', 100) FROM generate_series(1, 200000) n", &[] as &[i32]).await.unwrap();
+    let rows =
+        client.query_raw("SELECT n, repeat('x', 100) FROM generate_series(1, 200000) n", &[] as &[i32]).await.unwrap();
     assert_eq!(rows.count().await, 200_000);
     let long: String = client.query_one("SELECT repeat('y', 30000000)", &[]).await.unwrap().get(0);
     assert_eq!(long.len(), 30_000_000);

@@ -13,8 +13,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use upwrite_event_log::{EventLog as _, PostgresLog};
 use upwrite_events::{
-    AppliedRow, ErrorClass, Event, Failure, Interval, MutationApplied, MutationRejected, MutationRequested, MutationRevoked,
-    Op, Outcome, OwnerId, Partition, PartitionFold, PartitionTaken, Position, RowChange, Stream,
+    AppliedRow, ErrorClass, Event, Failure, Interval, MutationApplied, MutationRejected, MutationRequested,
+    MutationRevoked, Op, Outcome, OwnerId, Partition, PartitionFold, PartitionTaken, Position, RowChange, Stream,
 };
 use upwrite_proxy::Config;
 use upwrite_testkit::postgres::Cluster;
@@ -83,13 +83,10 @@ async fn follow(world: Arc<World>, partition: Partition) {
     let mut fold = PartitionFold::default();
     let taken = PartitionTaken { owner: OWNER, process: String::new(), lease_ms: 1 };
     fold.apply(Position::START, &Event::PartitionTaken(taken)).unwrap();
-    let mut connection = PgConnection::connect(&world.cluster.url(
-        &world.database,
-        "upwrite_reconciler",
-        schema::RECONCILER_PASSWORD,
-    ))
-    .await
-    .unwrap();
+    let mut connection =
+        PgConnection::connect(&world.cluster.url(&world.database, "upwrite_reconciler", schema::RECONCILER_PASSWORD))
+            .await
+            .unwrap();
     let mut subscription = world.log.subscribe(partition, Position::START);
     while let Some(Ok(records)) = subscription.next().await {
         for record in records {
@@ -179,7 +176,13 @@ async fn applied(world: &World, connection: &mut PgConnection, request: &Mutatio
         let seen = Interval { begun_us: 0, ended_us: 0 };
         rows.push(AppliedRow { row: index as u32, key, image: None, vendor_version: None, seen });
     }
-    Event::MutationApplied(MutationApplied { mutation: request.mutation, owner: OWNER, attempt: 1, rows, keep_claims: false })
+    Event::MutationApplied(MutationApplied {
+        mutation: request.mutation,
+        owner: OWNER,
+        attempt: 1,
+        rows,
+        keep_claims: false,
+    })
 }
 
 fn statement(row: &RowChange, key: &str) -> String {
@@ -194,7 +197,8 @@ fn statement(row: &RowChange, key: &str) -> String {
             format!("INSERT INTO sf.contact (id, _version{columns}) VALUES ({key}, 1{values})")
         }
         Op::Update => {
-            let sets: String = row.changed.iter().map(|(name, value)| format!(", {name} = {}", literal(value))).collect();
+            let sets: String =
+                row.changed.iter().map(|(name, value)| format!(", {name} = {}", literal(value))).collect();
             format!("UPDATE sf.contact SET _version = _version + 1{sets} WHERE id = {key}")
         }
         Op::Delete => format!("DELETE FROM sf.contact WHERE id = {key}"),

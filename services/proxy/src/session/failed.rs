@@ -1,0 +1,112 @@
+//! Statements that fail: in the dry run, before the append, or by their verdict.
+
+use super::Session;
+use super::answer::Answer;
+use super::captured::{Attempt, Next};
+use super::end::End;
+use super::flight::{Excess, Returned};
+use super::own::Step;
+use crate::error::PgError;
+use crate::wire::{Frame, error_fields};
+
+impl Session {
+    /// The statement fails. Where the client's transaction has done something, it fails in the server, too.
+    pub(super) async fn fail(&mut self, error: PgError) -> Result<Option<Answer>, End> {
+        if self.block.open || self.block.executed > 0 {
+            self.raise().await?;
+        }
+        self.link.client.send(&error.frame());
+        self.skipping = true;
+        Ok(None)
+    }
+
+    /// Refuses a statement of which nothing was sent.
+    pub(super) async fn refuse(&mut self, error: PgError) -> Result<(), End> {
+        if self.drain().await? {
+            self.fail(error).await?;
+        }
+        Ok(())
+    }
+
+    async fn raise(&mut self) -> Result<(), End> {
+        self.flight(Excess::Drop, |requests| {
+            requests.prepare();
+            requests.call(Step::Raise, &[]);
+        })
+        .await?;
+        Ok(())
+    }
+
+    pub(super) async fn dry_run_failed(
+        &mut self,
+        attempt: &mut Attempt,
+        inside: bool,
+        run: &Returned,
+        step: Step,
+        frame: &Frame,
+    ) -> Result<Next, End> {
+        let in_block = self.block.open;
+        let error = error_fields(frame);
+        // What the pipeline did before cannot be run again.
+        let alone = in_block || self.block.executed == 0;
+        if step == Step::Statement && alone && self.may_be_claimed(&error) {
+            if !in_block {
+                self.recover(inside).await?;
+                self.names.lose_portals();
+            }
+            match self.wait_for_claim(attempt, &error).await? {
+                Ok(true) => return Ok(Next::Again),
+                Ok(false) => {}
+                Err(error) => return self.fail(error).await.map(Next::Done),
+            }
+            if in_block {
+                // The savepoint took the error along; the transaction must fail as it would have.
+                self.raise().await?;
+            }
+        } else if inside && !in_block {
+            self.recover(true).await?;
+            self.names.lose_portals();
+        }
+        run.notices.iter().for_each(|notice| self.link.client.send(notice));
+        self.link.client.send(&frame.raw);
+        self.skipping = true;
+        Ok(Next::Done(None))
+    }
+
+    /// A duplicate in a synced table may be of a record that is on its way to be deleted or renamed.
+    pub(super) fn may_be_claimed(&self, error: &PgError) -> bool {
+        let (Some(schema), Some(table)) = (&error.schema, &error.table) else {
+            return false;
+        };
+        let name = upwrite_events::TableName::new(schema, table);
+        error.sqlstate == "23505" && self.shared.catalog.current().by_name(&name).is_some()
+    }
+
+    pub(super) async fn wait_for_claim(
+        &mut self,
+        attempt: &mut Attempt,
+        error: &PgError,
+    ) -> Result<Result<bool, PgError>, End> {
+        let in_block = self.block.open;
+        let read = self
+            .flight(Excess::Drop, |requests| {
+                if in_block {
+                    requests.sync();
+                    requests.call(Step::RollbackTo, &[]);
+                    requests.call(Step::Release, &[]);
+                }
+                requests.read_session();
+            })
+            .await?;
+        let limits = match self.limits(attempt, read.session.as_deref().unwrap_or_default()) {
+            Ok(limits) => limits,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.cancel.aim_at_wait(&attempt.cancel);
+        let gate = self.shared.gate.clone();
+        let catalog = self.shared.catalog.current();
+        let waited = self.wait(gate.wait_if_claimed(error, &catalog, &mut attempt.turn, &limits)).await?;
+        self.cancel.aim_at_server();
+        Ok(waited)
+    }
+}

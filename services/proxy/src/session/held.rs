@@ -1,0 +1,84 @@
+//! From the plan of a mutation to its verdict.
+
+use upwrite_events::MutationId;
+
+use super::Session;
+use super::captured::{Attempt, Job, Next};
+use super::end::End;
+use super::flight::Returned;
+use super::own::Step;
+use crate::capture::{self, Plan};
+use crate::error::PgError;
+use crate::hold::{Held, Limits, Submit};
+use crate::verdict::{Success, Verdict};
+
+impl Session {
+    pub(super) async fn mutate(
+        &mut self,
+        job: &Job,
+        attempt: &mut Attempt,
+        run: Returned,
+        plan: &Plan,
+    ) -> Result<Next, End> {
+        if let Err(error) = self.check_answer(job, &run, plan) {
+            return self.fail(error).await.map(Next::Done);
+        }
+        let limits = match self.limits(attempt, run.session.as_deref().unwrap_or_default()) {
+            Ok(limits) => limits,
+            Err(error) => return self.fail(error).await.map(Next::Done),
+        };
+        self.cancel.aim_at_wait(&attempt.cancel);
+        let gate = self.shared.gate.clone();
+        match self.wait(gate.submit(plan, &mut attempt.turn, &limits)).await? {
+            Err(error) => self.fail(error).await.map(Next::Done),
+            Ok(Submit::RunAgain) => Ok(Next::Again),
+            Ok(Submit::Accepted(held)) => {
+                let mutation = held.mutation();
+                match self.hold(held, &limits).await? {
+                    Verdict::Success(success) => {
+                        self.cancel.aim_at_nothing();
+                        self.answer_mutation(job, run, plan, mutation, success).await.map(Next::Done)
+                    }
+                    Verdict::Failure(error) => self.fail(error).await.map(Next::Done),
+                }
+            }
+        }
+    }
+
+    pub(super) async fn hold(&mut self, held: Held, limits: &Limits) -> Result<Verdict, End> {
+        let mutation = held.mutation();
+        if self.block.open {
+            self.block.sent((mutation, held.partition()));
+        }
+        let verdict = self.wait(held.wait(limits)).await.map_err(|end| match end {
+            End::ServerGone => End::ServerGoneHeld(mutation),
+            End::Shutdown => End::ShutdownHeld(mutation),
+            other => other,
+        })?;
+        if matches!(&verdict, Verdict::Failure(error) if error.sqlstate != "40003") {
+            self.block.withdrawn(mutation);
+        }
+        Ok(verdict)
+    }
+
+    pub(super) fn limits(&self, attempt: &mut Attempt, session: &str) -> Result<Limits, PgError> {
+        if let Some(limits) = &attempt.limits {
+            return Ok(limits.clone());
+        }
+        let session = capture::Session::read(session)?;
+        let limits = Limits::new(attempt.started, &session, attempt.cancel.clone());
+        attempt.limits = Some(limits.clone());
+        Ok(limits)
+    }
+
+    /// Settings that a mutation leaves, without waiting for the reply.
+    pub(super) fn note_last_mutation(&mut self, mutation: MutationId) {
+        self.requests().call(Step::Unattended, &[mutation.to_string().as_bytes()]);
+    }
+
+    pub(super) fn success_warning(&mut self, success: &Success) {
+        if let Some(warning) = &success.warning {
+            self.link.client.send(&warning.frame());
+        }
+    }
+}
