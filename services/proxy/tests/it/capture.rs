@@ -285,6 +285,135 @@ async fn two_sessions_lose_no_update() {
 }
 
 #[tokio::test]
+async fn two_sessions_lose_no_update_in_blocks_either() {
+    let upstream = Upstream::new().await;
+    let clients = [upstream.site.client().await, upstream.site.client().await];
+    clients[0].execute("INSERT INTO sf.contact (last_name, n) VALUES ('Doe', 0)", &[]).await.unwrap();
+    let add = async |client: &Client| {
+        for _ in 0..10 {
+            client.batch_execute("BEGIN").await.unwrap();
+            let updated = client.query("UPDATE sf.contact SET n = n + $1 RETURNING n", &[&1]).await.unwrap();
+            assert_eq!(updated.len(), 1);
+            client.simple_query("UPDATE sf.contact SET n = n + 1").await.unwrap();
+            client.batch_execute("COMMIT").await.unwrap();
+        }
+    };
+    tokio::join!(add(&clients[0]), add(&clients[1]));
+    assert_eq!(clients[0].query_one("SELECT n FROM sf.contact", &[]).await.unwrap().get::<_, i32>(0), 40);
+}
+
+/// A16: the key is about to be free.
+#[tokio::test]
+async fn a_duplicate_of_a_record_on_its_way_waits() {
+    for way in ["simple", "extended", "block"] {
+        let upstream = Upstream::new().await;
+        let (first, second) = (upstream.site.client().await, upstream.site.client().await);
+        first.execute("INSERT INTO sf.contact (last_name, email) VALUES ('Doe', 'a@b.c')", &[]).await.unwrap();
+        let moving = first.simple_query("UPDATE sf.contact SET last_name = 'Slow', email = 'x@y.z'");
+        let taking = async {
+            until(LIMIT, "the request", || async { (upstream.requests() == 2).then_some(()) }).await;
+            let insert = "INSERT INTO sf.contact (last_name, email) VALUES ('New', 'A@B.C')";
+            match way {
+                "simple" => second.batch_execute(insert).await,
+                "extended" => second.execute(insert, &[]).await.map(|_| ()),
+                _ => second.batch_execute("BEGIN").await.map(|()| ()),
+            }?;
+            if way == "block" {
+                second.execute(insert, &[]).await?;
+                second.batch_execute("COMMIT").await?;
+            }
+            Ok::<_, tokio_postgres::Error>(())
+        };
+        let release = async {
+            until(LIMIT, "the request", || async { (upstream.requests() == 2).then_some(()) }).await;
+            // The second one runs into the first one's record now; should it come later, nothing is waited for.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            upstream.release();
+        };
+        let (moved, taken, ()) = tokio::join!(moving, taking, release);
+        moved.unwrap();
+        taken.unwrap_or_else(|error| panic!("{way}: {error:?}"));
+        assert_eq!(names(&first).await, ["Slow", "New"], "{way}");
+        // A duplicate that stays is one.
+        let error = second.simple_query("INSERT INTO sf.contact (email) VALUES ('x@y.z')").await.unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::UNIQUE_VIOLATION));
+        second.batch_execute("BEGIN").await.unwrap();
+        let error = second.simple_query("INSERT INTO sf.contact (email) VALUES ('x@y.z')").await.unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::UNIQUE_VIOLATION));
+        let error = second.simple_query("SELECT 1").await.unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::IN_FAILED_SQL_TRANSACTION));
+        second.batch_execute("ROLLBACK").await.unwrap();
+    }
+}
+
+/// Upstream made of the row something on which the list cannot be evaluated: the row of the dry run is the answer.
+#[tokio::test]
+async fn returning_that_fails_afterwards_is_answered_from_the_dry_run() {
+    let upstream = Upstream::new().await;
+    let client = upstream.site.client().await;
+    let insert = "INSERT INTO sf.contact (last_name, n) VALUES ('Zero', 5) RETURNING 10 / n, id";
+    for block in [false, true] {
+        if block {
+            client.batch_execute("BEGIN").await.unwrap();
+        }
+        let row = client.query_one(insert, &[]).await.unwrap();
+        assert_eq!(row.get::<_, i32>(0), 2);
+        assert!(row.get::<_, &str>(1).starts_with("003"));
+        client.simple_query(insert).await.unwrap();
+        if block {
+            client.batch_execute("COMMIT").await.unwrap();
+        }
+    }
+    assert_eq!(count(&client).await, 4);
+}
+
+/// G3: nobody may take a lost connection for a definite failure.
+#[tokio::test]
+async fn a_connection_lost_in_a_hold_leaves_the_outcome_open() {
+    let upstream = Upstream::new().await;
+    let client = upstream.site.client().await;
+    let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+    let held = client.simple_query("INSERT INTO sf.contact (last_name) VALUES ('Slow')");
+    let kill = async {
+        until(LIMIT, "the request", || async { (upstream.requests() == 1).then_some(()) }).await;
+        upstream.site.admin(&format!("SELECT pg_terminate_backend({pid})")).await;
+    };
+    let (result, ()) = tokio::join!(held, kill);
+    let error = result.unwrap_err();
+    assert_eq!(error.code().map(SqlState::code), Some("40003"), "{error:?}");
+    upstream.release();
+}
+
+/// C9, section 5: who waits for a claim has sent nothing.
+#[tokio::test]
+async fn a_wait_for_a_claim_is_cancelled_without_a_doubt() {
+    let upstream = Upstream::new().await;
+    let (first, second) = (upstream.site.client().await, upstream.site.client().await);
+    first.execute("INSERT INTO sf.contact (last_name) VALUES ('Doe')", &[]).await.unwrap();
+    let moving = first.simple_query("UPDATE sf.contact SET last_name = 'Slow'");
+    let token = second.cancel_token();
+    let waiting = async {
+        until(LIMIT, "the request", || async { (upstream.requests() == 2).then_some(()) }).await;
+        second.batch_execute("SET lock_timeout = '100ms'").await.unwrap();
+        let error = second.execute("UPDATE sf.contact SET n = 1", &[]).await.unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::LOCK_NOT_AVAILABLE));
+        second.batch_execute("SET lock_timeout = 0").await.unwrap();
+        let update = second.execute("UPDATE sf.contact SET n = 1", &[]);
+        let cancel = async {
+            // Cancelling before it waits cancels the dry run: the same answer.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            token.cancel_query(NoTls).await.unwrap();
+        };
+        let (updated, ()) = tokio::join!(update, cancel);
+        assert_eq!(updated.unwrap_err().code(), Some(&SqlState::QUERY_CANCELED));
+        upstream.release();
+    };
+    let (moved, ()) = tokio::join!(moving, waiting);
+    moved.unwrap();
+    assert_eq!(upstream.requests(), 2);
+}
+
+#[tokio::test]
 async fn a_portal_hands_out_a_captured_result_in_parts() {
     let upstream = Upstream::new().await;
     let mut client = upstream.site.client().await;

@@ -1,8 +1,8 @@
 //! Stands for applier, upstream and reconciler: takes mutations from the real log, and does to the table what upstream
 //! would say.
 //!
-//! What it does depends on a row's `last_name`: `Refused` is refused; `Slow` waits for [`Upstream::release`]; all else is
-//! applied, and an inserted row gets the next id.
+//! What it does depends on a row's `last_name`: `Refused` is refused; `Slow` waits for [`Upstream::release`]; `Zero` gets
+//! `n = 0`, whatever was asked for; all else is applied as it is, and an inserted row gets the next id.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -172,7 +172,11 @@ async fn applied(world: &World, connection: &mut PgConnection, request: &Mutatio
             Op::Insert => format!("003{:012}", world.next_id.fetch_add(1, Ordering::SeqCst)),
             _ => row.key.clone(),
         };
-        connection.execute(sqlx::AssertSqlSafe(statement(row, &key))).await.unwrap();
+        let mut row = row.clone();
+        if row.changed.get("last_name").is_some_and(|name| name.as_deref() == Some("Zero")) {
+            row.changed.insert("n".into(), Some("0".into()));
+        }
+        connection.execute(sqlx::AssertSqlSafe(statement(&row, &key))).await.unwrap();
         let seen = Interval { begun_us: 0, ended_us: 0 };
         rows.push(AppliedRow { row: index as u32, key, image: None, vendor_version: None, seen });
     }
