@@ -1,15 +1,16 @@
 //! Log records → what is to be written. Pure: the database is neither asked nor told here.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use upwrite_event_log::LogRecord;
 use upwrite_events::{
-    AppliedRow, Event, Folded, Interval, MutationId, MutationRequested, Op, OwnerId, Partition, PartitionFold, Position,
+    AppliedRow, Event, Folded, Interval, MutationId, MutationRequested, Op, Partition, PartitionFold, Position,
     RecordsObserved, Row, RowChange, Stream, TableName, TableSpec,
 };
 
 use crate::merge::Image;
 use crate::status::Status;
+use crate::store::Positions;
 
 /// What the reconciler carries from batch to batch. Rebuilt from Postgres whenever a batch fails.
 #[derive(Debug, Default)]
@@ -54,7 +55,19 @@ pub(crate) struct Plan {
     pub(crate) rereads: Vec<(TableName, String)>,
     pub(crate) dead: Vec<DeadLetter>,
     /// Of each partition in the batch: the first position not folded, and the owner there.
-    pub(crate) positions: BTreeMap<Partition, (Position, Option<OwnerId>)>,
+    pub(crate) positions: Positions,
+}
+
+impl Plan {
+    /// Whether losing this batch in a crash costs nothing but reading it again: it changes no synced table, releases no
+    /// claim and gives no verdict, so nobody has to wait for the disk.
+    pub(crate) fn may_be_lost(&self, state: &State) -> bool {
+        let open = |mutation: &MutationId| {
+            let life = state.tracked.get(mutation).and_then(|tracked| tracked.status.lifecycle.as_ref());
+            life.is_some_and(|life| !life.phase.is_finished())
+        };
+        self.images.is_empty() && self.early_claims.is_empty() && self.touched.iter().all(open)
+    }
 }
 
 impl State {

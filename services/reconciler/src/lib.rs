@@ -11,6 +11,7 @@ mod write;
 mod store;
 mod load;
 mod parked;
+mod vacuum;
 mod run;
 
 pub use config::Config;

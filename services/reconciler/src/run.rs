@@ -20,7 +20,7 @@ use crate::load::{Start, load};
 use crate::merge::Image;
 use crate::status::Status;
 use crate::write::{Mode, merge};
-use crate::{Config, ReconcilerError, parked, store};
+use crate::{Config, ReconcilerError, parked, store, vacuum};
 
 /// Runs until `shutdown`, or until beginning again cannot help. `options` log in as `upwrite_reconciler`.
 pub async fn run(
@@ -30,9 +30,23 @@ pub async fn run(
     notifier: Notifier,
     shutdown: CancellationToken,
 ) -> Result<(), ReconcilerError> {
+    tokio::select! {
+        ended = sessions(&config, &options, &log, &notifier, &shutdown) => ended,
+        () = vacuum::keep_vacuumed(options.clone()) => Ok(()),
+    }
+}
+
+/// Session after session, until one ends for good.
+async fn sessions(
+    config: &Config,
+    options: &PgConnectOptions,
+    log: &Arc<dyn EventLog>,
+    notifier: &Notifier,
+    shutdown: &CancellationToken,
+) -> Result<(), ReconcilerError> {
     let mut pause = Duration::from_millis(50);
     loop {
-        match session(&config, &options, &log, &notifier, &shutdown, &mut pause).await {
+        match session(config, options, log, notifier, shutdown, &mut pause).await {
             Ok(()) => return Ok(()),
             Err(error) if error.is_final() => return Err(error),
             Err(error) => {
@@ -139,7 +153,12 @@ impl Reconciler {
 
     /// The batch's transaction. Nothing in memory changes before it has committed.
     async fn commit(&mut self, plan: &Plan, mode: Mode) -> Result<(), ReconcilerError> {
-        let mut tx = self.connection.begin().await.map_err(doing("beginning a batch"))?;
+        let begin = if plan.may_be_lost(&self.start.state) {
+            "begin; set local synchronous_commit = off"
+        } else {
+            "begin"
+        };
+        let mut tx = self.connection.begin_with(begin).await.map_err(doing("beginning a batch"))?;
         store::claim_early(&mut tx, &plan.early_claims, &self.key_columns).await?;
         let mut parked: HashMap<MutationId, usize> = HashMap::new();
         let mut rereads = plan.rereads.clone();
@@ -165,8 +184,7 @@ impl Reconciler {
         let statuses = settle(&self.start.state, &plan.touched, |mutation, before| {
             before + parked.get(&mutation).copied().unwrap_or_default()
         });
-        finish(&mut tx, &statuses).await?;
-        store::positions(&mut tx, &plan.positions, &self.start.epochs).await?;
+        store::finish(&mut tx, &statuses, &plan.positions, &self.start.epochs).await?;
         tx.commit().await.map_err(doing("committing a batch"))?;
         for (mutation, count) in parked {
             if let Some(tracked) = self.start.state.tracked.get_mut(&mutation) {
@@ -185,8 +203,8 @@ impl Reconciler {
         let statuses = settle(&self.start.state, &touched, |mutation, before| {
             before.saturating_sub(tried.resolved.get(&mutation).copied().unwrap_or_default())
         });
-        finish(&mut tx, &statuses).await?;
         store::hold_epoch(&mut tx, &self.start.epochs).await?;
+        store::finish(&mut tx, &statuses, &store::Positions::new(), &self.start.epochs).await?;
         tx.commit().await.map_err(doing("committing parked images"))?;
         for (mutation, count) in tried.resolved {
             if let Some(tracked) = self.start.state.tracked.get_mut(&mutation) {
@@ -230,14 +248,6 @@ fn settle(state: &State, touched: &[MutationId], parked: impl Fn(MutationId, usi
         Some(status)
     });
     settled.collect()
-}
-
-/// Writes the statuses and deletes the claims of those that are released: the last thing but the position.
-async fn finish(tx: &mut PgConnection, statuses: &[Status]) -> Result<(), ReconcilerError> {
-    store::statuses(tx, &statuses.iter().collect::<Vec<_>>()).await?;
-    let released: Vec<MutationId> =
-        statuses.iter().filter(|status| status.released).map(|status| MutationId(status.id)).collect();
-    store::release_claims(tx, &released).await
 }
 
 /// Images by table, tables in one order for every transaction, images in the log's.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use sqlx::{PgConnection, Row as _};
-use upwrite_events::{Interval, MutationId, OwnerId, Partition, Position, TableName};
+use upwrite_events::{Interval, OwnerId, Partition, Position, TableName};
 
 use crate::batch::{DeadLetter, EarlyClaim};
 use crate::error::{ReconcilerError, doing};
@@ -176,57 +176,35 @@ pub(crate) async fn dead_letters(tx: &mut PgConnection, letters: &[DeadLetter]) 
     Ok(())
 }
 
-/// Writes the mutations' rows. Times that mean "now" are the database's.
-pub(crate) async fn statuses(tx: &mut PgConnection, statuses: &[&Status]) -> Result<(), ReconcilerError> {
-    if statuses.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(include_str!("statuses.sql"))
-        .bind(sqlx::types::Json(statuses))
-        .execute(tx)
-        .await
-        .map_err(doing("writing mutation statuses"))?;
-    Ok(())
-}
+/// Positions that a batch moves on, with the owner there.
+pub(crate) type Positions = BTreeMap<Partition, (Position, Option<OwnerId>)>;
 
-pub(crate) async fn release_claims(tx: &mut PgConnection, mutations: &[MutationId]) -> Result<(), ReconcilerError> {
-    if mutations.is_empty() {
-        return Ok(());
-    }
-    sqlx::query("/* reconciler.release_claims */ delete from upwrite.claims where mutation = any($1)")
-        .bind(mutations.iter().map(|id| id.0).collect::<Vec<_>>())
-        .execute(tx)
-        .await
-        .map_err(doing("releasing claims"))?;
-    Ok(())
-}
-
-/// Moves the positions on, if this reconciler is still the one that may.
-pub(crate) async fn positions(
+/// The end of a transaction: the mutations' rows, the claims of those that are released, the positions (if this
+/// reconciler is still the one that may move them). Times that mean "now" are the database's.
+pub(crate) async fn finish(
     tx: &mut PgConnection,
-    positions: &BTreeMap<Partition, (Position, Option<OwnerId>)>,
+    statuses: &[Status],
+    positions: &Positions,
     epochs: &HashMap<Partition, i64>,
 ) -> Result<(), ReconcilerError> {
-    let Some(first) = positions.keys().next().copied() else { return Ok(()) };
-    let columns = |of: fn(&Partition, &(Position, Option<OwnerId>)) -> i64| -> Vec<i64> {
-        positions.iter().map(|(partition, place)| of(partition, place)).collect()
-    };
-    let done = sqlx::query(
-        "/* reconciler.positions */
-         update upwrite.positions p
-            set next_position = x.next, owner = coalesce(x.owner, p.owner), updated_at = clock_timestamp()
-           from unnest($1::text[], $2::int8[], $3::int8[], $4::uuid[], $5::int8[]) as x(stream, partition, next, owner, epoch)
-          where p.stream = x.stream and p.partition = x.partition and p.epoch = x.epoch",
-    )
-    .bind(positions.keys().map(|partition| partition.stream.as_str()).collect::<Vec<_>>())
-    .bind(columns(|partition, _| i64::from(partition.number)))
-    .bind(columns(|_, (position, _)| position.0))
-    .bind(positions.values().map(|(_, owner)| owner.map(|id| id.0)).collect::<Vec<_>>())
-    .bind(positions.keys().map(|partition| epochs.get(partition).copied().unwrap_or(-1)).collect::<Vec<_>>())
-    .execute(tx)
-    .await
-    .map_err(doing("moving the log positions on"))?;
-    if done.rows_affected() == positions.len() as u64 { Ok(()) } else { Err(ReconcilerError::Ousted(first)) }
+    let released: Vec<uuid::Uuid> = statuses.iter().filter(|status| status.released).map(|status| status.id).collect();
+    let moved: i64 = sqlx::query_scalar(include_str!("finish.sql"))
+        .bind(sqlx::types::Json(statuses))
+        .bind(released)
+        .bind(positions.keys().map(|partition| partition.stream.as_str()).collect::<Vec<_>>())
+        .bind(positions.keys().map(|partition| i64::from(partition.number)).collect::<Vec<_>>())
+        .bind(positions.values().map(|(position, _)| position.0).collect::<Vec<_>>())
+        .bind(positions.values().map(|(_, owner)| owner.map(|id| id.0)).collect::<Vec<_>>())
+        .bind(positions.keys().map(|partition| epochs.get(partition).copied().unwrap_or(-1)).collect::<Vec<_>>())
+        .fetch_one(tx)
+        .await
+        .map_err(doing("writing statuses and positions"))?;
+    match positions.keys().next() {
+        Some(partition) if usize::try_from(moved).ok() != Some(positions.len()) => {
+            Err(ReconcilerError::Ousted(*partition))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Fences a transaction that moves no position: fails if another reconciler has taken over, and makes one that wants

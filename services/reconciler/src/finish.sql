@@ -1,4 +1,7 @@
-/* reconciler.statuses */
+/* reconciler.finish */
+-- The end of a batch in one round trip: the mutations' rows, the release of claims, the positions. All three are of one
+-- transaction with the rows before them; how many positions moved says whether this reconciler still may.
+with statuses as (
 insert into upwrite.mutations as m (
     id, state, source, table_name, operation, row_count, applied_count, keys, database, username, application_name,
     attempts, sqlstate, message, detail, hint, upstream_code, upstream_request_id,
@@ -38,3 +41,14 @@ on conflict (id) do update set
     settled_at = coalesce(m.settled_at, excluded.settled_at), not_before = excluded.not_before,
     revocation_requested = excluded.revocation_requested, outlived_rollback = excluded.outlived_rollback,
     failure = excluded.failure, lifecycle = excluded.lifecycle, released = excluded.released
+    returning 1
+), released as (
+delete from upwrite.claims where mutation = any($2)
+), moved as (
+update upwrite.positions p
+   set next_position = x.next, owner = coalesce(x.owner, p.owner), updated_at = clock_timestamp()
+  from unnest($3::text[], $4::int8[], $5::int8[], $6::uuid[], $7::int8[]) as x (stream, partition, next, owner, epoch)
+ where p.stream = x.stream and p.partition = x.partition and p.epoch = x.epoch
+    returning 1
+)
+select count(*) from moved
