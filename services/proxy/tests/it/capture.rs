@@ -316,7 +316,7 @@ async fn a_duplicate_of_a_record_on_its_way_waits() {
             match way {
                 "simple" => second.batch_execute(insert).await,
                 "extended" => second.execute(insert, &[]).await.map(|_| ()),
-                _ => second.batch_execute("BEGIN").await.map(|()| ()),
+                _ => second.batch_execute("BEGIN").await,
             }?;
             if way == "block" {
                 second.execute(insert, &[]).await?;

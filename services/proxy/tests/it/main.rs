@@ -10,6 +10,7 @@ mod stage;
 mod upstream;
 
 mod capture;
+mod drivers;
 mod dry_run;
 mod frames;
 mod hold;

@@ -17,6 +17,8 @@ use upwrite_testkit::schema;
 
 pub(crate) const USER: &str = "ann";
 pub(crate) const PASSWORD: &str = "s3cret \u{2168}";
+/// The same to SASLprep: a Roman numeral is its letters.
+pub(crate) const PREPARED_PASSWORD: &str = "s3cret IX";
 
 /// One proxy and its database. Stops when dropped.
 pub(crate) struct Site {
