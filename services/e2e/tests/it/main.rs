@@ -9,3 +9,4 @@ mod bad_input;
 mod faults;
 mod chaos;
 mod processes;
+mod guarantees;
