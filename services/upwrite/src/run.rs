@@ -184,10 +184,12 @@ async fn start_proxy(
         ..Default::default()
     };
     let control = connect::service_pool(&config.postgres, "upwrite proxy", 8);
-    let log: Arc<dyn EventLog> = log.clone();
-    let proxy = upwrite_proxy::Proxy::bind(settings, control, log)
+    let events: Arc<dyn EventLog> = log.clone();
+    let mut proxy = upwrite_proxy::Proxy::bind(settings, control, events)
         .await
         .with_context(|| format!("the proxy cannot listen on {}", config.proxy.listen))?;
+    // Stages in one process: verdicts need not travel through Postgres.
+    proxy.hear(log.notifier().subscribe());
     let (stop, opened) = (stops.proxy.clone(), proxy.opened());
     stages.spawn(async move {
         proxy.serve(stop).await;

@@ -51,8 +51,11 @@ async fn g10_the_second_session_works_on_the_row_that_the_first_left() {
         tx.commit().await.unwrap();
         (row.get::<_, String>(0), row.get::<_, String>(1))
     });
-    // The second is in the queue once its dry run has met the claim; the first is let go only then.
-    world.wait::<bool>("the second session", "select true from pg_stat_activity where usename = 'app' and state = 'idle in transaction'").await;
+    // Both are held (a held backend waits for its client in the middle of a flight): the first by its verdict, the
+    // second by the first one's claim. Only then is the first let go.
+    let sql = "select true from pg_stat_activity where usename = 'app' and state = 'active' and wait_event = 'ClientRead' \
+               having count(*) = 2";
+    world.wait::<bool>("both sessions held", sql).await;
     world.sandbox.release().await.unwrap();
     assert_eq!(held.await.unwrap(), 1);
     assert_eq!(waiting.await.unwrap(), ("first".to_owned(), "15.00".to_owned()));
