@@ -28,7 +28,7 @@ pub struct Config {
     pub concurrency: usize,
     /// How long calls in flight may take to end after shutdown was asked for.
     pub grace: Duration,
-    /// How often the offset to Postgres's clock is measured.
+    /// How often the offset to Postgres's clock is measured; until then images' times widen by what clocks may drift.
     pub clock_sample_every: Duration,
 }
 
@@ -44,7 +44,7 @@ impl Default for Config {
             defer_from: Duration::from_secs(1),
             concurrency: 16,
             grace: Duration::from_secs(10),
-            clock_sample_every: Duration::from_secs(60),
+            clock_sample_every: Duration::from_secs(10),
         }
     }
 }

@@ -1,14 +1,14 @@
 #![doc = include_str!("../README.md")]
 
-mod config;
-mod error;
+mod backoff_delay;
 mod clock;
-mod projections;
+mod config;
 mod core;
+mod engine;
+mod error;
 mod lease;
 mod pg_clock;
-mod backoff_delay;
-mod engine;
+mod projections;
 mod run;
 #[cfg(test)]
 mod testing;

@@ -86,9 +86,8 @@ async fn partitions(connection: &mut PgConnection) -> sqlx::Result<HashMap<u16, 
 async fn unreleased(connection: &mut PgConnection) -> sqlx::Result<Vec<(u16, MutationId, Lifecycle)>> {
     let sql = "/* applier.unreleased */ select partition, id, lifecycle from upwrite.mutations where not released";
     let rows: Vec<(i16, Uuid, Json<Lifecycle>)> = sqlx::query_as(sql).fetch_all(connection).await?;
-    let row = |(number, id, Json(life)): (i16, Uuid, Json<Lifecycle>)| {
-        Ok((partition_number(number)?, MutationId(id), life))
-    };
+    let row =
+        |(number, id, Json(life)): (i16, Uuid, Json<Lifecycle>)| Ok((partition_number(number)?, MutationId(id), life));
     rows.into_iter().map(row).collect()
 }
 

@@ -130,7 +130,7 @@ impl Job {
                 stop: self.stop.as_ref(),
             };
             match self.rows[at].step(&facts) {
-                RowStep::Conclude(conclusion) => self.concluded[at] = Some(conclusion),
+                RowStep::Conclude(conclusion) => self.concluded[at] = Some(*conclusion),
                 step => steps.push((index, step)),
             }
         }
@@ -164,7 +164,8 @@ impl Job {
         let first = |wanted: &RowStep| {
             let (row, _) = steps.iter().find(|(_, step)| step == wanted)?;
             let piece = self.piece_of(*row)?;
-            let rows = steps.iter().filter(|(row, step)| step == wanted && piece.rows.contains(row)).map(|(row, _)| *row);
+            let rows =
+                steps.iter().filter(|(row, step)| step == wanted && piece.rows.contains(row)).map(|(row, _)| *row);
             Some(rows.collect::<Vec<_>>())
         };
         if let Some(rows) = first(&RowStep::LookUp) {
@@ -202,7 +203,8 @@ impl Job {
     /// The call with these rows was answered, or not. `begun` and `ended` are its own; `late_until`: until when it can
     /// still take effect if its answer was lost; `delay` before the next attempt.
     pub(crate) fn answered(&mut self, rows: &[u32], answers: Vec<Answer>, begun: Moment, times: Times) {
-        let atomic = rows.len() > 1 && rows.first().and_then(|row| self.piece_of(*row)).is_some_and(|piece| piece.atomic);
+        let atomic =
+            rows.len() > 1 && rows.first().and_then(|row| self.piece_of(*row)).is_some_and(|piece| piece.atomic);
         let answers = if atomic { all_or_none(answers) } else { answers };
         for (row, answer) in rows.iter().zip(answers) {
             let at = *row as usize;
@@ -243,7 +245,8 @@ impl Job {
                 Some(Conclusion::InDoubt(_)) => *state = RowState::InDoubt,
             }
         }
-        self.unrecorded = self.rows.iter().zip(&self.states).any(|(row, state)| row.is_lost() && *state == RowState::Pending);
+        self.unrecorded =
+            self.rows.iter().zip(&self.states).any(|(row, state)| row.is_lost() && *state == RowState::Pending);
     }
 
     /// When claims may go: `None` if they went with the verdict.

@@ -5,12 +5,12 @@ mod failures;
 mod job;
 #[cfg(test)]
 mod model;
-#[cfg(test)]
-mod steps;
 mod pieces;
 mod recorded;
 mod row;
 mod settling;
+#[cfg(test)]
+mod steps;
 mod takeover;
 
 pub(crate) use compare::{judge, same_by};

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use upwrite_connectors::{Idempotency, RetryRule, UpstreamError};
-use upwrite_events::{ErrorClass, Event, Failure, Interval, MutationId, Op, Outcome, OwnerId, Partition, Stream, TableName};
+use upwrite_events::{
+    ErrorClass, Event, Failure, Interval, MutationId, Op, Outcome, OwnerId, Partition, Stream, TableName,
+};
 use uuid::Uuid;
 
 use super::{Answer, Job, JobStep, Limits, Look, Origin, Seen, Taken, Times};

@@ -5,9 +5,9 @@ use upwrite_events::{
     MutationRejected, MutationRevoked, Outcome,
 };
 
+use super::failures;
 use super::job::Job;
 use super::row::Conclusion;
-use super::failures;
 
 /// The outcomes of a job's concluded rows: applied, then rejected, then in doubt, so that the failure that stands at
 /// the end is the one that decides the verdict.

@@ -44,7 +44,7 @@ pub(crate) enum Conclusion {
 /// What a row needs next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RowStep {
-    Conclude(Conclusion),
+    Conclude(Box<Conclusion>),
     Send,
     LookUp,
     Wait(Moment),
@@ -130,10 +130,10 @@ impl RowJob {
     /// Every attempt is known not to have been applied.
     fn step_known(&self, facts: &Facts<'_>) -> RowStep {
         if let Some(refusal) = &self.refusal {
-            return RowStep::Conclude(Conclusion::Rejected(refusal.clone()));
+            return rejected(refusal.clone());
         }
         if let Some(stop) = facts.stop {
-            return RowStep::Conclude(Conclusion::Rejected(failures::not_sent_after(stop)));
+            return rejected(failures::not_sent_after(stop));
         }
         if facts.revoke {
             return RowStep::Revocable;
@@ -141,7 +141,7 @@ impl RowJob {
         let tried = self.sends > 0 || self.late_until.is_some();
         let too_late = facts.now.max(self.send_after) >= facts.deadline;
         if tried && (too_late || self.sends >= facts.max_sends) {
-            return RowStep::Conclude(Conclusion::Rejected(failures::given_up(self.last.as_ref(), self.sends)));
+            return rejected(failures::given_up(self.last.as_ref(), self.sends));
         }
         if facts.now < self.send_after {
             return RowStep::Wait(self.send_after);
@@ -152,8 +152,10 @@ impl RowJob {
     /// Some attempt may have been applied, or may be yet.
     fn step_lost(&self, facts: &Facts<'_>) -> RowStep {
         let until = self.late_until.unwrap_or(facts.now);
-        let in_doubt =
-            || RowStep::Conclude(Conclusion::InDoubt(failures::unknown_outcome(facts.mutation, self.last.as_ref())));
+        let in_doubt = || {
+            let failure = failures::unknown_outcome(facts.mutation, self.last.as_ref());
+            RowStep::Conclude(Box::new(Conclusion::InDoubt(failure)))
+        };
         let wait = |moment: Moment| RowStep::Wait(moment.min(facts.deadline.max(facts.now)));
         let too_late = facts.now >= facts.deadline;
         match (&self.look, facts.idempotency) {
@@ -165,10 +167,9 @@ impl RowJob {
             (None, _) if too_late && (self.failed_looks > 0 || facts.now < self.look_after) => in_doubt(),
             (None, _) if facts.now < self.look_after => wait(self.look_after),
             (None, _) => RowStep::LookUp,
-            (Some((begun, Look::Done(seen))), _) => RowStep::Conclude(Conclusion::Applied {
-                seen: seen.clone(),
-                keep_claims: *begun < until,
-            }),
+            (Some((begun, Look::Done(seen))), _) => {
+                RowStep::Conclude(Box::new(Conclusion::Applied { seen: seen.clone(), keep_claims: *begun < until }))
+            }
             (Some((_, Look::Unclear(_))), _) => in_doubt(),
             (Some((_, Look::NotDone)), idempotency) => {
                 let may_resend = resend_is_safe(idempotency)
@@ -265,6 +266,10 @@ impl RowJob {
     pub(crate) fn failed_looks(&self) -> u32 {
         self.failed_looks
     }
+}
+
+fn rejected(failure: Failure) -> RowStep {
+    RowStep::Conclude(Box::new(Conclusion::Rejected(failure)))
 }
 
 /// Whether a row that a look-up did not find may be sent again although an earlier attempt may still land.

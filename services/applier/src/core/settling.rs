@@ -29,7 +29,9 @@ pub(crate) fn questions(job: &Job) -> Vec<Question> {
     for (row, state) in (0u32..).zip(job.states()) {
         let Some(piece) = job.piece_of(row) else { continue };
         match state {
-            RowState::Applied(key) if piece.op != Op::Delete => questions.push(Question::Read { row, key: key.clone() }),
+            RowState::Applied(key) if piece.op != Op::Delete => {
+                questions.push(Question::Read { row, key: key.clone() })
+            }
             RowState::InDoubt if can_tell(piece.idempotency, piece.op) => questions.push(Question::Judge { row }),
             _ => {}
         }

@@ -97,8 +97,8 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use upwrite_events::{
-        ErrorClass, Event, Failure, MutationAttempted, MutationDeferred, MutationId, MutationVoided, PartitionFold, PartitionTaken,
-        Position,
+        ErrorClass, Event, Failure, MutationAttempted, MutationDeferred, MutationId, MutationVoided, PartitionFold,
+        PartitionTaken, Position,
     };
     use uuid::Uuid;
 
@@ -119,7 +119,13 @@ mod tests {
 
     fn deferred(outcome: Outcome) -> Event {
         let failure = Failure::new(ErrorClass::Locked, outcome, "55P03", "locked");
-        Event::MutationDeferred(MutationDeferred { mutation: MUTATION, owner: OWNER, attempt: 1, not_before_us: 0, failure })
+        Event::MutationDeferred(MutationDeferred {
+            mutation: MUTATION,
+            owner: OWNER,
+            attempt: 1,
+            not_before_us: 0,
+            failure,
+        })
     }
 
     fn attempted() -> Event {

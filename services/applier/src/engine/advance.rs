@@ -8,8 +8,8 @@ use super::done::Purpose;
 use super::lanes::{Kind, LaneKey, Ticket};
 use super::partition::Stage;
 use super::{At, Driver, Timer};
-use crate::core::{JobStep, announces};
 use crate::Moment;
+use crate::core::{JobStep, announces};
 
 impl Driver {
     /// Asks the stepper what an idle job needs, and begins it.

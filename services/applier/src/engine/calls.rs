@@ -20,7 +20,10 @@ use crate::{Clock, Moment};
 pub(crate) enum Called {
     /// The lease ran out before the call began: nothing was sent.
     NotSent,
-    Answered { report: CallReport, begun: Moment },
+    Answered {
+        report: CallReport,
+        begun: Moment,
+    },
 }
 
 /// One write call, with its rows read back where the answer does not carry them.
@@ -44,12 +47,10 @@ impl Writing {
         let begun_us = self.clock.unix_us();
         let call = Call { table: &self.table.spec, op: self.op, rows: &self.rows, atomic: self.atomic };
         let answer = in_time(self.table.whole_timeout(), self.upstream.connector.call(call)).await;
-        let mut report = answer.unwrap_or_else(|(class, why)| CallReport {
-            rows: Vec::new(),
-            seen: Interval { begun_us, ended_us: self.clock.unix_us() },
-            pause: None,
-        }
-        .filled(self.rows.len(), class, why));
+        let mut report = answer.unwrap_or_else(|(class, why)| {
+            CallReport { rows: Vec::new(), seen: Interval { begun_us, ended_us: self.clock.unix_us() }, pause: None }
+                .filled(self.rows.len(), class, why)
+        });
         if report.rows.len() != self.rows.len() {
             report = report.filled(self.rows.len(), ErrorClass::Bug, "the connector did not answer for every row");
         }
@@ -70,8 +71,10 @@ impl Writing {
         let read = self.upstream.connector.read(&self.table.spec, &keys);
         let Ok(Ok((found, seen))) = in_time(self.table.whole_timeout(), read).await else { return };
         for (row, found) in report.rows.iter_mut().filter(|row| bare(row)).zip(found) {
-            if let (RowResult::Applied { image, vendor_version, .. }, Found::Present { image: is, vendor_version: now, .. }) =
-                (row, found)
+            if let (
+                RowResult::Applied { image, vendor_version, .. },
+                Found::Present { image: is, vendor_version: now, .. },
+            ) = (row, found)
             {
                 (*image, *vendor_version) = (Some(is), now);
             }

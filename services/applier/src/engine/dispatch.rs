@@ -33,7 +33,9 @@ impl Driver {
         }
         let slots = &self.slots;
         let valid = |ticket: &Ticket| {
-            slots.get(&ticket.mutation).is_some_and(|slot| slot.at == At::Queued && slot.generation == ticket.generation)
+            slots
+                .get(&ticket.mutation)
+                .is_some_and(|slot| slot.at == At::Queued && slot.generation == ticket.generation)
         };
         let max_rows = |key: &LaneKey| tables.get(&key.table).map_or(1, |table| table.capabilities.max_batch.max(1));
         let Some((key, tickets)) = source.lanes.take(max_rows, valid) else { return false };
@@ -103,7 +105,14 @@ impl Driver {
         }
     }
 
-    fn call(&mut self, key: LaneKey, tickets: Vec<Ticket>, start_until: Moment, upstream: &Upstream, table: &Arc<Table>) {
+    fn call(
+        &mut self,
+        key: LaneKey,
+        tickets: Vec<Ticket>,
+        start_until: Moment,
+        upstream: &Upstream,
+        table: &Arc<Table>,
+    ) {
         let mut rows = Vec::new();
         let mut atomic = false;
         for ticket in &tickets {

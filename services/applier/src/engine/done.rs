@@ -30,7 +30,12 @@ pub(crate) enum Purpose {
 
 /// The end of something that ran beside the driver.
 pub(crate) enum Done {
-    Called { key: LaneKey, tickets: Vec<Ticket>, called: Called, ended: Moment },
+    Called {
+        key: LaneKey,
+        tickets: Vec<Ticket>,
+        called: Called,
+        ended: Moment,
+    },
     LookedUp {
         key: LaneKey,
         tickets: Vec<Ticket>,
@@ -38,8 +43,15 @@ pub(crate) enum Done {
         changes: Vec<(CallRow, RowChange)>,
         begun: Moment,
     },
-    ReadBack { mutation: MutationId, result: Result<Vec<(Question, Look)>, UpstreamError> },
-    Appended { number: u16, purpose: Purpose, result: Result<Appended, LogError> },
+    ReadBack {
+        mutation: MutationId,
+        result: Result<Vec<(Question, Look)>, UpstreamError>,
+    },
+    Appended {
+        number: u16,
+        purpose: Purpose,
+        result: Result<Appended, LogError>,
+    },
     Tables(Result<Vec<TableSpec>, ProjectionError>),
     Clock(Result<PgOffset, ProjectionError>),
 }
@@ -233,7 +245,9 @@ impl Driver {
 
 fn answer(row: RowResult, interval: Interval) -> Answer {
     match row {
-        RowResult::Applied { key, image, vendor_version } => Answer::Applied(Seen { key, image, vendor_version, interval }),
+        RowResult::Applied { key, image, vendor_version } => {
+            Answer::Applied(Seen { key, image, vendor_version, interval })
+        }
         RowResult::Failed(error) => Answer::Failed(error),
     }
 }

@@ -12,10 +12,13 @@ use crate::ApplierError;
 
 /// What a record asks for beyond the fold.
 enum News {
-    Requested(Arc<MutationRequested>, Lifecycle),
+    Requested(Arc<MutationRequested>, Box<Lifecycle>),
     RevocationRequested(MutationId),
     /// The own marker came by for the first time: these were found, as they stood before it.
-    Taken { orderly: bool, found: Vec<(MutationId, Lifecycle)> },
+    Taken {
+        orderly: bool,
+        found: Vec<(MutationId, Lifecycle)>,
+    },
     Ousted,
 }
 
@@ -31,7 +34,7 @@ impl Driver {
         }
         for news in news {
             match news {
-                News::Requested(request, life) => self.take_in_new(number, request, life),
+                News::Requested(request, life) => self.take_in_new(number, request, *life),
                 News::RevocationRequested(mutation) => self.revoke(mutation),
                 News::Taken { orderly, found } => self.take_over(number, orderly, found),
                 News::Ousted => self.oust(number)?,
@@ -135,7 +138,7 @@ fn changed(owned: &mut Owned, mutation: MutationId, event: Event) -> Option<News
                 owned.requests.insert(mutation, request);
                 return None;
             }
-            Some(News::Requested(request, life.clone()))
+            Some(News::Requested(request, Box::new(life.clone())))
         }
         Event::RevocationRequested(_) => Some(News::RevocationRequested(mutation)),
         _ => None,

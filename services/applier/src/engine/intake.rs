@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use upwrite_events::{Event, Lifecycle, MutationInDoubt, MutationRejected, MutationRequested, OwnerId, Partition, TableName};
+use upwrite_events::{
+    Event, Lifecycle, MutationInDoubt, MutationRejected, MutationRequested, OwnerId, Partition, TableName,
+};
 
 use super::done::Purpose;
 use super::upstream::Table;
 use super::{At, Driver, Slot};
-use crate::core::{Job, Origin, Taken, announces, no_table, pieces, taken, unknown_outcome};
 use crate::Moment;
+use crate::core::{Job, Origin, Taken, announces, no_table, pieces, taken, unknown_outcome};
 
 /// What the log says of a mutation that is to be taken in.
 #[derive(Clone)]

@@ -64,7 +64,11 @@ impl Lanes {
         }
         self.lanes.retain(|_, lane| !lane.is_empty());
         let head = |lane: &VecDeque<(u64, Ticket)>| lane.front().map(|(order, _)| *order);
-        let key = self.lanes.iter().min_by_key(|(key, lane)| (head(lane), &key.table, key.op, key.own_call)).map(|(key, _)| key.clone())?;
+        let key = self
+            .lanes
+            .iter()
+            .min_by_key(|(key, lane)| (head(lane), &key.table, key.op, key.own_call))
+            .map(|(key, _)| key.clone())?;
         let max = max_rows(&key);
         let lane = self.lanes.get_mut(&key)?;
         let mut tickets: Vec<Ticket> = lane.pop_front().map(|(_, ticket)| ticket).into_iter().collect();

@@ -39,7 +39,7 @@ pub(crate) use upstream::Upstream;
 
 /// Batches of log records between the readers and the driver.
 const LOG_BATCHES: usize = 64;
-/// Finished mutations whose rows are read back at the same time.
+/// Finished mutations of one source whose rows are read back at the same time.
 const SETTLING: usize = 4;
 
 /// What the outside gave.
@@ -76,12 +76,20 @@ enum At {
 }
 
 /// One source's traffic.
-#[derive(Default)]
 struct Source {
     lanes: Lanes,
     in_flight: usize,
     /// A timer for the budget is set.
     waits_for_budget: bool,
+    /// Read-backs, which must not wait for another source's.
+    settling: Arc<Semaphore>,
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        let settling = Arc::new(Semaphore::new(SETTLING));
+        Self { lanes: Lanes::default(), in_flight: 0, waits_for_budget: false, settling }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +112,6 @@ pub(crate) struct Driver {
     sources: BTreeMap<String, Source>,
     timers: BTreeMap<(Moment, u64), Timer>,
     timers_set: u64,
-    settling: Arc<Semaphore>,
     /// Everything under way. Dropped with the driver: nothing goes on behind its back.
     tasks: JoinSet<Done>,
     readers: JoinSet<()>,

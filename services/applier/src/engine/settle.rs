@@ -25,7 +25,8 @@ impl Driver {
             sent_at_us: slot.job.request.requested_at_us,
         };
         let job = slot.job.clone();
-        let permits = Arc::clone(&self.settling);
+        let source = job.pieces.first().map(|piece| piece.table.source.clone()).unwrap_or_default();
+        let permits = Arc::clone(&self.sources.entry(source).or_default().settling);
         self.tasks.spawn(async move {
             let _permit = permits.acquire_owned().await;
             let result = reading.run(&job).await;
@@ -66,7 +67,8 @@ impl Reading {
     async fn run(&self, job: &crate::core::Job) -> Result<Vec<(Question, Look)>, UpstreamError> {
         let mut answers = Vec::new();
         for (table, op, asked) in grouped(job, &self.tables) {
-            let (Some(upstream), Some(table)) = (self.outside.upstreams.get(&table.source), self.tables.get(&table)) else {
+            let (Some(upstream), Some(table)) = (self.outside.upstreams.get(&table.source), self.tables.get(&table))
+            else {
                 continue;
             };
             answers.extend(self.ask(job, upstream, table, op, asked).await?);

@@ -4,23 +4,21 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use futures::StreamExt;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use upwrite_event_log::EventLog;
-use upwrite_events::{
-    Event, Lifecycle, MutationId, MutationRequested, OwnerId, Partition, Phase, Position, Stream,
-};
+use upwrite_events::{Event, Lifecycle, MutationId, MutationRequested, OwnerId, Partition, Phase, Position, Stream};
 use uuid::Uuid;
 
 use super::partition::Owned;
 use super::upstream::Tables;
-use super::{Driver, LOG_BATCHES, Outside, Read, SETTLING};
+use super::{Driver, LOG_BATCHES, Outside, Read};
+use crate::ApplierError;
 use crate::backoff_delay::Delays;
 use crate::core::Limits;
 use crate::pg_clock::PgOffset;
 use crate::projections::{ProjectionError, Snapshot};
-use crate::ApplierError;
 
 /// Requests read again at the same time.
 const PAYLOAD_READS: usize = 16;
@@ -55,7 +53,6 @@ pub(crate) async fn start(outside: Outside, shutdown: &CancellationToken) -> Res
         sources: BTreeMap::new(),
         timers: BTreeMap::new(),
         timers_set: 0,
-        settling: Arc::new(Semaphore::new(SETTLING)),
         tasks: JoinSet::new(),
         readers: JoinSet::new(),
         reads,
@@ -69,7 +66,11 @@ pub(crate) async fn start(outside: Outside, shutdown: &CancellationToken) -> Res
         let mine = unreleased.remove(&number).unwrap_or_default();
         let owner = OwnerId(Uuid::now_v7());
         let mut owned = Owned::new(partition, owner, lease, from, mine);
-        owned.requests = requests.iter().filter(|(id, _)| owned.fold.get(**id).is_some()).map(|(id, request)| (*id, Arc::clone(request))).collect();
+        owned.requests = requests
+            .iter()
+            .filter(|(id, _)| owned.fold.get(**id).is_some())
+            .map(|(id, request)| (*id, Arc::clone(request)))
+            .collect();
         driver.readers.spawn(follow(Arc::clone(&driver.outside.log), partition, from.0, sender.clone()));
         driver.partitions.insert(number, owned);
         driver.renew(number);

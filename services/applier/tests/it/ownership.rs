@@ -6,7 +6,7 @@ use upwrite_applier::ApplierError;
 use upwrite_events::{Event, OwnerId, Partition, PartitionTaken, Phase, Stream};
 use uuid::Uuid;
 
-use crate::double::{Bench, Fault, KEYED, NOTHING, insert};
+use crate::double::{Bench, Fault, KEYED, NOTHING, PROBED, insert};
 
 fn marker(owner: u128) -> Event {
     let owner = OwnerId(Uuid::from_u128(owner));
@@ -139,5 +139,31 @@ async fn settling_survives_a_restart() {
     let running = bench.start();
     let life = asked.released().await;
     assert_eq!((life.phase, life.settled), (Phase::Applied, true));
+    running.stop().await;
+}
+
+/// An announcement proves something only if it was read back, and nobody took the partition before it.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_called_if_the_partition_was_taken_before_the_announcement() {
+    let bench = Bench::new(1, 1);
+    let running = bench.start();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bench.log.precede("MutationAttempted", marker(1));
+    let asked = bench.ask(1, vec![insert(PROBED, 1, 0)]).await;
+    assert!(matches!(running.ended().await, Err(ApplierError::Ousted)));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(asked.story(), ["MutationRequested", "MutationAttempted"]);
+    assert!(bench.world.calls().is_empty());
+}
+
+/// Upstream away at start: the applier starts, tries, and says so in the log.
+#[tokio::test(start_paused = true)]
+async fn upstream_away_at_start_is_waited_for() {
+    let bench = Bench::new(2, 1);
+    bench.world.plan([Fault::Busy; 5]);
+    let early = bench.ask(1, vec![insert(KEYED, 1, 0)]).await;
+    let running = bench.start();
+    assert_eq!(early.finished().await.phase, Phase::Applied);
+    assert!(early.story().contains(&"MutationDeferred"));
     running.stop().await;
 }

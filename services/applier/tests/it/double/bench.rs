@@ -110,13 +110,7 @@ impl Bench {
     pub(crate) fn new(partitions: u16, seed: u64) -> Self {
         let config = Config { backoff_jitter: 0.0, ..Config::default() };
         let clock = VirtualClock(Instant::now());
-        Self {
-            log: MemoryLog::new(partitions, seed),
-            world: World::new(seed),
-            config,
-            behind: Arc::default(),
-            clock,
-        }
+        Self { log: MemoryLog::new(partitions, seed), world: World::new(seed), config, behind: Arc::default(), clock }
     }
 
     /// How far the reconciler is behind at the next start.

@@ -17,6 +17,8 @@ pub(crate) struct MemoryLog {
     /// The fold at the end of each partition.
     folds: Mutex<HashMap<u16, PartitionFold>>,
     changed: watch::Sender<u64>,
+    /// Stands in the log just before the next event of that name.
+    preceding: Mutex<Option<(&'static str, Event)>>,
     faults: Mutex<(StdRng, f64)>,
 }
 
@@ -24,12 +26,24 @@ impl MemoryLog {
     pub(crate) fn new(partitions: u16, seed: u64) -> Arc<Self> {
         let (changed, _) = watch::channel(0);
         let faults = Mutex::new((StdRng::seed_from_u64(seed), 0.0));
-        Arc::new(Self { partitions, records: Arc::default(), folds: Mutex::default(), changed, faults })
+        Arc::new(Self {
+            partitions,
+            records: Arc::default(),
+            folds: Mutex::default(),
+            changed,
+            preceding: Mutex::default(),
+            faults,
+        })
     }
 
     /// Share of appends whose acknowledgement is lost.
     pub(crate) fn lose_acknowledgements(&self, share: f64) {
         self.faults.lock().unwrap().1 = share;
+    }
+
+    /// Somebody else's event gets in just before the next one with that name.
+    pub(crate) fn precede(&self, name: &'static str, event: Event) {
+        *self.preceding.lock().unwrap() = Some((name, event));
     }
 
     /// Tells of every append.
@@ -89,6 +103,12 @@ impl EventLog for MemoryLog {
                 records.push(LogRecord { partition, position, appended_at_us: 0, event: Ok(event) });
                 position
             };
+            let preceding =
+                self.preceding.lock().unwrap().take_if(|(name, _)| events.iter().any(|event| event.name() == *name));
+            let mut append = append;
+            if let Some((_, event)) = preceding {
+                append(event);
+            }
             events.into_iter().map(append).collect()
         };
         self.changed.send_modify(|count| *count += 1);

@@ -242,8 +242,12 @@ impl Connector for World {
         let report = |rows| CallReport { rows, seen: NOW, pause: None };
         let delay = match fate {
             Fault::Late(delay) | Fault::Slow(delay) => delay,
-            Fault::Reject => return report(all(&rows, &error(ErrorClass::Check, Outcome::NotApplied, RetryRule::Never))),
-            Fault::Busy => return report(all(&rows, &error(ErrorClass::Locked, Outcome::NotApplied, RetryRule::Backoff))),
+            Fault::Reject => {
+                return report(all(&rows, &error(ErrorClass::Check, Outcome::NotApplied, RetryRule::Never)));
+            }
+            Fault::Busy => {
+                return report(all(&rows, &error(ErrorClass::Locked, Outcome::NotApplied, RetryRule::Backoff)));
+            }
             _ => LATENCY,
         };
         let state = Arc::clone(&self.state);

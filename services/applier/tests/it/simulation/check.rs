@@ -19,7 +19,15 @@ pub(super) fn check(bench: &Bench, told: &[Told], records: u64) {
 
 fn one(bench: &Bench, told: &Told) {
     let life = told.asked.life();
-    let who = || format!("{} on {}: told {:?}, {:?}, {life:?}", told.asked.mutation, told.table, told.verdict, told.asked.story());
+    let who = || {
+        format!(
+            "{} on {}: told {:?}, {:?}, {life:?}",
+            told.asked.mutation,
+            told.table,
+            told.verdict,
+            told.asked.story()
+        )
+    };
     let effects = |row: usize| bench.world.effects(&told.asked.idempotency_key(row as u32));
     let made: Vec<usize> = (0..life.rows.len()).map(effects).collect();
     // What the client was told.

@@ -15,12 +15,13 @@ use client::{Told, creating, updating};
 
 const CLIENTS: u64 = 4;
 const RECORDS: u64 = 3;
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 150;
 
 #[test]
 fn every_verdict_is_true_whatever_happens() {
     let only: Option<u64> = std::env::var("UPWRITE_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seeds = only.map_or(0..SEEDS, |seed| seed..seed + 1);
+    let count = std::env::var("UPWRITE_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(SEEDS);
+    let seeds = only.map_or(0..count, |seed| seed..seed + 1);
     for seed in seeds {
         eprintln!("UPWRITE_SEED={seed}");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
@@ -33,7 +34,8 @@ async fn simulate(seed: u64) {
     bench.world.misbehave(0.35);
     bench.log.lose_acknowledgements(0.05);
     let clients = (0..CLIENTS).map(|number| tokio::spawn(creating(bench.clone(), seed, number)));
-    let clients: Vec<_> = clients.chain((0..RECORDS).map(|number| tokio::spawn(updating(bench.clone(), seed, number)))).collect();
+    let clients: Vec<_> =
+        clients.chain((0..RECORDS).map(|number| tokio::spawn(updating(bench.clone(), seed, number)))).collect();
     let running = trouble(&bench, seed).await;
     bench.world.misbehave(0.0);
     bench.log.lose_acknowledgements(0.0);

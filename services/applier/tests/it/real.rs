@@ -1,1 +1,0 @@
-//! Real components; see below.
