@@ -1,5 +1,4 @@
 #![doc = include_str!("../README.md")]
-
 #![allow(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
 
 mod options;

@@ -48,8 +48,14 @@ impl World {
         let cluster = Cluster::start(ClusterOptions { fsync: options.fsync, ..ClusterOptions::default() }).await;
         let database = cluster.create_database().await;
         let admin = PgPoolOptions::new().max_connections(4).connect(&cluster.superuser_url(&database)).await.unwrap();
-        sqlx::query(AssertSqlSafe(format!("create role {USER} login password '{PASSWORD}'"))).execute(&admin).await.unwrap();
-        sqlx::query(AssertSqlSafe(format!("grant create, usage on schema public to {USER}"))).execute(&admin).await.unwrap();
+        sqlx::query(AssertSqlSafe(format!("create role {USER} login password '{PASSWORD}'")))
+            .execute(&admin)
+            .await
+            .unwrap();
+        sqlx::query(AssertSqlSafe(format!("grant create, usage on schema public to {USER}")))
+            .execute(&admin)
+            .await
+            .unwrap();
         let folder = tempfile::tempdir().unwrap();
         let (sandbox_process, sandbox) = start_sandbox(&options).await;
         let proxy_port = free_port();

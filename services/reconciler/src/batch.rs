@@ -126,7 +126,10 @@ impl State {
                     status.attempted_at_us.or_else(|| applied.rows.first().map(|row| row.seen.begun_us));
                 outcome_images(&self.specs, tracked, mutation, &applied.rows, plan);
             }
-            Event::MutationRejected(_) | Event::MutationInDoubt(_) | Event::MutationRevoked(_) | Event::MutationDead(_) => {
+            Event::MutationRejected(_)
+            | Event::MutationInDoubt(_)
+            | Event::MutationRevoked(_)
+            | Event::MutationDead(_) => {
                 status.answered_at_us = Some(appended_at_us);
             }
             Event::MutationSettled(settled) => settled_images(tracked, mutation, &settled.rows, plan),

@@ -31,7 +31,8 @@ fn upsert(columns: &Columns, names: &BTreeSet<&str>, rows: &[(&Image, &Row)]) ->
     let relation = &columns.relation;
     let key = quoted(&columns.key);
     let mut arrays = vec![rows.iter().map(|(image, _)| Some(image.key.clone())).collect()];
-    let (mut targets, mut values, mut sets, mut params) = (key.clone(), cast(columns, &columns.key, 1), vec![], "$1::text[]".to_owned());
+    let (mut targets, mut values, mut sets, mut params) =
+        (key.clone(), cast(columns, &columns.key, 1), vec![], "$1::text[]".to_owned());
     for (index, name) in (2..).zip(names) {
         let column = quoted(name);
         targets.push_str(&format!(", {column}"));

@@ -1,18 +1,18 @@
 #![doc = include_str!("../README.md")]
 
-mod config;
-mod error;
-mod merge;
-mod status;
 mod batch;
 mod columns;
+mod config;
+mod error;
 mod images;
-mod write;
-mod store;
 mod load;
+mod merge;
 mod parked;
-mod vacuum;
 mod run;
+mod status;
+mod store;
+mod vacuum;
+mod write;
 
 pub use config::Config;
 pub use error::ReconcilerError;

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::{Connection as _, PgConnection, Row as _, types::Json};
 use upwrite_event_log::EventLog;
-use upwrite_events::{
-    Event, MutationId, OwnerId, Partition, PartitionFold, Position, Stream, TableName, TableSpec,
-};
+use upwrite_events::{Event, MutationId, OwnerId, Partition, PartitionFold, Position, Stream, TableName, TableSpec};
 
 use crate::batch::{State, Tracked};
 use crate::error::{ReconcilerError, doing};

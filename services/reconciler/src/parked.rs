@@ -15,21 +15,34 @@ use crate::write::{Mode, merge};
 const MAX_TRIED: i64 = 500;
 
 /// What came of one round.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tried {
     /// How many images of each mutation are no longer parked.
     pub(crate) resolved: HashMap<MutationId, usize>,
-    /// Whether images are still parked.
+    /// Whether images may still be parked.
     pub(crate) some_left: bool,
+    /// Behind which image the next round begins.
+    pub(crate) next: i64,
 }
 
-/// Tries the oldest parked images, inside the caller's transaction.
-pub(crate) async fn retry(tx: &mut PgConnection, cache: &mut ColumnCache) -> Result<Tried, ReconcilerError> {
-    let mut tried = Tried::default();
-    for (table, parked) in load(tx).await? {
+/// Tries parked images behind `after`, the oldest first, inside the caller's transaction. Round follows round through all
+/// of them, so that many under one lasting lock do not keep others from being tried.
+pub(crate) async fn retry(
+    tx: &mut PgConnection,
+    cache: &mut ColumnCache,
+    after: i64,
+) -> Result<Tried, ReconcilerError> {
+    let parked = load(tx, after).await?;
+    let ids = || parked.values().flatten().map(|(id, _)| *id);
+    let is_last_round = i64::try_from(ids().count()).unwrap_or(i64::MAX) < MAX_TRIED;
+    let next = if is_last_round { 0 } else { ids().max().unwrap_or(0) };
+    let mut tried = Tried { resolved: HashMap::new(), some_left: after > 0 || next > 0, next };
+    for (table, parked) in parked {
         let (ids, images): (Vec<i64>, Vec<Image>) = parked.into_iter().unzip();
         let written = merge(tx, cache, &table, &images, Mode::Careful).await?;
-        tried.some_left |= !written.parked.is_empty() || ids.len() as i64 == MAX_TRIED;
+        tried.some_left |= !written.parked.is_empty();
+        let rereads: Vec<_> = written.rereads.iter().map(|key| (table.clone(), key.clone())).collect();
+        store::ask_rereads(tx, &rereads).await?;
         for conflict in &written.conflicts {
             store::report_conflict(tx, &table, &images[conflict.index], conflict).await?;
         }
@@ -52,13 +65,14 @@ pub(crate) async fn retry(tx: &mut PgConnection, cache: &mut ColumnCache) -> Res
     Ok(tried)
 }
 
-async fn load(tx: &mut PgConnection) -> Result<HashMap<TableName, Vec<(i64, Image)>>, ReconcilerError> {
+async fn load(tx: &mut PgConnection, after: i64) -> Result<HashMap<TableName, Vec<(i64, Image)>>, ReconcilerError> {
     let rows = sqlx::query(
         "/* reconciler.load_parked */
          select id, source, table_name, key, image, vendor_version, seen_begun_us, seen_ended_us, mutation
-           from upwrite.parked order by id limit $1",
+           from upwrite.parked where id > $2 order by id limit $1",
     )
     .bind(MAX_TRIED)
+    .bind(after)
     .fetch_all(tx)
     .await
     .map_err(doing("reading parked images"))?;

@@ -22,6 +22,9 @@ use crate::status::Status;
 use crate::write::{Mode, merge};
 use crate::{Config, ReconcilerError, parked, store, vacuum};
 
+/// So many batches of mutations may come before an observation that waits.
+const MUTATION_BATCHES_IN_A_ROW: u32 = 16;
+
 /// Runs until `shutdown`, or until beginning again cannot help. `options` log in as `upwrite_reconciler`.
 pub async fn run(
     config: Config,
@@ -76,7 +79,19 @@ async fn session(
     let mut mutations = reconciler.subscribe(log, Stream::Mutations);
     let mut observations = reconciler.subscribe(log, Stream::Observations);
     let mut next_retry = Instant::now();
+    let mut in_a_row = 0;
     loop {
+        // However many mutations come, parked images and observations have their turn.
+        if reconciler.some_parked && Instant::now() >= next_retry {
+            reconciler.retry_parked().await?;
+            next_retry = Instant::now() + config.parked_retry;
+        }
+        if in_a_row >= MUTATION_BATCHES_IN_A_ROW {
+            in_a_row = 0;
+            if let Some(batch) = observations.next().now_or_never() {
+                reconciler.reconcile(received(batch)?).await?;
+            }
+        }
         // Mutations first: a client waits for them.
         tokio::select! {
             biased;
@@ -87,6 +102,7 @@ async fn session(
                     records.extend(received(more)?);
                 }
                 reconciler.reconcile(records).await?;
+                in_a_row += 1;
             }
             () = tokio::time::sleep_until(next_retry), if reconciler.some_parked => {
                 reconciler.retry_parked().await?;
@@ -97,7 +113,9 @@ async fn session(
     }
 }
 
-fn received(batch: Option<Result<Vec<LogRecord>, upwrite_event_log::LogError>>) -> Result<Vec<LogRecord>, ReconcilerError> {
+fn received(
+    batch: Option<Result<Vec<LogRecord>, upwrite_event_log::LogError>>,
+) -> Result<Vec<LogRecord>, ReconcilerError> {
     let ended = || upwrite_event_log::LogError::Unavailable("a subscription ended".to_owned());
     Ok(batch.ok_or_else(ended)??)
 }
@@ -125,13 +143,23 @@ struct Reconciler {
     key_columns: HashMap<TableName, String>,
     notifier: Notifier,
     some_parked: bool,
+    /// Behind which parked image the next round of trying begins.
+    parked_after: i64,
 }
 
 impl Reconciler {
     fn new(connection: PgConnection, start: Start, notifier: Notifier) -> Self {
         let key_columns = start.state.specs.iter().map(|(name, spec)| (name.clone(), spec.key.clone())).collect();
         // There may be parked observations too: look once.
-        Self { connection, start, columns: ColumnCache::default(), key_columns, notifier, some_parked: true }
+        Self {
+            connection,
+            start,
+            columns: ColumnCache::default(),
+            key_columns,
+            notifier,
+            some_parked: true,
+            parked_after: 0,
+        }
     }
 
     fn subscribe(&self, log: &Arc<dyn EventLog>, stream: Stream) -> SelectAll<Subscription> {
@@ -153,11 +181,8 @@ impl Reconciler {
 
     /// The batch's transaction. Nothing in memory changes before it has committed.
     async fn commit(&mut self, plan: &Plan, mode: Mode) -> Result<(), ReconcilerError> {
-        let begin = if plan.may_be_lost(&self.start.state) {
-            "begin; set local synchronous_commit = off"
-        } else {
-            "begin"
-        };
+        let begin =
+            if plan.may_be_lost(&self.start.state) { "begin; set local synchronous_commit = off" } else { "begin" };
         let mut tx = self.connection.begin_with(begin).await.map_err(doing("beginning a batch"))?;
         store::claim_early(&mut tx, &plan.early_claims, &self.key_columns).await?;
         let mut parked: HashMap<MutationId, usize> = HashMap::new();
@@ -198,7 +223,7 @@ impl Reconciler {
 
     async fn retry_parked(&mut self) -> Result<(), ReconcilerError> {
         let mut tx = self.connection.begin().await.map_err(doing("beginning to retry parked images"))?;
-        let tried = parked::retry(&mut tx, &mut self.columns).await?;
+        let tried = parked::retry(&mut tx, &mut self.columns, self.parked_after).await?;
         let touched: Vec<MutationId> = tried.resolved.keys().copied().collect();
         let statuses = settle(&self.start.state, &touched, |mutation, before| {
             before.saturating_sub(tried.resolved.get(&mutation).copied().unwrap_or_default())
@@ -212,6 +237,7 @@ impl Reconciler {
             }
         }
         self.some_parked = tried.some_left;
+        self.parked_after = tried.next;
         self.committed(statuses);
         Ok(())
     }
@@ -226,7 +252,8 @@ impl Reconciler {
             }
             if status.released {
                 self.start.state.tracked.remove(&mutation);
-                if let Some(fold) = self.start.state.folds.get_mut(&u16::try_from(status.partition).unwrap_or_default()) {
+                if let Some(fold) = self.start.state.folds.get_mut(&u16::try_from(status.partition).unwrap_or_default())
+                {
                     fold.forget(mutation);
                 }
             } else if let Some(tracked) = self.start.state.tracked.get_mut(&mutation) {

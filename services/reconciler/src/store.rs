@@ -134,10 +134,7 @@ pub(crate) async fn report_conflict(
     Ok(())
 }
 
-pub(crate) async fn ask_rereads(
-    tx: &mut PgConnection,
-    rereads: &[(TableName, String)],
-) -> Result<(), ReconcilerError> {
+pub(crate) async fn ask_rereads(tx: &mut PgConnection, rereads: &[(TableName, String)]) -> Result<(), ReconcilerError> {
     if rereads.is_empty() {
         return Ok(());
     }
@@ -209,10 +206,7 @@ pub(crate) async fn finish(
 
 /// Fences a transaction that moves no position: fails if another reconciler has taken over, and makes one that wants
 /// to wait until this transaction has ended.
-pub(crate) async fn hold_epoch(
-    tx: &mut PgConnection,
-    epochs: &HashMap<Partition, i64>,
-) -> Result<(), ReconcilerError> {
+pub(crate) async fn hold_epoch(tx: &mut PgConnection, epochs: &HashMap<Partition, i64>) -> Result<(), ReconcilerError> {
     let Some((partition, epoch)) = epochs.iter().next() else { return Ok(()) };
     let held = sqlx::query(
         "/* reconciler.hold_epoch */

@@ -56,6 +56,9 @@ pub(crate) async fn merge(
         Mode::Fast => written.parked = write(tx, &columns, images, &chosen).await.map_err(doing("writing rows"))?,
         Mode::Careful => write_carefully(tx, &columns, images, &chosen, &mut written).await?,
     }
+    // What came before the latest image of a record is written with it: it waits with it, too.
+    let waiting: HashSet<&str> = written.parked.iter().map(|index| images[*index].key.as_str()).collect();
+    written.parked = (0..images.len()).filter(|index| waiting.contains(images[*index].key.as_str())).collect();
     let kept_out: HashSet<usize> =
         written.parked.iter().copied().chain(written.conflicts.iter().map(|conflict| conflict.index)).collect();
     let states = chosen.iter().filter(|index| !kept_out.contains(index)).map(|index| &images[*index]);
@@ -136,6 +139,11 @@ impl Refusal {
     fn is_lock(&self) -> bool {
         matches!(self.sqlstate.as_str(), "55P03" | "40P01" | "40001" | "57014")
     }
+
+    /// Not the row's fault: memory, disk, a shutdown. To be tried again; giving up the image would lose it.
+    fn is_servers(&self) -> bool {
+        !self.is_lock() && ["53", "57", "58", "XX"].iter().any(|class| self.sqlstate.starts_with(class))
+    }
 }
 
 async fn under_savepoint(
@@ -153,7 +161,11 @@ async fn under_savepoint(
         Err(sqlx::Error::Database(error)) => {
             savepoint.rollback().await.map_err(doing("rolling back to a savepoint"))?;
             let sqlstate = error.code().map_or_else(|| "XX000".to_owned(), |code| code.into_owned());
-            Ok(Err(Refusal { sqlstate, message: error.message().to_owned() }))
+            let refusal = Refusal { sqlstate, message: error.message().to_owned() };
+            if refusal.is_servers() {
+                return Err(doing("writing rows")(sqlx::Error::Database(error)));
+            }
+            Ok(Err(refusal))
         }
         Err(other) => Err(doing("writing rows")(other)),
     }

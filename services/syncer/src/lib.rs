@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+mod backfill;
 mod error;
 mod observe;
-mod backfill;
 mod reread;
 mod run;
 

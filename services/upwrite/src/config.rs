@@ -144,11 +144,11 @@ fn postgres(section: &Section<'_, '_>) -> Postgres {
         reconciler_password: role_password("reconciler_password"),
         setup_user: section.string("setup_user").unwrap_or_else(|| "postgres".to_owned()),
         setup_password: secret::secret(section, "setup_password"),
-        tls: one_of(section, "tls", &[
-            ("disable", ServerTls::Disable),
-            ("require", ServerTls::Require),
-            ("verify-full", ServerTls::VerifyFull),
-        ]),
+        tls: one_of(
+            section,
+            "tls",
+            &[("disable", ServerTls::Disable), ("require", ServerTls::Require), ("verify-full", ServerTls::VerifyFull)],
+        ),
         root_certificates: file(section, "root_certificates"),
     }
 }

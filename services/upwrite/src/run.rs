@@ -105,7 +105,10 @@ async fn report_findings(pool: &PgPool) -> anyhow::Result<()> {
             Severity::Warning => tracing::warn!("{finding}"),
         }
     }
-    anyhow::ensure!(broken == 0, "the database is not safe to work with ({broken} findings); `upwrite setup` mends most");
+    anyhow::ensure!(
+        broken == 0,
+        "the database is not safe to work with ({broken} findings); `upwrite setup` mends most"
+    );
     Ok(())
 }
 
@@ -129,8 +132,12 @@ fn start_workers(
     stages.spawn(async move { ("reconciler", ends.await.map_err(Into::into)) });
 
     let budgets = budgets(config);
-    let applier =
-        upwrite_applier::Config { lease: config.lease, deadline: config.max_age, grace: config.grace, ..Default::default() };
+    let applier = upwrite_applier::Config {
+        lease: config.lease,
+        deadline: config.max_age,
+        grace: config.grace,
+        ..Default::default()
+    };
     let ends = upwrite_applier::run(
         applier,
         shared(),

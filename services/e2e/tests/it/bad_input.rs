@@ -66,12 +66,18 @@ async fn a_write_around_the_proxy_is_refused_with_a_hint() {
 fn a_broken_configuration_is_told_all_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("upwrite.toml");
-    let text = "[postgres]\ndatbase = \"x\"\nport = \"many\"\n[proxy]\nlisten = \"here\"\n[sources.crm]\nkind = \"siebel\"\n";
+    let text =
+        "[postgres]\ndatbase = \"x\"\nport = \"many\"\n[proxy]\nlisten = \"here\"\n[sources.crm]\nkind = \"siebel\"\n";
     std::fs::write(&path, text).unwrap();
     let output = Command::new(binary("upwrite")).args(["check-config", "--config"]).arg(&path).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    for expected in ["line 2: postgres.datbase: unknown key; did you mean database?", "line 3: postgres.port", "line 5: proxy.listen", "line 7: sources.crm.kind: \"siebel\""] {
+    for expected in [
+        "line 2: postgres.datbase: unknown key; did you mean database?",
+        "line 3: postgres.port",
+        "line 5: proxy.listen",
+        "line 7: sources.crm.kind: \"siebel\"",
+    ] {
         assert!(told.contains(expected), "{expected:?} is missing in\n{told}");
     }
 }

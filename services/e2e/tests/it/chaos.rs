@@ -69,8 +69,10 @@ async fn g8_killed_at_100_random_points_nothing_is_lost_wrong_or_doubled() {
 
 /// The records that all sessions increment.
 async fn deals(world: &World) -> Vec<String> {
-    let deals: Vec<String> =
-        world.value("select array_agg(id) from (select id from salesforce.opportunity order by id limit 30) d").await.unwrap();
+    let deals: Vec<String> = world
+        .value("select array_agg(id) from (select id from salesforce.opportunity order by id limit 30) d")
+        .await
+        .unwrap();
     let client = world.client().await;
     for deal in &deals {
         client.execute("update salesforce.opportunity set amount = 1000 where id = $1", &[deal]).await.unwrap();

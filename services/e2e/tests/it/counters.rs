@@ -38,14 +38,20 @@ async fn g10_the_second_session_works_on_the_row_that_the_first_left() {
     let (first, mut second) = (world.client().await, world.client().await);
     let name = deal.clone();
     let held = tokio::spawn(async move {
-        first.execute("update salesforce.opportunity set name = 'first', amount = 10 where id = $1", &[&name]).await.unwrap()
+        first
+            .execute("update salesforce.opportunity set name = 'first', amount = 10 where id = $1", &[&name])
+            .await
+            .unwrap()
     });
     world.sandbox.held(1).await.unwrap();
     let name = deal.clone();
     let waiting = tokio::spawn(async move {
         let tx = second.transaction().await.unwrap();
         let row = tx
-            .query_one("update salesforce.opportunity set amount = amount + 5 where id = $1 returning name, amount::text", &[&name])
+            .query_one(
+                "update salesforce.opportunity set amount = amount + 5 where id = $1 returning name, amount::text",
+                &[&name],
+            )
             .await
             .unwrap();
         tx.commit().await.unwrap();

@@ -23,10 +23,9 @@ fn passed(output: &Output) {
 
 async fn world() -> World {
     let world = World::start(Options::default()).await;
-    for sql in [
-        "create procedure public.rename(who text, new_name text) language sql as \
-         $$ update salesforce.contact set last_name = new_name where id = who $$",
-    ] {
+    for sql in ["create procedure public.rename(who text, new_name text) language sql as \
+         $$ update salesforce.contact set last_name = new_name where id = who $$"]
+    {
         sqlx::query(sql).execute(&world.admin).await.unwrap();
     }
     world

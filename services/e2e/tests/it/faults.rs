@@ -77,9 +77,11 @@ async fn g4_without_a_key_a_lost_create_is_probed_for_never_resent_blindly() {
 async fn passing_refusals_are_tried_again() {
     let world = World::start(Options::default()).await;
     let client = world.client().await;
-    for fault in [json!("limit_403"), json!({ "server_error": { "status": 503 } }), json!("html_body"), json!("reset")] {
+    for fault in [json!("limit_403"), json!({ "server_error": { "status": 503 } }), json!("html_body"), json!("reset")]
+    {
         world.sandbox.fault(json!({ "object": "Contact", "op": "create" }), fault.clone(), 1).await.unwrap();
-        let sql = "insert into salesforce.contact (last_name, email) values ('Again', 'again@example.com') returning id";
+        let sql =
+            "insert into salesforce.contact (last_name, email) values ('Again', 'again@example.com') returning id";
         let id: String = client.query_one(sql, &[]).await.unwrap_or_else(|error| panic!("{fault}: {error}")).get(0);
         client.execute("delete from salesforce.contact where id = $1", &[&id]).await.unwrap();
     }
@@ -101,7 +103,8 @@ async fn b5_a_hold_that_times_out_tells_the_truth() {
         .unwrap_err();
     assert_eq!(code(&error), "40003", "{error}");
     let detail = error.as_db_error().unwrap().detail().unwrap_or_default().to_owned();
-    let id: String = world.value("select id::text from upwrite.mutations order by requested_at desc limit 1").await.unwrap();
+    let id: String =
+        world.value("select id::text from upwrite.mutations order by requested_at desc limit 1").await.unwrap();
     assert!(detail.contains(&id), "{detail} does not name {id}");
     world.sandbox.release().await.unwrap();
     let awaited = client.query_one("select state from upwrite.await($1::text::uuid, '10s')", &[&id]).await.unwrap();
@@ -126,7 +129,8 @@ async fn g3_a_hold_that_times_out_between_attempts_is_withdrawn() {
     world.sandbox.clear_faults().await.unwrap();
     world.settled().await;
     assert_eq!(copies(&world, "limited@example.com").await, 0);
-    let state: String = world.value("select state from upwrite.mutations order by requested_at desc limit 1").await.unwrap();
+    let state: String =
+        world.value("select state from upwrite.mutations order by requested_at desc limit 1").await.unwrap();
     assert_eq!(state, "revoked");
     world.finish().await;
 }
@@ -138,7 +142,9 @@ async fn a_client_gone_in_mid_hold_changes_nothing() {
     world.sandbox.fault(json!({ "object": "Contact", "op": "create" }), json!("hold"), 1).await.unwrap();
     let client = world.client().await;
     let statement = tokio::spawn(async move {
-        client.execute("insert into salesforce.contact (last_name, email) values ('Gone', 'gone@example.com')", &[]).await
+        client
+            .execute("insert into salesforce.contact (last_name, email) values ('Gone', 'gone@example.com')", &[])
+            .await
     });
     world.sandbox.held(1).await.unwrap();
     statement.abort();
@@ -162,7 +168,10 @@ async fn b17_a_statement_larger_than_a_batch_that_applies_in_part_says_so() {
     assert_eq!(code(&error), "40003", "{error}");
     world.settled().await;
     let upstream = world.sandbox.records("Contact").await.unwrap();
-    let upstream = upstream.iter().filter(|record| record["Email"].as_str().is_some_and(|email| email.starts_with("part"))).count();
+    let upstream = upstream
+        .iter()
+        .filter(|record| record["Email"].as_str().is_some_and(|email| email.starts_with("part")))
+        .count();
     let table: i64 = world.value("select count(*) from salesforce.contact where email like 'part%'").await.unwrap();
     assert_eq!(upstream as i64, table);
     assert_eq!(table, 200, "the first call's rows, and no others");

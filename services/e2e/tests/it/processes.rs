@@ -9,8 +9,9 @@ async fn sigterm_drains() {
     let world = World::start(Options::default()).await;
     let client = world.client().await;
     world.sandbox.fault(json!({ "object": "Contact", "op": "create" }), json!("hold"), 1).await.unwrap();
-    let statement =
-        tokio::spawn(async move { client.execute("insert into salesforce.contact (last_name) values ('Drained')", &[]).await });
+    let statement = tokio::spawn(async move {
+        client.execute("insert into salesforce.contact (last_name) values ('Drained')", &[]).await
+    });
     world.sandbox.held(1).await.unwrap();
     world.upwrite.sigterm();
     world.upwrite.wait_for_line("draining", LIMIT).await;
@@ -62,7 +63,10 @@ async fn upstream_away_at_start_is_said_and_recovered_from() {
     world.upwrite.sigterm();
     world.upwrite.wait_exit(LIMIT).await;
     world.sandbox.fault(json!({}), json!("reset"), 5).await.unwrap();
-    sqlx::query("update upwrite.tables set backfilled_at = null where table_name = 'account'").execute(&world.admin).await.unwrap();
+    sqlx::query("update upwrite.tables set backfilled_at = null where table_name = 'account'")
+        .execute(&world.admin)
+        .await
+        .unwrap();
     world.restart().await;
     world.upwrite.wait_for_line("reading upstream failed", LIMIT).await;
     world.backfilled().await;

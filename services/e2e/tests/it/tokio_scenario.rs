@@ -18,7 +18,8 @@ async fn tokio_postgres_passes_the_scenario() {
     let ada = writes(&client).await;
     refusals(&client).await;
     client.execute("call public.rename($1, $2)", &[&ada, &"King"]).await.unwrap();
-    let name: String = client.query_one("select last_name from salesforce.contact where id = $1", &[&ada]).await.unwrap().get(0);
+    let name: String =
+        client.query_one("select last_name from salesforce.contact where id = $1", &[&ada]).await.unwrap().get(0);
     assert_eq!(name, "King");
     assert_eq!(client.execute("delete from salesforce.contact where id = $1", &[&ada]).await.unwrap(), 1);
     blocks(&mut client).await;
@@ -33,7 +34,10 @@ async fn reads(client: &tokio_postgres::Client) {
         client.query_one("select id from salesforce.account order by id limit 1", &[]).await.unwrap().get(0);
     client.query("select * from salesforce.contact where account_id = $1 limit 100", &[&account]).await.unwrap();
     let joined = client
-        .query("select a.name, c.last_name from salesforce.account a join salesforce.contact c on c.account_id = a.id", &[])
+        .query(
+            "select a.name, c.last_name from salesforce.account a join salesforce.contact c on c.account_id = a.id",
+            &[],
+        )
         .await
         .unwrap();
     assert!(!joined.is_empty());
@@ -53,7 +57,10 @@ async fn writes(client: &tokio_postgres::Client) -> String {
     let plain = client.execute("insert into salesforce.contact (last_name) values ('Plain')", &[]).await.unwrap();
     assert_eq!(plain, 1);
     let row = client
-        .query_one("update salesforce.contact set title = $1 where id = $2 returning title, _version", &[&"Countess", &ada])
+        .query_one(
+            "update salesforce.contact set title = $1 where id = $2 returning title, _version",
+            &[&"Countess", &ada],
+        )
         .await
         .unwrap();
     assert_eq!(row.get::<_, String>(0), "Countess");
@@ -61,7 +68,10 @@ async fn writes(client: &tokio_postgres::Client) -> String {
     let none = client.execute("update salesforce.contact set title = 'x' where id = 'none'", &[]).await.unwrap();
     assert_eq!(none, 0);
     let many = client
-        .execute("insert into salesforce.contact (last_name) select 'Row ' || n from generate_series(1, $1::int) n", &[&500])
+        .execute(
+            "insert into salesforce.contact (last_name) select 'Row ' || n from generate_series(1, $1::int) n",
+            &[&500],
+        )
         .await
         .unwrap();
     assert_eq!(many, 500);
@@ -70,7 +80,9 @@ async fn writes(client: &tokio_postgres::Client) -> String {
         .simple_query("insert into salesforce.contact (last_name) values ('Simple') returning last_name")
         .await
         .unwrap();
-    assert!(messages.iter().any(|message| matches!(message, tokio_postgres::SimpleQueryMessage::Row(row) if row.get(0) == Some("Simple"))));
+    assert!(messages.iter().any(
+        |message| matches!(message, tokio_postgres::SimpleQueryMessage::Row(row) if row.get(0) == Some("Simple"))
+    ));
     ada
 }
 
@@ -90,10 +102,12 @@ async fn refusals(client: &tokio_postgres::Client) {
 
 async fn blocks(client: &mut tokio_postgres::Client) {
     let tx = client.transaction().await.unwrap();
-    let id: String =
-        tx.query_one("insert into salesforce.contact (last_name) values ('Block') returning id", &[]).await.unwrap().get(0);
-    let seen: i64 =
-        tx.query_one("select count(*) from salesforce.contact where id = $1", &[&id]).await.unwrap().get(0);
+    let id: String = tx
+        .query_one("insert into salesforce.contact (last_name) values ('Block') returning id", &[])
+        .await
+        .unwrap()
+        .get(0);
+    let seen: i64 = tx.query_one("select count(*) from salesforce.contact where id = $1", &[&id]).await.unwrap().get(0);
     assert_eq!(seen, 1);
     tx.commit().await.unwrap();
     let mut tx = client.transaction().await.unwrap();
@@ -104,6 +118,7 @@ async fn blocks(client: &mut tokio_postgres::Client) {
     // The block goes on from the client's own savepoint.
     tx.execute("update salesforce.contact set title = 'after' where id = $1", &[&id]).await.unwrap();
     tx.commit().await.unwrap();
-    let title: String = client.query_one("select title from salesforce.contact where id = $1", &[&id]).await.unwrap().get(0);
+    let title: String =
+        client.query_one("select title from salesforce.contact where id = $1", &[&id]).await.unwrap().get(0);
     assert_eq!(title, "after");
 }

@@ -30,8 +30,7 @@ async fn b1_claims_outlive_the_verdict_until_settled() {
     assert_eq!(world.finished(mutation).await, "applied");
     assert_eq!(world.claims(mutation).await, 1);
     let rows = vec![applied_row("003A", Some(image("003A", "a2", "2")), Some("2026-01-02"), (30, 40))];
-    let settled =
-        MutationSettled { mutation, owner: world.owner, applied: vec![], not_applied: vec![], rows };
+    let settled = MutationSettled { mutation, owner: world.owner, applied: vec![], not_applied: vec![], rows };
     world.outcome(partition, Event::MutationSettled(settled)).await;
     let sql = format!("select state from upwrite.mutations where id = '{mutation}' and settled_at is not null");
     world.wait::<String>("the end of the claims", &sql).await;

@@ -63,7 +63,14 @@ async fn a16_a_constraint_of_the_users_own_is_a_reported_conflict() {
     let world = World::start().await;
     world.lock("create unique index on crm.contact (lower(name)) where n > 0").await.commit().await.unwrap();
     world
-        .observe((1, 2), vec![seen_row("003A", "same", "2026-01-01"), seen_row("003B", "SAME", "2026-01-01"), seen_row("003C", "c", "2026-01-01")])
+        .observe(
+            (1, 2),
+            vec![
+                seen_row("003A", "same", "2026-01-01"),
+                seen_row("003B", "SAME", "2026-01-01"),
+                seen_row("003C", "c", "2026-01-01"),
+            ],
+        )
         .await;
     let keys: Vec<String> = world.value("select array_agg(id order by id) from crm.contact").await.unwrap();
     assert_eq!(keys, ["003A", "003C"]);

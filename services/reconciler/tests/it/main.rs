@@ -4,8 +4,8 @@
 
 mod world;
 
+mod claims;
+mod locks;
 mod once;
 mod order;
-mod locks;
-mod claims;
 mod vacuum;

@@ -29,7 +29,9 @@ async fn b20_outcomes_twice_and_foreign_events_stop_nothing() {
     world.outcome(partition, applied.clone()).await;
     world.outcome(partition, applied).await;
     let (next, partition) = world.submit(insert()).await;
-    world.outcome(partition, world.applied(next, vec![applied_row("003B", Some(image("003B", "B", "1")), None, (3, 4))])).await;
+    world
+        .outcome(partition, world.applied(next, vec![applied_row("003B", Some(image("003B", "B", "1")), None, (3, 4))]))
+        .await;
     assert_eq!(world.finished(next).await, "applied");
     assert_eq!(world.finished(mutation).await, "applied");
     let version: i64 = world.value("select _version from crm.contact where id = '003A'").await.unwrap();
@@ -85,7 +87,9 @@ async fn a_void_before_its_request_frees_the_claims() {
     // After the request a void changes nothing.
     world.outcome(partition, void(mutation)).await;
     let early = MutationId(uuid::Uuid::now_v7());
-    let claim = format!("insert into upwrite.claims (source, table_name, key, mutation) values ('crm', 'contact', 'id=x', '{early}')");
+    let claim = format!(
+        "insert into upwrite.claims (source, table_name, key, mutation) values ('crm', 'contact', 'id=x', '{early}')"
+    );
     world.lock(&claim).await.commit().await.unwrap();
     world.outcome(partition, void(early)).await;
     assert_eq!(world.finished(early).await, "voided");

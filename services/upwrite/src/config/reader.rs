@@ -225,7 +225,8 @@ impl Drop for Section<'_, '_> {
         for (key, _) in self.table.into_iter().flatten() {
             let name = key.get_ref().as_ref();
             if !asked.contains(name) {
-                let near = asked.iter().filter(|known| distance(known, name) <= 2).min_by_key(|known| distance(known, name));
+                let near =
+                    asked.iter().filter(|known| distance(known, name) <= 2).min_by_key(|known| distance(known, name));
                 let hint = near.map(|known| format!("; did you mean {known}?")).unwrap_or_default();
                 self.mistakes.add(Some(key.span()), &self.key(name), format!("unknown key{hint}"));
             }

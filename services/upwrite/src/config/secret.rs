@@ -46,7 +46,10 @@ pub(super) fn secret(section: &Section<'_, '_>, name: &str) -> Option<Secret> {
             }
         },
         _ => {
-            section.wrong(name, "write { env = \"VARIABLE\" } or { file = \"/path\" }; a secret is never written here itself");
+            section.wrong(
+                name,
+                "write { env = \"VARIABLE\" } or { file = \"/path\" }; a secret is never written here itself",
+            );
             None
         }
     }

@@ -26,7 +26,8 @@ fn say(text: &str) {
 
 async fn reads(world: &World) -> anyhow::Result<()> {
     say("Reads are plain Postgres, indexes, joins and all.");
-    let account = world.app.value("select account_id from salesforce.contact where account_id is not null limit 1").await?;
+    let account =
+        world.app.value("select account_id from salesforce.contact where account_id is not null limit 1").await?;
     let sql = format!(
         "select id, first_name, last_name, email from salesforce.contact where account_id = '{account}' limit 100"
     );
@@ -53,7 +54,10 @@ async fn writes(world: &World) -> anyhow::Result<()> {
     let id = world.app.value("select id from salesforce.contact where email = 'ada@example.com'").await?;
     ensure!(world.stand_in.record("Contact", &id).await?.is_some(), "{id} is not upstream");
     say("UPDATE and DELETE go the same way; what comes back is what Salesforce holds.");
-    world.app.show(&format!("update salesforce.contact set title = 'Countess' where id = '{id}' returning name, title")).await?;
+    world
+        .app
+        .show(&format!("update salesforce.contact set title = 'Countess' where id = '{id}' returning name, title"))
+        .await?;
     let upstream = world.stand_in.record("Contact", &id).await?;
     ensure!(upstream.is_some_and(|record| record["Title"] == "Countess"), "the update is not upstream");
     world.app.show(&format!("delete from salesforce.contact where id = '{id}'")).await?;
@@ -114,7 +118,9 @@ async fn lost_answer(world: &World) -> anyhow::Result<()> {
 async fn killed(world: &mut World) -> anyhow::Result<()> {
     say("kill -9 in mid-write: Upwrite is killed while Salesforce is at work. Nothing is lost, nothing is doubled.");
     world.stand_in.fault(json!({"object": "Contact", "op": "create"}), json!("hold"), 1).await?;
-    let client = world.app.begin("insert into salesforce.contact (last_name, email) values ('Survivor', 'survivor@example.com')")?;
+    let client = world
+        .app
+        .begin("insert into salesforce.contact (last_name, email) values ('Survivor', 'survivor@example.com')")?;
     world.stand_in.held(1).await?;
     println!("Salesforce has the request; kill -9 of Upwrite");
     world.kill_upwrite().await;
@@ -123,7 +129,8 @@ async fn killed(world: &mut World) -> anyhow::Result<()> {
     world.stand_in.release().await?;
     world.start_upwrite().await?;
     let state = until(Duration::from_secs(60), "the verdict of the write that was cut off", || async {
-        let sql = "select state from upwrite.mutations where finished_at is not null order by requested_at desc limit 1";
+        let sql =
+            "select state from upwrite.mutations where finished_at is not null order by requested_at desc limit 1";
         let state = world.admin.value(sql).await.ok()?;
         (!state.is_empty()).then_some(state)
     })

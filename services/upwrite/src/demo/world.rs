@@ -115,7 +115,8 @@ impl World {
     async fn backfilled(&self) -> anyhow::Result<()> {
         println!("Reading what Salesforce has …");
         until(START, "the first backfill", || async {
-            let open = self.admin.value("select count(*) from upwrite.tables where backfilled_at is null").await.ok()?;
+            let open =
+                self.admin.value("select count(*) from upwrite.tables where backfilled_at is null").await.ok()?;
             (open == "0").then_some(())
         })
         .await;

@@ -40,7 +40,8 @@ fn statements(told: &[(Statement, Told)], effects: &[Effect], faults: &mut Vec<S
     let mut titled: HashMap<&str, usize> = HashMap::new();
     let mut deleted: HashMap<&str, usize> = HashMap::new();
     for effect in effects {
-        let after = |field: &str| effect.changes.get(field).filter(|change| change.before != change.after)?.after.as_str();
+        let after =
+            |field: &str| effect.changes.get(field).filter(|change| change.before != change.after)?.after.as_str();
         match effect.op {
             EffectOp::Create => *created.entry(after("Email").unwrap_or("")).or_default() += 1,
             EffectOp::Update => *titled.entry(after("Title").unwrap_or("")).or_default() += 1,
@@ -86,7 +87,8 @@ fn increments_told(told: &[(Statement, Told)], effects: &[Effect], faults: &mut 
 
 fn amounts(effects: &[Effect], deal: &str) -> Vec<f64> {
     let of_deal = effects.iter().filter(|effect| effect.id == deal);
-    let changed = of_deal.filter_map(|effect| effect.changes.get("Amount").filter(|change| change.before != change.after));
+    let changed =
+        of_deal.filter_map(|effect| effect.changes.get("Amount").filter(|change| change.before != change.after));
     changed.filter_map(|change| change.after.as_f64()).collect()
 }
 
@@ -126,7 +128,11 @@ async fn projection(world: &World, effects: &[Effect], faults: &mut Vec<String>)
 async fn tables(world: &World, faults: &mut Vec<String>) {
     for (object, table, fields) in [
         ("Contact", "contact", [("Email", "email"), ("Title", "title"), ("LastName", "last_name")]),
-        ("Opportunity", "opportunity", [("Name", "name"), ("StageName", "stage_name"), ("Amount", "trim_scale(amount)")]),
+        (
+            "Opportunity",
+            "opportunity",
+            [("Name", "name"), ("StageName", "stage_name"), ("Amount", "trim_scale(amount)")],
+        ),
     ] {
         let columns: Vec<&str> = fields.iter().map(|(_, column)| *column).collect();
         let sql = format!(
