@@ -222,6 +222,8 @@ impl Reconciler {
     }
 
     async fn retry_parked(&mut self) -> Result<(), ReconcilerError> {
+        // An error here would count as the row's own, also one from columns that have changed since.
+        self.columns.forget();
         let mut tx = self.connection.begin().await.map_err(doing("beginning to retry parked images"))?;
         let tried = parked::retry(&mut tx, &mut self.columns, self.parked_after).await?;
         let touched: Vec<MutationId> = tried.resolved.keys().copied().collect();

@@ -45,7 +45,7 @@ pub(crate) async fn merge(
     mode: Mode,
 ) -> Result<Written, ReconcilerError> {
     let mut written = Written::default();
-    let Some(columns) = cache.of(tx, table).await? else {
+    let Some(columns) = columns_for(tx, cache, table, images).await? else {
         let message = format!("table {table} is not synced");
         let refuse = |index| Conflict { index, sqlstate: "42P01".to_owned(), message: message.clone() };
         written.conflicts = (0..images.len()).map(refuse).collect();
@@ -64,6 +64,26 @@ pub(crate) async fn merge(
     let states = chosen.iter().filter(|index| !kept_out.contains(index)).map(|index| &images[*index]);
     store::record_states(tx, table, states).await?;
     Ok(written)
+}
+
+/// The table's columns, read again if an image speaks of one that is not known: the table may have been altered since.
+async fn columns_for(
+    tx: &mut PgConnection,
+    cache: &mut ColumnCache,
+    table: &TableName,
+    images: &[Image],
+) -> Result<Option<Columns>, ReconcilerError> {
+    let all_known = |columns: &Columns| {
+        let mut rows = images.iter().filter_map(|image| image.row.as_ref());
+        rows.all(|row| row.keys().all(|name| columns.types.contains_key(name)))
+    };
+    match cache.of(tx, table).await? {
+        Some(columns) if !all_known(&columns) => {
+            cache.forget();
+            cache.of(tx, table).await
+        }
+        columns => Ok(columns),
+    }
 }
 
 /// Of all images, the latest of each record, if it is later than what the table holds.
@@ -142,7 +162,7 @@ impl Refusal {
 
     /// Not the row's fault: memory, disk, a shutdown. To be tried again; giving up the image would lose it.
     fn is_servers(&self) -> bool {
-        !self.is_lock() && ["53", "57", "58", "XX"].iter().any(|class| self.sqlstate.starts_with(class))
+        !self.is_lock() && (self.sqlstate.starts_with("53") || self.sqlstate.starts_with("57"))
     }
 }
 
