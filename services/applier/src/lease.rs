@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::Moment;
 
-/// The right to start calls for one partition. Every acknowledged append to it, of whatever event of ours, renews it
-/// from the moment at which that append was *sent*: whoever takes the partition over later reads that append first.
+/// The right to start calls for one partition. Every append to it, of whatever event of ours, that was acknowledged and
+/// read back with nobody's marker before it, renews it from the moment at which that append was *sent*: whoever takes
+/// the partition over comes after it.
 #[derive(Debug, Clone)]
 pub(crate) struct Lease {
     length: Duration,
@@ -21,7 +22,7 @@ impl Lease {
         self.length
     }
 
-    /// An append that was sent at `sent` is acknowledged.
+    /// An append that was sent at `sent` stands in the log, and we were the owner there.
     pub(crate) fn renew(&mut self, sent: Moment) {
         self.renewed = self.renewed.max(Some(sent));
     }

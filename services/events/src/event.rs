@@ -96,7 +96,8 @@ pub struct PartitionReleased {
     pub owner: OwnerId,
 }
 
-/// A call is about to be made. Written only for tables with idempotency `probe` or `none`, where it proves something.
+/// A call is about to be made. Written for tables with idempotency `probe` or `none`, where its absence proves that
+/// there was no call; for others only when an owner whose lease has run out must hear from the log before it calls.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MutationAttempted {
     pub mutation: MutationId,

@@ -88,20 +88,24 @@ impl Driver {
                 None => {
                     slot.at = At::WaitsForLease;
                     owned.waiting.push(ticket.mutation);
-                    self.renew(number);
+                    self.renew(number, &ticket);
                 }
             }
         }
         (ready, start_until)
     }
 
-    /// Appends the marker again, unless that is under way.
-    pub(super) fn renew(&mut self, number: u16) {
-        let Some(owned) = self.partitions.get_mut(&number) else { return };
+    /// The lease has run out: the next call is announced in the log, unless an append is under way. If somebody else
+    /// has taken the partition meanwhile, that counts for nothing, and we read of it.
+    fn renew(&mut self, number: u16, ticket: &Ticket) {
+        let now_us = self.outside.clock.unix_us();
+        let (Some(owned), Some(slot)) = (self.partitions.get_mut(&number), self.slots.get(&ticket.mutation)) else {
+            return;
+        };
         if !owned.renewing {
             owned.renewing = true;
-            let marker = owned.marker();
-            self.append(number, vec![marker], Purpose::Marker);
+            let event = slot.job.attempted(&ticket.rows, now_us);
+            self.append(number, vec![event], Purpose::Renewal);
         }
     }
 

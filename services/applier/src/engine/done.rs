@@ -2,7 +2,7 @@
 
 use upwrite_connectors::{CallRow, Found, RowResult, UpstreamError};
 use upwrite_event_log::LogError;
-use upwrite_events::{Interval, MutationId, Outcome, RowChange, TableSpec};
+use upwrite_events::{Interval, MutationId, Outcome, OwnerId, Position, RowChange, TableSpec};
 
 use super::append::{self, Appended};
 use super::calls::Called;
@@ -18,8 +18,8 @@ use crate::{ApplierError, Moment};
 /// What an append was for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Taking the partition, or renewing the lease.
-    Marker,
+    /// Only the lease.
+    Renewal,
     Outcome(MutationId),
     Deferred(MutationId),
     Attempted(MutationId, Vec<u32>),
@@ -52,6 +52,13 @@ pub(crate) enum Done {
         purpose: Purpose,
         result: Result<Appended, LogError>,
     },
+    /// One try to take a partition, under an owner id of its own.
+    Marker {
+        number: u16,
+        owner: OwnerId,
+        sent: Moment,
+        result: Result<Vec<Position>, LogError>,
+    },
     Tables(Result<Vec<TableSpec>, ProjectionError>),
     Clock(Result<PgOffset, ProjectionError>),
 }
@@ -66,6 +73,7 @@ impl Driver {
             }
             Done::ReadBack { mutation, result } => self.read_back(mutation, result),
             Done::Appended { number, purpose, result } => self.appended(number, purpose, result?),
+            Done::Marker { number, owner, sent, result } => self.marked(number, owner, sent, result)?,
             Done::Tables(result) => self.tables_read(result),
             Done::Clock(result) => {
                 match result {
@@ -152,7 +160,7 @@ impl Driver {
         }
     }
 
-    /// Appends beside the driver. Whatever it is for, it renews the lease when it is acknowledged.
+    /// Appends beside the driver. Whatever it is for, it renews the lease once it is read back.
     pub(super) fn append(&mut self, number: u16, events: Vec<upwrite_events::Event>, purpose: Purpose) {
         let Some(owned) = self.partitions.get_mut(&number) else { return };
         owned.appending += 1;
@@ -168,14 +176,11 @@ impl Driver {
     fn appended(&mut self, number: u16, purpose: Purpose, done: Appended) {
         let Some(owned) = self.partitions.get_mut(&number) else { return };
         owned.appending -= 1;
-        owned.lease.renew(done.sent);
+        owned.acknowledged(done.position, done.sent);
+        self.confirm(number);
+        let Some(owned) = self.partitions.get_mut(&number) else { return };
         match purpose {
-            Purpose::Marker => {
-                owned.renewing = false;
-                for mutation in std::mem::take(&mut owned.waiting) {
-                    self.leave(mutation, At::WaitsForLease);
-                }
-            }
+            Purpose::Renewal => {}
             Purpose::Outcome(mutation) => {
                 if let Some(slot) = self.slots.get_mut(&mutation) {
                     slot.job.recorded();
@@ -195,6 +200,16 @@ impl Driver {
             }
             Purpose::TurnedAway => {}
             Purpose::Released => owned.released = true,
+        }
+    }
+
+    /// If the lease was renewed, those who waited for it go on.
+    pub(super) fn confirm(&mut self, number: u16) {
+        let Some(owned) = self.partitions.get_mut(&number) else { return };
+        if owned.confirm() {
+            for mutation in std::mem::take(&mut owned.waiting) {
+                self.leave(mutation, At::WaitsForLease);
+            }
         }
     }
 

@@ -40,6 +40,7 @@ impl Driver {
                 News::Ousted => self.oust(number)?,
             }
         }
+        self.confirm(number);
         let ready = self.partitions.get_mut(&number).map(Owned::take_announced).unwrap_or_default();
         for (mutation, rows) in ready {
             self.announced(mutation, rows);

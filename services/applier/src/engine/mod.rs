@@ -13,6 +13,7 @@ mod lanes;
 mod partition;
 mod settle;
 mod start;
+mod taking;
 mod upstream;
 
 use std::collections::{BTreeMap, HashMap};

@@ -8,6 +8,7 @@ use upwrite_events::{
     Event, Lifecycle, MutationId, MutationRequested, OwnerId, Partition, PartitionFold, PartitionTaken, Position,
 };
 
+use crate::Moment;
 use crate::lease::Lease;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +28,10 @@ pub(crate) struct Owned {
     /// The first position not folded yet.
     pub(crate) read_to: Position,
     pub(crate) lease: Lease,
-    /// An append of the marker is under way.
+    /// An append that will renew the lease is under way.
     pub(crate) renewing: bool,
+    /// Acknowledged appends that have not been read back: where they stand, and when they were sent.
+    acknowledged: Vec<(Position, Moment)>,
     /// Requests of mutations that are not released; kept only until the own marker has come by.
     pub(crate) requests: HashMap<MutationId, Arc<MutationRequested>>,
     /// Jobs that wait for the lease.
@@ -57,7 +60,8 @@ impl Owned {
             fold: PartitionFold::restore(from.1, unreleased),
             read_to: from.0,
             lease: Lease::new(lease),
-            renewing: false,
+            renewing: true,
+            acknowledged: Vec::new(),
             requests: HashMap::new(),
             waiting: Vec::new(),
             announced: Vec::new(),
@@ -67,10 +71,33 @@ impl Owned {
         }
     }
 
-    /// The marker; appended again, by the same owner, it renews the lease.
+    /// The marker. Appended once under each owner id: were it repeated, a straggler could take the partition back from
+    /// a successor that nobody told.
     pub(crate) fn marker(&self) -> Event {
         let lease_ms = u32::try_from(self.lease.length().as_millis()).unwrap_or(u32::MAX);
         Event::PartitionTaken(PartitionTaken { owner: self.owner, process: process(), lease_ms })
+    }
+
+    /// An append of ours is acknowledged. It renews the lease only once it has been read back: what stands behind
+    /// somebody else's marker renews nothing.
+    pub(crate) fn acknowledged(&mut self, position: Position, sent: Moment) {
+        self.acknowledged.push((position, sent));
+    }
+
+    /// Renews the lease by what has been read back; whether anything has.
+    pub(crate) fn confirm(&mut self) -> bool {
+        let read_to = self.read_to;
+        let (read, rest) = std::mem::take(&mut self.acknowledged).into_iter().partition(|(at, _)| *at < read_to);
+        self.acknowledged = rest;
+        let read: Vec<(Position, Moment)> = read;
+        if self.stage != Stage::Owner || read.is_empty() {
+            return false;
+        }
+        for (_, sent) in read {
+            self.lease.renew(sent);
+        }
+        self.renewing = false;
+        true
     }
 
     /// The announced attempts that have been read back.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use tokio::sync::mpsc;
@@ -73,7 +74,7 @@ pub(crate) async fn start(outside: Outside, shutdown: &CancellationToken) -> Res
             .collect();
         driver.readers.spawn(follow(Arc::clone(&driver.outside.log), partition, from.0, sender.clone()));
         driver.partitions.insert(number, owned);
-        driver.renew(number);
+        driver.take(number, Duration::ZERO);
     }
     driver.sample_clock_later();
     tracing::info!(partitions = driver.partitions.len(), lease_ms = lease.as_millis() as u64, "taking partitions");

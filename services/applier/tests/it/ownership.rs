@@ -6,7 +6,7 @@ use upwrite_applier::ApplierError;
 use upwrite_events::{Event, OwnerId, Partition, PartitionTaken, Phase, Stream};
 use uuid::Uuid;
 
-use crate::double::{Bench, Fault, KEYED, NOTHING, PROBED, insert};
+use crate::double::{Bench, Fault, KEYED, NOTHING, PROBED, insert, update};
 
 fn marker(owner: u128) -> Event {
     let owner = OwnerId(Uuid::from_u128(owner));
@@ -64,14 +64,10 @@ async fn an_idle_owner_renews_its_lease_before_it_calls() {
     tokio::time::sleep(Duration::from_secs(3600)).await;
     let asked = bench.ask(1, vec![insert(KEYED, 1, 0)]).await;
     asked.finished().await;
-    let names: Vec<_> = bench.log.events(0).iter().map(Event::name).collect();
-    assert_eq!(names, ["PartitionTaken", "MutationRequested", "PartitionTaken", "MutationApplied"]);
-    let owners = bench.log.events(0).into_iter().filter_map(|event| match event {
-        Event::PartitionTaken(taken) => Some(taken.owner),
-        _ => None,
-    });
-    let owners: Vec<_> = owners.collect();
-    assert_eq!(owners[0], owners[1], "a repeat, not a new owner");
+    assert_eq!(asked.story(), ["MutationRequested", "MutationAttempted", "MutationApplied"]);
+    let next = bench.ask(2, vec![insert(KEYED, 2, 0)]).await;
+    next.finished().await;
+    assert_eq!(next.story(), ["MutationRequested", "MutationApplied"], "the lease holds");
     running.stop().await;
 }
 
@@ -165,5 +161,42 @@ async fn upstream_away_at_start_is_waited_for() {
     let running = bench.start();
     assert_eq!(early.finished().await.phase, Phase::Applied);
     assert!(early.story().contains(&"MutationDeferred"));
+    running.stop().await;
+}
+
+/// A0 is cut off before it sends; A1 takes over, applies M1, M2 follows; A0 comes back with M1 still to be sent.
+#[tokio::test(start_paused = true)]
+async fn b3_an_owner_that_was_overtaken_does_not_send() {
+    let bench = Bench::new(1, 1);
+    bench.world.put(KEYED, "r", update(KEYED, "r", 0, 0).old);
+    let overtaken = bench.start();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    // Its lease has run out, and its word that it is still there does not arrive.
+    bench.log.hold("MutationAttempted");
+    let first = bench.ask(1, vec![update(KEYED, "r", 0, 1)]).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(bench.world.calls().is_empty());
+    let running = bench.start();
+    assert_eq!(first.released().await.phase, Phase::Applied);
+    let second = bench.ask(2, vec![update(KEYED, "r", 1, 2)]).await;
+    assert_eq!(second.released().await.phase, Phase::Applied);
+    bench.log.release();
+    assert!(matches!(overtaken.ended().await, Err(ApplierError::Ousted)));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(bench.world.value(KEYED, "r", "n").as_deref(), Some("2"));
+    assert_eq!(bench.world.calls().len(), 2);
+    running.stop().await;
+}
+
+/// While the machine sleeps the lease runs out, although no timer ticks.
+#[tokio::test(start_paused = true)]
+async fn b3_a_lease_runs_out_during_suspend() {
+    let bench = Bench::new(1, 1);
+    let running = bench.start();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bench.suspend(Duration::from_secs(60));
+    let asked = bench.ask(1, vec![insert(KEYED, 1, 0)]).await;
+    asked.finished().await;
+    assert!(asked.story().contains(&"MutationAttempted"), "looked before it sent");
     running.stop().await;
 }

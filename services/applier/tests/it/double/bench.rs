@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,12 +26,22 @@ use super::world::World;
 const EPOCH_US: i64 = 1_767_225_600_000_000;
 
 #[derive(Clone)]
-struct VirtualClock(Instant);
+struct VirtualClock {
+    start: Instant,
+    /// How long the machine slept, milliseconds: no timer saw that.
+    suspended_ms: Arc<AtomicU64>,
+}
+
+impl VirtualClock {
+    fn suspended(&self) -> Duration {
+        Duration::from_millis(self.suspended_ms.load(Ordering::Relaxed))
+    }
+}
 
 #[async_trait]
 impl Clock for VirtualClock {
     fn now(&self) -> Moment {
-        Moment(Instant::now() - self.0)
+        Moment(Instant::now() - self.start + self.suspended())
     }
 
     fn unix_us(&self) -> i64 {
@@ -39,7 +49,7 @@ impl Clock for VirtualClock {
     }
 
     async fn sleep_until(&self, moment: Moment) {
-        tokio::time::sleep_until(self.0 + moment.0).await;
+        tokio::time::sleep_until(self.start + moment.0.saturating_sub(self.suspended())).await;
     }
 }
 
@@ -109,8 +119,13 @@ impl Running {
 impl Bench {
     pub(crate) fn new(partitions: u16, seed: u64) -> Self {
         let config = Config { backoff_jitter: 0.0, ..Config::default() };
-        let clock = VirtualClock(Instant::now());
+        let clock = VirtualClock { start: Instant::now(), suspended_ms: Arc::default() };
         Self { log: MemoryLog::new(partitions, seed), world: World::new(seed), config, behind: Arc::default(), clock }
+    }
+
+    /// The machine sleeps: clocks go on, timers do not.
+    pub(crate) fn suspend(&self, length: Duration) {
+        self.clock.suspended_ms.fetch_add(length.as_millis() as u64, Ordering::Relaxed);
     }
 
     /// How far the reconciler is behind at the next start.

@@ -19,12 +19,15 @@ pub(crate) struct MemoryLog {
     changed: watch::Sender<u64>,
     /// Stands in the log just before the next event of that name.
     preceding: Mutex<Option<(&'static str, Event)>>,
+    /// Appends with an event of that name do not arrive.
+    held: watch::Sender<Option<&'static str>>,
     faults: Mutex<(StdRng, f64)>,
 }
 
 impl MemoryLog {
     pub(crate) fn new(partitions: u16, seed: u64) -> Arc<Self> {
         let (changed, _) = watch::channel(0);
+        let (held, _) = watch::channel(None);
         let faults = Mutex::new((StdRng::seed_from_u64(seed), 0.0));
         Arc::new(Self {
             partitions,
@@ -32,6 +35,7 @@ impl MemoryLog {
             folds: Mutex::default(),
             changed,
             preceding: Mutex::default(),
+            held,
             faults,
         })
     }
@@ -44,6 +48,15 @@ impl MemoryLog {
     /// Somebody else's event gets in just before the next one with that name.
     pub(crate) fn precede(&self, name: &'static str, event: Event) {
         *self.preceding.lock().unwrap() = Some((name, event));
+    }
+
+    /// Appends with an event of that name do not arrive until [`MemoryLog::release`].
+    pub(crate) fn hold(&self, name: &'static str) {
+        self.held.send_replace(Some(name));
+    }
+
+    pub(crate) fn release(&self) {
+        self.held.send_replace(None);
     }
 
     /// Tells of every append.
@@ -92,6 +105,8 @@ impl EventLog for MemoryLog {
 
     async fn append(&self, partition: Partition, events: Vec<Event>) -> Result<Vec<Position>, LogError> {
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        let arrives = |held: &Option<&str>| held.is_none_or(|name| events.iter().all(|event| event.name() != name));
+        let _ = self.held.subscribe().wait_for(arrives).await;
         let positions = {
             let mut records = self.records.lock().unwrap();
             let records = records.entry(partition).or_default();
