@@ -86,7 +86,8 @@ impl Job {
             revoked: matches!(life.phase, Phase::Revoked | Phase::Voided | Phase::Dead) && !life.keep_claims,
             stop: if ended_badly { life.failure.clone() } else { None },
             attempts: life.attempts,
-            unrecorded: false,
+            // Until it is found out, an orderly end must not hide it: whoever comes then takes the log's word.
+            unrecorded: origin.taken == Taken::PossiblySent && states.contains(&RowState::Pending),
             keep_claims: life.keep_claims,
             states,
             request,
@@ -145,6 +146,24 @@ mod tests {
         assert_eq!(taken(&folded(&[attempted()]), false, true), Taken::PossiblySent);
         assert_eq!(taken(&folded(&[attempted(), deferred(Outcome::NotApplied)]), false, true), Taken::NotSent);
         assert_eq!(taken(&folded(&[attempted(), deferred(Outcome::Unknown)]), false, true), Taken::PossiblySent);
+    }
+
+    #[test]
+    fn what_a_predecessor_may_have_sent_is_news_before_the_partition_is_given_back() {
+        // It was put off, known not to be applied, and sent again by an owner that crashed.
+        let life = folded(&[deferred(Outcome::NotApplied)]);
+        let job = |taken| {
+            let now = Moment(std::time::Duration::ZERO);
+            let origin = Origin { life: &life, taken, now, not_before: now, late_until: now };
+            let partition = Partition { stream: upwrite_events::Stream::Mutations, number: 0 };
+            let request = Arc::new(crate::testing::request(MUTATION, 1));
+            Job::new(partition, OWNER, request, Vec::new(), now, &origin)
+        };
+        assert!(!job(Taken::NotSent).has_news());
+        let mut doubtful = job(Taken::PossiblySent);
+        assert!(doubtful.has_news());
+        let told = [deferred(Outcome::NotApplied), doubtful.deferred(0)];
+        assert_eq!(taken(&folded(&told), true, false), Taken::PossiblySent);
     }
 
     #[test]

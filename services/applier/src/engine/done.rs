@@ -92,11 +92,15 @@ impl Driver {
             Called::Answered { report, begun } => (report, begun),
             Called::NotSent => {
                 for ticket in tickets {
-                    if let Some(slot) = self.slots.get_mut(&ticket.mutation) {
-                        slot.job.not_sent(&ticket.rows);
-                        slot.at = At::Idle;
+                    let Some(slot) = self.slots.get_mut(&ticket.mutation) else { continue };
+                    slot.job.not_sent(&ticket.rows);
+                    slot.at = At::Idle;
+                    if slot.job.revoke || self.draining.is_some() {
+                        // It need not be sent any more, or not by us.
+                        self.advance(ticket.mutation);
+                    } else {
+                        self.enqueue(ticket.mutation, ticket.rows, Kind::Send);
                     }
-                    self.enqueue(ticket.mutation, ticket.rows, Kind::Send);
                 }
                 return;
             }
