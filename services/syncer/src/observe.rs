@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sqlx::{PgPool, Row as _};
-use upwrite_event_log::{EventLog, partition_for};
+use upwrite_event_log::{EventLog, LogError, partition_for};
 use upwrite_events::{
     Event, Interval, MAX_ROWS_PER_OBSERVATION, ObservedRow, Partition, Position, RecordsObserved, Stream, TableName,
 };
@@ -55,16 +55,24 @@ pub(crate) async fn observe(
     // All reads of one table go to one partition: they are merged in the order in which they were made.
     let partition = partition_for(Stream::Observations, table, "", log.partitions());
     let mut last = None;
-    let mut rows = rows.into_iter().peekable();
-    while rows.peek().is_some() {
-        let event = RecordsObserved {
-            table: table.clone(),
-            kind: kind.to_owned(),
-            seen: clock.theirs(seen),
-            rows: rows.by_ref().take(MAX_ROWS_PER_OBSERVATION).collect(),
-        };
-        let positions = log.append(partition, vec![Event::RecordsObserved(event)]).await?;
-        last = positions.last().map(|position| (partition, *position));
+    let mut rows = rows;
+    let mut most = MAX_ROWS_PER_OBSERVATION;
+    while !rows.is_empty() {
+        let later = rows.split_off(most.min(rows.len()));
+        let event = RecordsObserved { table: table.clone(), kind: kind.to_owned(), seen: clock.theirs(seen), rows };
+        match log.append(partition, vec![Event::RecordsObserved(event.clone())]).await {
+            Ok(positions) => {
+                last = positions.last().map(|position| (partition, *position));
+                rows = later;
+            }
+            // Long values: fewer rows an event.
+            Err(LogError::TooLarge { .. }) if event.rows.len() > 1 => {
+                most = event.rows.len() / 2;
+                rows = event.rows;
+                rows.extend(later);
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(last)
 }

@@ -100,11 +100,25 @@ async fn source(config: &Config, upstream: &Upstream) -> Result<(), SyncerError>
     }
 }
 
+/// One table's trouble keeps no other from being read.
 async fn round(upstream: &Upstream) -> Result<(), SyncerError> {
+    let mut failed = None;
     for spec in specs(&upstream.pool, upstream.connector.source()).await? {
-        backfill(upstream, &spec).await?;
-        while reread(upstream, &spec).await? {}
+        match table(upstream, &spec).await {
+            Ok(()) => {}
+            Err(error) if error.is_final() => return Err(error),
+            Err(error) => {
+                tracing::debug!(table = %spec.name, %error, "not read");
+                failed = Some(error);
+            }
+        }
     }
+    failed.map_or(Ok(()), Err)
+}
+
+async fn table(upstream: &Upstream, spec: &TableSpec) -> Result<(), SyncerError> {
+    backfill(upstream, spec).await?;
+    while reread(upstream, spec).await? {}
     Ok(())
 }
 
