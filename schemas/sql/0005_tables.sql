@@ -16,6 +16,7 @@ declare
     key_column text := spec ->> 'key';
     name text := format('%I.%I', source, table_name);
     table_oid oid;
+    altered text[] := '{}';
     done text[] := '{}';
 begin
     if source is null or table_name is null or key_column is null then
@@ -39,7 +40,8 @@ begin
         done := done || format('created table %s', name);
     else
         perform upwrite.require_plain_table(table_oid);
-        done := done || upwrite.alter_columns(table_oid, spec);
+        altered := upwrite.alter_columns(table_oid, spec);
+        done := done || altered;
     end if;
     done := done || upwrite.define_keys(table_oid, spec);
     done := done || upwrite.define_triggers(table_oid);
@@ -50,10 +52,10 @@ begin
     on conflict on constraint tables_source_table_name_key do update set
         spec = excluded.spec,
         relation = excluded.relation,
-        -- A table that was dropped and made anew is empty.
-        backfilled_at = case when t.relation = excluded.relation then t.backfilled_at end,
-        backfill_cursor = case when t.relation = excluded.relation then t.backfill_cursor end
-    where t.spec is distinct from excluded.spec or t.relation <> excluded.relation;
+        -- A table that was dropped and made anew is empty, and so is a new column: all of it is read again.
+        backfilled_at = case when t.relation = excluded.relation and altered = '{}' then t.backfilled_at end,
+        backfill_cursor = case when t.relation = excluded.relation and altered = '{}' then t.backfill_cursor end
+    where t.spec is distinct from excluded.spec or t.relation <> excluded.relation or altered <> '{}';
     return done;
 end
 $$;

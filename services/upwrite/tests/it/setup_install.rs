@@ -93,7 +93,8 @@ async fn widens_a_table_and_changes_a_password_without_losing_rows() {
         ]
     );
     assert_eq!(root.one("SELECT c::text FROM salesforce.contact c").await, "(003A,,,5,,0,,)");
-    assert_eq!(root.one("SELECT backfilled_at IS NOT NULL FROM upwrite.tables").await, "t");
+    // The rows that are there lack the new column's values: they are read again.
+    assert_eq!(root.one("SELECT backfilled_at IS NULL FROM upwrite.tables").await, "t");
     let service = Session::connect(&cluster.url(&name, "upwrite_service", "changed")).await;
     assert_eq!(service.one("SELECT spec -> 'columns' -> 5 ->> 'name' FROM upwrite.tables").await, "phone");
 }
