@@ -30,7 +30,9 @@ impl VendorError {
 
     fn of(value: &Value) -> Option<Self> {
         let member = |name: &str| value.get(name).and_then(Value::as_str);
-        let code = member("statusCode").or_else(|| member("errorCode")).map(str::to_owned);
+        // Postgres has no text with U+0000 in it; one would keep the whole mutation from being recorded.
+        let storable = |text: &str| text.replace('\0', "");
+        let code = member("statusCode").or_else(|| member("errorCode")).map(storable);
         let message = member("message").unwrap_or_default();
         if code.is_none() && message.is_empty() {
             return None;
@@ -39,11 +41,11 @@ impl VendorError {
         Some(Self {
             code,
             message: message.chars().filter(|c| *c != '\0').take(MAX_MESSAGE_CHARS).collect(),
-            fields: fields.filter_map(Value::as_str).map(str::to_owned).collect(),
+            fields: fields.filter_map(Value::as_str).map(storable).collect(),
             duplicate_of: value
                 .pointer("/duplicateResult/matchResults/0/matchRecords/0/record/Id")
                 .and_then(Value::as_str)
-                .map(str::to_owned),
+                .map(storable),
         })
     }
 }
