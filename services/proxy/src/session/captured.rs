@@ -190,6 +190,11 @@ impl Session {
     }
 
     async fn plan(&mut self, run: &Returned, in_block: bool) -> Result<Captured, PgError> {
+        if run.too_many_images() {
+            return Err(PgError::error("54000", "the statement changes more of synced tables than one statement can")
+                .with_detail("Nothing was sent upstream.")
+                .with_hint("Split it into several statements."));
+        }
         let dry_run = DryRun {
             images: &run.images,
             session: run.session.as_deref().unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! Requests of the proxy's own that go out together, and what comes back.
 
 use bytes::{Bytes, BytesMut};
+use upwrite_events::MAX_EVENT_BYTES;
 
 use super::Session;
 use super::end::End;
@@ -11,6 +12,9 @@ use crate::wire::{Body, Frame, Malformed, command_tag, fields, row_frame};
 
 /// Notices of one statement that are kept.
 const NOTICES_MAX: usize = 1_000;
+/// Images of one statement that are kept: rows before and after, some of them touched more than once, of what fits one
+/// mutation.
+const IMAGES_MAX_BYTES: usize = 4 * MAX_EVENT_BYTES;
 
 /// Everything that a flight brought back.
 #[derive(Default)]
@@ -28,6 +32,7 @@ pub(super) struct Returned {
     /// Text of the statement's CommandComplete.
     pub(super) tag: Option<String>,
     pub(super) images: Vec<Image>,
+    images_bytes: usize,
     pub(super) mark: Option<String>,
     pub(super) session: Option<String>,
     pub(super) notices: Vec<Bytes>,
@@ -68,13 +73,26 @@ impl Returned {
             (Step::Statement | Step::Returning, b'C') => self.tag = Some(command_tag(frame).to_owned()),
             (Step::Mark, b'D') => self.mark = Some(single_text(&self.whole(frame)?)?),
             (Step::Session, b'D') => self.session = Some(single_text(&self.whole(frame)?)?),
-            (Step::Changes, b'D') => {
-                let Some(row) = self.assemble(frame) else { return Ok(()) };
-                self.images.push(image(&row)?);
-            }
+            (Step::Changes, b'D') => self.change(frame)?,
             _ => {}
         }
         Ok(())
+    }
+
+    /// A row of `upwrite.changes()`. Beyond the limit none are kept: the statement will be refused.
+    fn change(&mut self, frame: &Frame) -> Result<(), Malformed> {
+        self.images_bytes = self.images_bytes.saturating_add(frame.raw.len());
+        if self.too_many_images() {
+            self.images = Vec::new();
+            self.partial = BytesMut::new();
+        } else if let Some(row) = self.assemble(frame) {
+            self.images.push(image(&row)?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn too_many_images(&self) -> bool {
+        self.images_bytes > IMAGES_MAX_BYTES
     }
 
     fn whole(&self, frame: &Frame) -> Result<Frame, Malformed> {

@@ -156,14 +156,21 @@ impl Requests<'_> {
         self.close(b'P', PORTAL, step);
     }
 
-    /// `upwrite.changes()` and `upwrite.session()`.
+    /// `upwrite.changes()` and `upwrite.session()`. Parsed behind the client's statement: it may have put something else
+    /// under these names (SQL's `DEALLOCATE` and `PREPARE` reach them), which would be handed the secret, and believed.
     pub(super) fn read_capture(&mut self) {
+        for step in [Step::Changes, Step::Session] {
+            self.close(b'S', &name(step), step);
+            self.parse(&name(step), self.own.text(step).as_bytes(), &[], step);
+        }
         let secret = self.own.secret.clone();
         self.call(Step::Changes, &[secret.as_bytes()]);
         self.call(Step::Session, &[secret.as_bytes()]);
     }
 
     pub(super) fn read_session(&mut self) {
+        self.close(b'S', &name(Step::Session), Step::Session);
+        self.parse(&name(Step::Session), self.own.text(Step::Session).as_bytes(), &[], Step::Session);
         let secret = self.own.secret.clone();
         self.call(Step::Session, &[secret.as_bytes()]);
     }
