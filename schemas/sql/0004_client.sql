@@ -3,7 +3,8 @@
 -- On a client's connection, with the client's rights:
 --   upwrite.flush() -> void                     checks every deferred constraint now; the veto is put off
 --   upwrite.flush_synced() -> void              the same for deferrable constraints of synced tables only (inside blocks)
---   upwrite.mark() -> text                      JSON {"locks":[…]}: what this transaction holds; compare before and after
+--   upwrite.mark() -> text                      JSON {"locks":[…],"armed":bool}: what this transaction holds (compare before
+--                                               and after), and whether it has changed a synced table already
 --   upwrite.session(secret text) -> text        JSON, see there
 --   upwrite.changes(secret text) -> setof (seq bigint, relation oid, op "char", old bytea, new bytea)
 --   upwrite.await(id uuid, timeout interval default '10s') -> setof upwrite.mutations
@@ -121,11 +122,21 @@ begin
 end
 $$;
 
+-- Whether this transaction has changed a synced table, and not taken it back: then it cannot commit.
+create function upwrite.is_armed() returns boolean language plpgsql stable security definer
+    set search_path = pg_catalog, pg_temp set enable_seqscan = off
+as $$
+begin
+    return pg_current_xact_id_if_assigned() is not null
+        and exists (select from upwrite.armed where xid = pg_current_xact_id_if_assigned());
+end
+$$;
+
 create function upwrite.mark() returns text language plpgsql stable
     set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return json_build_object('locks', upwrite.locks())::text;
+    return json_build_object('locks', upwrite.locks(), 'armed', upwrite.is_armed())::text;
 end
 $$;
 

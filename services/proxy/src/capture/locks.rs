@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::plan::CaptureError;
+use super::refuse;
 use crate::error::PgError;
 
 /// One lock of the own backend, as `upwrite.mark()` lists it.
@@ -57,13 +58,18 @@ impl Mode {
 #[derive(Deserialize)]
 struct Mark {
     locks: Vec<Lock>,
+    /// The transaction has changed a synced table before, by a statement that was not captured.
+    #[serde(default)]
+    armed: bool,
 }
 
-/// Reads `upwrite.mark()`.
+/// Reads `upwrite.mark()`. Refuses if what will be captured is not this statement's alone: the transaction cannot commit
+/// any more, so nothing of it may go upstream.
 pub(super) fn mark(json: &str) -> Result<Vec<Lock>, CaptureError> {
-    serde_json::from_str::<Mark>(json).map(|mark| mark.locks).map_err(|error| {
+    let mark: Mark = serde_json::from_str(json).map_err(|error| {
         CaptureError::Refused(PgError::error("XX000", format!("upwrite.mark() is not understood: {error}")))
-    })
+    })?;
+    if mark.armed { Err(refuse::armed()) } else { Ok(mark.locks) }
 }
 
 /// The names of relations that are not synced and that the statement wrote. `before`: what the client's transaction held
@@ -153,6 +159,8 @@ mod tests {
     fn a_mark_is_read() {
         let json = r#"{"locks":[{"relation":16385,"name":"public.audit","mode":"RowExclusiveLock","synced":false,"kind":"r","tuples":[1,0,null]}]}"#;
         assert_eq!(mark(json).unwrap().len(), 1);
+        assert!(mark(r#"{"locks":[],"armed":false}"#).is_ok());
+        assert!(matches!(mark(r#"{"locks":[],"armed":true}"#), Err(CaptureError::Refused(_))));
         assert!(mark("[]").is_err());
     }
 }

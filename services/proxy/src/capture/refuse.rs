@@ -85,6 +85,14 @@ pub(super) fn mixed(names: &[&str]) -> CaptureError {
     )
 }
 
+/// A synced table was changed by a statement that the proxy passed on (one of several in a query string, a cursor).
+pub(super) fn armed() -> CaptureError {
+    refused(PgError::unsupported(
+        "an earlier statement of the transaction changed a synced table unseen, so that it cannot commit any more",
+        "Roll back, and send each statement on its own.",
+    ))
+}
+
 pub(super) fn row_locks(name: &str) -> CaptureError {
     refused(PgError::unsupported(
         format!("the transaction holds locks on synced table {name}, which would keep the result from being written"),
