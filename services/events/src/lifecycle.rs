@@ -293,6 +293,10 @@ impl PartitionFold {
                 }
                 *lifecycle = next;
             }
+            // What clients add afterwards may come when the mutation is long released and forgotten.
+            None if matches!(event, Event::RevocationRequested(_) | Event::MutationOutlivedRollback(_)) => {
+                return Ok(Folded::Repeat(mutation));
+            }
             None => {
                 self.mutations.insert(mutation, begin(position, event)?);
             }

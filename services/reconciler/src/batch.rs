@@ -54,6 +54,8 @@ pub(crate) struct Plan {
     pub(crate) early_claims: Vec<EarlyClaim>,
     pub(crate) rereads: Vec<(TableName, String)>,
     pub(crate) dead: Vec<DeadLetter>,
+    /// Mutations that stand although the client's transaction was rolled back, and that are no longer tracked.
+    pub(crate) outlived: Vec<MutationId>,
     /// Of each partition in the batch: the first position not folded, and the owner there.
     pub(crate) positions: Positions,
 }
@@ -94,6 +96,8 @@ impl State {
             let owner = self.folds.get(&partition.number).and_then(PartitionFold::owner);
             plan.positions.insert(partition, (position.next(), owner));
         }
+        // Claims are taken in one order everywhere, so that nobody waits in a circle.
+        plan.early_claims.sort_by(|a, b| (&a.table, &a.key).cmp(&(&b.table, &b.key)));
         plan
     }
 
@@ -107,6 +111,12 @@ impl State {
         plan: &mut Plan,
     ) -> Result<Option<MutationId>, String> {
         debug_assert_eq!(partition.stream, Stream::Mutations);
+        if let Event::MutationOutlivedRollback(outlived) = &event
+            && !self.tracked.contains_key(&outlived.mutation)
+        {
+            plan.outlived.push(outlived.mutation);
+            return Ok(None);
+        }
         let fold = self.folds.entry(partition.number).or_default();
         let Folded::Changed(mutation) = fold.apply(position, &event).map_err(|illegal| illegal.to_string())? else {
             return Ok(None);

@@ -46,7 +46,7 @@ on conflict (id) do update set
 delete from upwrite.claims where mutation = any($2)
 ), moved as (
 update upwrite.positions p
-   set next_position = x.next, owner = coalesce(x.owner, p.owner), updated_at = clock_timestamp()
+   set next_position = x.next, owner = x.owner, updated_at = clock_timestamp()
   from unnest($3::text[], $4::int8[], $5::int8[], $6::uuid[], $7::int8[]) as x (stream, partition, next, owner, epoch)
  where p.stream = x.stream and p.partition = x.partition and p.epoch = x.epoch
     returning 1

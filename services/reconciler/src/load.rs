@@ -120,6 +120,12 @@ async fn requests(state: &mut State, log: &dyn EventLog) -> Result<(), Reconcile
             && request.mutation == *mutation
         {
             tracked.request = Some(request);
+        } else if tracked.status.state != "voided" {
+            // Without it the mutation's rows could not be written, and success would be told all the same.
+            return Err(ReconcilerError::Corrupt {
+                what: "the request of an unfinished mutation",
+                reason: format!("it is not at position {} of {partition}", tracked.status.position),
+            });
         }
     }
     Ok(())

@@ -206,6 +206,7 @@ impl Reconciler {
         }
         store::ask_rereads(&mut tx, &rereads).await?;
         store::dead_letters(&mut tx, &plan.dead).await?;
+        store::outlived(&mut tx, &plan.outlived).await?;
         let statuses = settle(&self.start.state, &plan.touched, |mutation, before| {
             before + parked.get(&mutation).copied().unwrap_or_default()
         });

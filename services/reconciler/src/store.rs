@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use sqlx::{PgConnection, Row as _};
-use upwrite_events::{Interval, OwnerId, Partition, Position, TableName};
+use upwrite_events::{Interval, MutationId, OwnerId, Partition, Position, TableName};
 
 use crate::batch::{DeadLetter, EarlyClaim};
 use crate::error::{ReconcilerError, doing};
@@ -170,6 +170,19 @@ pub(crate) async fn dead_letters(tx: &mut PgConnection, letters: &[DeadLetter]) 
         .await
         .map_err(doing("writing dead letters"))?;
     }
+    Ok(())
+}
+
+/// Notes that mutations stand although the transaction that asked for them was rolled back.
+pub(crate) async fn outlived(tx: &mut PgConnection, mutations: &[MutationId]) -> Result<(), ReconcilerError> {
+    if mutations.is_empty() {
+        return Ok(());
+    }
+    sqlx::query("/* reconciler.outlived */ update upwrite.mutations set outlived_rollback = true where id = any($1)")
+        .bind(mutations.iter().map(|id| id.0).collect::<Vec<_>>())
+        .execute(tx)
+        .await
+        .map_err(doing("noting mutations that outlived a rollback"))?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! What the client reads for a captured statement, frame by frame as PostgreSQL would have sent it.
 
 use bytes::Bytes;
-use upwrite_events::MutationId;
+use upwrite_events::{Ack, MutationId};
 
 use super::Session;
 use super::captured::Job;
@@ -101,6 +101,12 @@ impl Session {
         let again =
             matches!(job.capture.plain.as_ref().and_then(|plain| plain.returning.as_ref()), Some(Returning::Again(_)));
         let placeholders = plan.placeholders(None);
+        if !run.rows.is_empty() && !placeholders.is_empty() && plan.session.settings.ack == Ack::Accepted {
+            return Err(PgError::unsupported(
+                "with upwrite.ack = accepted, keys that upstream assigns cannot be returned",
+                "Leave RETURNING out, or SET upwrite.ack = 'applied'.",
+            ));
+        }
         if run.rows.is_empty() || again || placeholders.is_empty() {
             return Ok(());
         }

@@ -27,11 +27,31 @@ pub(super) struct Block {
     /// A transaction command was sent since the last Sync: what an earlier ReadyForQuery says is out of date.
     foreseen: bool,
     items: Vec<Item>,
+    /// Outside blocks: mutations that were applied since the client last read ReadyForQuery.
+    pipeline: Pipeline,
 }
+
+/// What a pipeline has done upstream so far. A later failure must not look as if it had undone that.
+#[derive(Debug, Default)]
+pub(super) struct Pipeline {
+    pub(super) applied: usize,
+    /// The first of them, with their keys.
+    pub(super) named: Vec<(MutationId, Vec<String>)>,
+}
+
+/// Mutations and keys that an error names.
+const NAMED: usize = 20;
 
 impl Block {
     pub(super) fn new() -> Self {
-        Self { status: b'I', open: false, executed: 0, foreseen: false, items: Vec::new() }
+        Self {
+            status: b'I',
+            open: false,
+            executed: 0,
+            foreseen: false,
+            items: Vec::new(),
+            pipeline: Pipeline::default(),
+        }
     }
 
     /// A transaction command is on its way.
@@ -55,10 +75,24 @@ impl Block {
     /// ReadyForQuery. `latest`: no other one is to come. Returns what the end of the transaction left behind upstream.
     pub(super) fn ready(&mut self, status: u8, latest: bool) -> Vec<Sent> {
         self.status = status;
+        self.pipeline = Pipeline::default();
         if latest && !self.foreseen {
             self.open = status != b'I';
         }
         if status == b'I' { self.take_all() } else { Vec::new() }
+    }
+
+    /// A mutation was applied outside a block.
+    pub(super) fn applied_alone(&mut self, mutation: MutationId, keys: &[String]) {
+        self.pipeline.applied += 1;
+        if self.pipeline.named.len() < NAMED {
+            self.pipeline.named.push((mutation, keys.iter().take(NAMED).cloned().collect()));
+        }
+    }
+
+    /// What a failure now would have to be told with; `None`: nothing.
+    pub(super) fn stands_before_failure(&self) -> Option<&Pipeline> {
+        (self.pipeline.applied > 0 && !self.open).then_some(&self.pipeline)
     }
 
     pub(super) fn sent(&mut self, mutation: Sent) {

@@ -15,6 +15,7 @@ impl Session {
         if self.block.open || self.block.executed > 0 {
             self.raise().await?;
         }
+        let error = self.with_what_stands(error);
         self.link.client.send(&error.frame());
         self.skipping = true;
         Ok(None)
@@ -68,9 +69,33 @@ impl Session {
             self.names.lose_portals();
         }
         run.notices.iter().for_each(|notice| self.link.client.send(notice));
-        self.link.client.send(&frame.raw);
+        self.send_error(frame);
         self.skipping = true;
         Ok(Next::Done(None))
+    }
+
+    /// An error of the server, unless more must be said.
+    pub(super) fn send_error(&mut self, frame: &Frame) {
+        if self.block.stands_before_failure().is_some() {
+            let error = self.with_what_stands(error_fields(frame));
+            self.link.client.send(&error.frame());
+        } else {
+            self.link.client.send(&frame.raw);
+        }
+    }
+
+    /// The statements before one Sync are one transaction to the client: after an error it believes that none of them
+    /// happened. Where upstream has already applied some, it must be told so, lest it repeats them.
+    fn with_what_stands(&self, error: PgError) -> PgError {
+        let Some(pipeline) = self.block.stands_before_failure() else { return error };
+        let named: Vec<String> =
+            pipeline.named.iter().map(|(mutation, keys)| format!("{mutation} ({})", keys.join(", "))).collect();
+        let more = pipeline.applied - pipeline.named.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let failed = format!("The statement that failed: {} ({}).", error.message, error.sqlstate);
+        PgError::error("40003", "earlier statements of this pipeline were applied, a later one failed")
+            .with_detail(format!("Applied: {}{more}. {failed}", named.join(", ")))
+            .with_hint("Do not repeat the whole pipeline. See upwrite.mutations.")
     }
 
     /// A duplicate in a synced table may be of a record that is on its way to be deleted or renamed.

@@ -37,6 +37,9 @@ impl Session {
                 match self.hold(held, &limits).await? {
                     Verdict::Success(success) => {
                         self.cancel.aim_at_nothing();
+                        if !self.block.open {
+                            self.block.applied_alone(mutation, &success.keys);
+                        }
                         self.answer_mutation(job, run, plan, mutation, success).await.map(Next::Done)
                     }
                     Verdict::Failure(error) => self.fail(error).await.map(Next::Done),

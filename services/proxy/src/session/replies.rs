@@ -99,7 +99,7 @@ impl Session {
                 if crate::wire::error_fields(&frame).sqlstate == VETO {
                     self.refresh_catalog();
                 }
-                self.link.client.send(&frame.raw);
+                self.send_error(&frame);
                 self.skipping |= skipping;
                 Some(Own::Skipped)
             }

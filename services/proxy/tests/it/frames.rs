@@ -97,9 +97,30 @@ async fn a_failing_entry_skips_the_rest_up_to_sync() {
         &execute("", 0),
         SYNC,
     ];
-    assert_eq!(exchange(&mut raw, &messages).await, "112C2EZI");
+    raw.send(&messages.concat()).await;
+    for tag in *b"112C2" {
+        assert_eq!(char::from(raw.message().await.0), char::from(tag));
+    }
+    // The first entry stands: an error that looks like a rollback would make the client repeat it (G3).
+    let (tag, body) = raw.message().await;
+    assert_eq!((tag, sqlstate(&body).as_str()), (b'E', "40003"));
+    let told = String::from_utf8_lossy(&body).into_owned();
+    assert!(told.contains("Applied: ") && told.contains("23514"), "{told}");
+    assert_eq!(raw.tags().await, "ZI");
     assert_eq!(raw.tags().await, "2CZI");
     assert_eq!(upstream.requests(), 3);
+}
+
+/// Alone before its Sync, the same statement fails with its own SQLSTATE.
+#[tokio::test]
+async fn what_stands_is_forgotten_with_ready_for_query() {
+    let upstream = Upstream::new().await;
+    let mut raw = session(&upstream.site).await;
+    assert_eq!(exchange(&mut raw, &[&query(INSERT)]).await, "TDCZI");
+    raw.send(&query(&INSERT.replace("'A'", "'Refused'"))).await;
+    let (tag, body) = raw.message().await;
+    assert_eq!((tag, sqlstate(&body).as_str()), (b'E', "23514"));
+    assert_eq!(raw.tags().await, "ZI");
 }
 
 /// C6: pgjdbc's autosave, in one flight; and the answers of a failed block.
