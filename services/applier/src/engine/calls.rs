@@ -67,8 +67,11 @@ impl Writing {
         if keys.is_empty() {
             return;
         }
-        self.upstream.budget.take(Priority::Write).await;
-        let read = self.upstream.connector.read(&self.table.spec, &keys);
+        // Upstream may want to be left alone for an hour; the outcome is known, and must not wait for that.
+        let read = async {
+            self.upstream.budget.take(Priority::Write).await;
+            self.upstream.connector.read(&self.table.spec, &keys).await
+        };
         let Ok(Ok((found, seen))) = in_time(self.table.whole_timeout(), read).await else { return };
         for (row, found) in report.rows.iter_mut().filter(|row| bare(row)).zip(found) {
             if let (
