@@ -71,6 +71,8 @@ pub(crate) struct Session {
     server_spoke: bool,
     /// The rest of a long message is for this step.
     rest_is_own: Option<Step>,
+    /// A mutation may be upstream, and its client is about to be told: the server's end must not look like a rollback.
+    answering: bool,
 }
 
 impl Session {
@@ -90,6 +92,7 @@ impl Session {
             captures,
             server_spoke: false,
             rest_is_own: None,
+            answering: false,
         }
     }
 

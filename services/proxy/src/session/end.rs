@@ -22,6 +22,8 @@ pub(super) enum End {
     /// The client does not speak the protocol.
     Violation(PgError),
     Shutdown,
+    /// Shutdown while a mutation waited to be taken by the log: it may be in it.
+    ShutdownSubmitting,
     /// Shutdown while this mutation was held.
     ShutdownHeld(MutationId),
 }
@@ -82,6 +84,11 @@ fn last_words(end: &End, server_spoke: bool) -> Option<PgError> {
         }
         End::Violation(error) => Some(error.clone()),
         End::Shutdown => Some(PgError::fatal("57P01", "terminating connection due to administrator command")),
+        End::ShutdownSubmitting => Some(
+            PgError::fatal("40003", "the proxy was shut down while a change was on its way to the event log")
+                .with_detail("It is not known whether the log has it.\noutcome=unknown")
+                .with_hint("Connect again and look for it in upwrite.mutations before running the statement again."),
+        ),
         End::ShutdownHeld(mutation) => {
             Some(in_doubt(*mutation, "the proxy was shut down while a change was on its way upstream"))
         }

@@ -29,21 +29,33 @@ impl Session {
         };
         self.cancel.aim_at_wait(&attempt.cancel);
         let gate = self.shared.gate.clone();
-        match self.wait(gate.submit(plan, &mut attempt.turn, &limits)).await? {
+        let submitted = self.wait(gate.submit(plan, &mut attempt.turn, &limits)).await.map_err(|end| match end {
+            End::Shutdown => End::ShutdownSubmitting,
+            other => other,
+        })?;
+        match submitted {
             Err(error) => self.fail(error).await.map(Next::Done),
             Ok(Submit::RunAgain) => Ok(Next::Again),
             Ok(Submit::Accepted(held)) => {
                 let mutation = held.mutation();
-                match self.hold(held, &limits).await? {
+                let verdict = self.hold(held, &limits).await?;
+                let undone = matches!(&verdict, Verdict::Failure(error) if error.sqlstate != "40003");
+                self.answering = !undone;
+                let told = match verdict {
                     Verdict::Success(success) => {
                         self.cancel.aim_at_nothing();
                         if !self.block.open {
                             self.block.applied_alone(mutation, &success.keys);
                         }
-                        self.answer_mutation(job, run, plan, mutation, success).await.map(Next::Done)
+                        self.answer_mutation(job, run, plan, mutation, success).await
                     }
-                    Verdict::Failure(error) => self.fail(error).await.map(Next::Done),
-                }
+                    Verdict::Failure(error) => self.fail(error).await,
+                };
+                self.answering = false;
+                told.map(Next::Done).map_err(|end| match end {
+                    End::ServerGone if !undone => End::ServerGoneHeld(mutation),
+                    other => other,
+                })
             }
         }
     }

@@ -89,8 +89,10 @@ impl Session {
 
     fn failed(&mut self, own: Option<Step>, frame: Frame, skipping: bool) -> Option<Own> {
         if is_fatal(&frame) {
-            self.server_spoke = true;
-            self.link.client.send(&frame.raw);
+            if !self.answering {
+                self.server_spoke = true;
+                self.link.client.send(&frame.raw);
+            }
             return None;
         }
         match own {
