@@ -9,4 +9,5 @@ mod drivers;
 mod faults;
 mod guarantees;
 mod processes;
+mod settings;
 mod tokio_scenario;

@@ -11,6 +11,9 @@ use super::query::Reading;
 use super::soql::{equals, fields, quoted, select};
 use crate::{CallRow, Found, UpstreamError};
 
+/// Records that a search for a lost create looks through: one page of SOQL.
+const MOST_PROBED: usize = 2000;
+
 impl From<ReadRow> for Found {
     fn from(row: ReadRow) -> Self {
         Self::Present { key: row.key, image: row.image, vendor_version: row.vendor_version }
@@ -60,7 +63,10 @@ impl Reading<'_> {
         }
         let mut found = vec![Found::Absent; rows.len()];
         for (content, members) in groups {
-            let fitting = self.fitting(content, sent_at_us, members.len() + 1).await?;
+            let Some(fitting) = self.fitting(content, sent_at_us, members.len() + 1).await? else {
+                members.into_iter().for_each(|index| found[index] = Found::Ambiguous);
+                continue;
+            };
             match fitting.len() {
                 0 => {}
                 count if count == members.len() => {
@@ -74,8 +80,14 @@ impl Reading<'_> {
         Ok(found)
     }
 
-    /// Records created since that look like `content`; no more than `most` matter.
-    async fn fitting(&self, content: &Row, sent_at_us: i64, most: usize) -> Result<Vec<ReadRow>, UpstreamError> {
+    /// Records created since that look like `content`; no more than `most` matter. `None`: there are more records to
+    /// look through than one page holds, so that none of them can be ruled out.
+    async fn fitting(
+        &self,
+        content: &Row,
+        sent_at_us: i64,
+        most: usize,
+    ) -> Result<Option<Vec<ReadRow>>, UpstreamError> {
         let margin = i64::try_from(PROBE_CLOCK_MARGIN.as_micros()).unwrap_or(0);
         let since = soql_second(sent_at_us.saturating_sub(margin)).unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned());
         let wide = Self::query_request(&select(self.table), false).url_bytes() > MAX_URL_BYTES / 2;
@@ -90,8 +102,11 @@ impl Reading<'_> {
                 soql = longer;
             }
         }
-        soql.push_str(" ORDER BY Id LIMIT 2000");
+        soql.push_str(&format!(" ORDER BY Id LIMIT {MOST_PROBED}"));
         let records = self.query(Self::query_request(&soql, false)).await?.records;
+        if records.len() >= MOST_PROBED {
+            return Ok(None);
+        }
         let candidates: Vec<ReadRow> = if wide {
             let ids: Vec<String> =
                 records.iter().filter_map(|record| serde_json::from_str(record.get("Id")?.get()).ok()).collect();
@@ -106,7 +121,7 @@ impl Reading<'_> {
                 column.zip(seen).is_none_or(|(column, seen)| same(column, sent.as_deref(), seen.as_deref()))
             })
         };
-        Ok(candidates.into_iter().filter(looks_like).take(most).collect())
+        Ok(Some(candidates.into_iter().filter(looks_like).take(most).collect()))
     }
 }
 

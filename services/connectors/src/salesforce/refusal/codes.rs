@@ -107,6 +107,8 @@ pub(crate) fn class_of_status(status: u16) -> ErrorClass {
         406 | 420 | 429 => RateLimited,
         // A refusal with a code of its own is the vendor's business rule, whatever it is.
         200..=299 => BusinessRule,
+        // A front end gave up waiting: what it had passed on may be at work.
+        408 | 499 => Timeout,
         400..=499 => Bug,
         _ => ServerError,
     }
