@@ -276,3 +276,10 @@ fn without_any_means_a_lost_answer_is_in_doubt_at_once() {
     send(&mut job, 0, vec![lost()]);
     assert!(matches!(&record(&mut job, 1)[..], [Event::MutationInDoubt(_)]));
 }
+
+#[test]
+fn however_old_a_request_is_it_is_tried_once() {
+    let mut job = insert();
+    send(&mut job, 5_000, vec![busy()]);
+    assert!(matches!(&record(&mut job, 5_001)[..], [Event::MutationRejected(_)]));
+}

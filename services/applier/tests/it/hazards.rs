@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use upwrite_events::{Event, Outcome, Phase, Verdict};
+use upwrite_events::{ErrorClass, Event, Outcome, Phase, Verdict};
 
 use crate::double::{Bench, Fault, KEYED, NOTHING, PROBED, insert, update};
 
@@ -240,6 +240,21 @@ async fn a_later_call_that_is_refused_leaves_a_partial_mutation() {
     let Some(Verdict::Partial { applied, failure: Some(failure) }) = life.verdict() else { panic!("{life:?}") };
     assert_eq!((applied, failure.outcome), (vec![0, 1, 2], Outcome::NotApplied));
     assert_eq!(bench.world.calls().len(), 2);
+    running.stop().await;
+}
+
+/// Rows of one statement go all or none where upstream can: one that is refused takes the others with it.
+#[tokio::test(start_paused = true)]
+async fn rows_of_one_statement_are_all_or_none() {
+    let bench = Bench::new(1, 1);
+    bench.world.put(KEYED, "there", update(KEYED, "there", 0, 0).old);
+    let running = bench.start();
+    let asked = bench.ask(1, vec![update(KEYED, "there", 0, 1), update(KEYED, "gone", 0, 1)]).await;
+    let life = asked.finished().await;
+    let Some(Verdict::Rejected(failure)) = life.verdict() else { panic!("{life:?}") };
+    assert_eq!(failure.class, ErrorClass::NotFound, "the one that decided, not its collateral");
+    assert!(bench.world.journal().is_empty());
+    assert!(bench.world.calls().iter().all(|call| call.atomic));
     running.stop().await;
 }
 
