@@ -31,6 +31,9 @@ pub struct RecordState {
 pub enum Decision {
     /// The incoming image is later.
     Write,
+    /// The incoming image is a mutation's and is shown to its client; whether it is later nobody can tell: write it and
+    /// read the record again.
+    WriteAndReread,
     /// It is older, or the same.
     Skip,
     /// Nobody can tell: keep what is there and read the record again.
@@ -57,7 +60,7 @@ pub fn decide(current: Option<&RecordState>, incoming: &Image) -> Decision {
     if incoming.seen.ended_us <= current.seen.begun_us {
         return Decision::Skip;
     }
-    if incoming.mutation.is_some() { Decision::Write } else { Decision::Reread }
+    if incoming.mutation.is_some() { Decision::WriteAndReread } else { Decision::Reread }
 }
 
 impl Image {
@@ -104,7 +107,7 @@ mod tests {
         assert_eq!(decide(Some(&held), &image(Some("v"), 110, 120, false)), Decision::Write);
         assert_eq!(decide(Some(&held), &image(Some("v"), 80, 100, false)), Decision::Skip);
         assert_eq!(decide(Some(&held), &image(Some("v"), 105, 120, false)), Decision::Reread);
-        assert_eq!(decide(Some(&held), &image(Some("v"), 105, 120, true)), Decision::Write);
+        assert_eq!(decide(Some(&held), &image(Some("v"), 105, 120, true)), Decision::WriteAndReread);
     }
 
     #[test]

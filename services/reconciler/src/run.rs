@@ -22,6 +22,8 @@ use crate::status::Status;
 use crate::write::{Mode, merge};
 use crate::{Config, ReconcilerError, parked, store, vacuum};
 
+/// When an image that was just parked is tried again for the first time.
+const FIRST_RETRY: Duration = Duration::from_millis(5);
 /// So many batches of mutations may come before an observation that waits.
 const MUTATION_BATCHES_IN_A_ROW: u32 = 16;
 
@@ -83,13 +85,13 @@ async fn session(
     loop {
         // However many mutations come, parked images and observations have their turn.
         if reconciler.some_parked && Instant::now() >= next_retry {
-            reconciler.retry_parked().await?;
+            within(config, reconciler.retry_parked()).await?;
             next_retry = Instant::now() + config.parked_retry;
         }
         if in_a_row >= MUTATION_BATCHES_IN_A_ROW {
             in_a_row = 0;
             if let Some(batch) = observations.next().now_or_never() {
-                reconciler.reconcile(received(batch)?).await?;
+                within(config, reconciler.reconcile(received(batch)?)).await?;
             }
         }
         // Mutations first: a client waits for them.
@@ -101,16 +103,30 @@ async fn session(
                 while records.len() < config.max_batch && let Some(more) = mutations.next().now_or_never() {
                     records.extend(received(more)?);
                 }
-                reconciler.reconcile(records).await?;
+                if within(config, reconciler.reconcile(records)).await? {
+                    // Mostly somebody's dry run, which is over in no time.
+                    next_retry = next_retry.min(Instant::now() + FIRST_RETRY);
+                }
                 in_a_row += 1;
             }
             () = tokio::time::sleep_until(next_retry), if reconciler.some_parked => {
-                reconciler.retry_parked().await?;
+                within(config, reconciler.retry_parked()).await?;
                 next_retry = Instant::now() + config.parked_retry;
             }
-            batch = observations.next() => reconciler.reconcile(received(batch)?).await?,
+            batch = observations.next() => {
+                within(config, reconciler.reconcile(received(batch)?)).await?;
+            }
         }
     }
+}
+
+/// Postgres ends a transaction that stalls, unless the connection itself is dead without having been closed.
+async fn within<T>(
+    config: &Config,
+    work: impl Future<Output = Result<T, ReconcilerError>>,
+) -> Result<T, ReconcilerError> {
+    let silent = |_| doing("waiting for an answer")(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+    tokio::time::timeout(2 * config.session_timeout, work).await.map_err(silent)?
 }
 
 fn received(
@@ -167,16 +183,19 @@ impl Reconciler {
         select_all(wanted.map(|(partition, position)| log.subscribe(*partition, *position)))
     }
 
-    async fn reconcile(&mut self, records: Vec<LogRecord>) -> Result<(), ReconcilerError> {
+    /// Whether images are parked now that none were before.
+    async fn reconcile(&mut self, records: Vec<LogRecord>) -> Result<bool, ReconcilerError> {
+        let parked_before = self.some_parked;
         let plan = self.start.state.plan(records);
         match self.commit(&plan, Mode::Fast).await {
             Err(ReconcilerError::Database { source: sqlx::Error::Database(error), .. }) => {
                 tracing::debug!(%error, "the batch is written row by row");
                 self.columns.forget();
-                self.commit(&plan, Mode::Careful).await
+                self.commit(&plan, Mode::Careful).await?;
             }
-            other => other,
+            other => other?,
         }
+        Ok(self.some_parked && !parked_before)
     }
 
     /// The batch's transaction. Nothing in memory changes before it has committed.

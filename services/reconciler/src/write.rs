@@ -97,13 +97,16 @@ async fn choose(
     let mut states = store::load_record_states(tx, table, &keys).await?;
     let mut chosen: HashMap<&str, usize> = HashMap::new();
     for (index, image) in images.iter().enumerate() {
-        match decide(states.get(&image.key), image) {
-            Decision::Write => {
+        let decision = decide(states.get(&image.key), image);
+        match decision {
+            Decision::Write | Decision::WriteAndReread => {
                 states.insert(image.key.clone(), image.state());
                 chosen.insert(&image.key, index);
             }
-            Decision::Skip => {}
-            Decision::Reread => written.rereads.push(image.key.clone()),
+            Decision::Skip | Decision::Reread => {}
+        }
+        if matches!(decision, Decision::Reread | Decision::WriteAndReread) {
+            written.rereads.push(image.key.clone());
         }
     }
     let mut indexes: Vec<usize> = chosen.into_values().collect();
