@@ -1,9 +1,12 @@
 //! One run: floor and held write in turn, then relay and direct in turn.
 
+use std::time::Duration;
+
+use sqlx::Row as _;
 use upwrite_e2e::{Options, World};
 
 use crate::floor::Floor;
-use crate::held::Held;
+use crate::held::{Held, Write};
 use crate::relay::Relay;
 use crate::stats::{Sample, ratio};
 
@@ -12,14 +15,14 @@ const READS: usize = 5_000;
 pub(crate) async fn bench(writes: usize) -> anyhow::Result<()> {
     println!("starting Postgres (fsync on), the stand-in and Upwrite …");
     let world = World::start(Options { fsync: true, level: "warn,upwrite=info".into(), ..Options::default() }).await;
-    held_writes(&world, writes).await?;
-    stages(&world, writes).await?;
+    let measured = held_writes(&world, writes).await?;
+    stages(&world, &measured).await?;
     relay(&world).await?;
     world.finish().await;
     Ok(())
 }
 
-async fn held_writes(world: &World, writes: usize) -> anyhow::Result<()> {
+async fn held_writes(world: &World, writes: usize) -> anyhow::Result<Vec<Write>> {
     let mut floor = Floor::start(world).await?;
     let mut held = Held::start(world).await?;
     for _ in 0..writes / 10 {
@@ -27,36 +30,55 @@ async fn held_writes(world: &World, writes: usize) -> anyhow::Result<()> {
         held.once(world).await?;
     }
     let (mut floors, mut owns, mut upstreams) = (Sample::default(), Sample::default(), Sample::default());
+    let mut measured = Vec::new();
     for _ in 0..writes {
         floors.add(floor.once().await?);
         let write = held.once(world).await?;
         owns.add(write.own);
         upstreams.add(write.upstream);
+        measured.push(write);
     }
     println!("\nheld single-row INSERT, one client, {writes} writes");
     println!("{}", floors.line("floor: durable append seen by a consumer + one commit"));
     println!("{}", owns.line("held write without upstream's time"));
     println!("{}", upstreams.line("upstream (stand-in), all calls of one write"));
     println!("{}", ratio("held write / floor (goal: p50 at most 2.00 x)", &owns, &floors));
-    Ok(())
+    Ok(measured)
 }
 
-/// Where the time goes, by the times in `upwrite.mutations`, microseconds at p50.
-async fn stages(world: &World, writes: usize) -> anyhow::Result<()> {
-    println!("\nwhere the time goes, p50 of the last {writes} writes");
-    for (what, from, to) in [
-        ("dry run done -> request durable in the log", "requested_at", "accepted_at"),
-        ("durable -> upstream called", "accepted_at", "attempted_at"),
-        ("upstream called -> outcome durable (with upstream's time)", "attempted_at", "answered_at"),
-        ("outcome durable -> row written", "answered_at", "finished_at"),
-        ("request -> row written", "requested_at", "finished_at"),
-    ] {
-        let sql = format!(
-            "select (extract(epoch from percentile_cont(0.5) within group (order by {to} - {from})) * 1e3)::float8
-               from (select * from upwrite.mutations order by requested_at desc limit {writes}) m"
-        );
-        let ms: f64 = world.value(&sql).await.unwrap_or(f64::NAN);
-        println!("  {what:<56} {ms:>8.3} ms");
+/// Where the time goes, by the times in `upwrite.mutations`: all clocks are this machine's.
+async fn stages(world: &World, measured: &[Write]) -> anyhow::Result<()> {
+    println!("\nwhere the time goes, p50 of {} writes", measured.len());
+    let rows = sqlx::query(
+        "select (extract(epoch from requested_at) * 1e6)::int8, (extract(epoch from accepted_at) * 1e6)::int8,
+                (extract(epoch from answered_at) * 1e6)::int8, (extract(epoch from finished_at) * 1e6)::int8
+           from upwrite.mutations where finished_at is not null order by requested_at desc limit $1",
+    )
+    .bind(measured.len() as i64)
+    .fetch_all(&world.admin)
+    .await?;
+    let mut samples: [Sample; 5] = Default::default();
+    for (write, row) in measured.iter().rev().zip(&rows) {
+        let mut times = vec![write.begun_us];
+        for column in 0..4 {
+            times.push(row.try_get(column)?);
+        }
+        times.push(write.ended_us);
+        for (sample, pair) in samples.iter_mut().zip(times.windows(2)) {
+            sample.add(Duration::from_micros(u64::try_from(pair[1] - pair[0]).unwrap_or(0)));
+        }
+    }
+    for (what, sample) in [
+        "statement sent -> dry run done, images planned",
+        "-> claimed and durable in the log",
+        "-> upstream called and answered, outcome durable",
+        "-> row, status, position written (before its commit)",
+        "-> committed, heard, answered, read by the client",
+    ]
+    .iter()
+    .zip(&samples)
+    {
+        println!("{}", sample.line(&format!("  {what}")));
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Held single-row inserts through the proxy, upstream's own time subtracted.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use upwrite_e2e::World;
 
@@ -17,6 +17,13 @@ pub(crate) struct Write {
     /// Without upstream's time.
     pub(crate) own: Duration,
     pub(crate) upstream: Duration,
+    /// Unix microseconds, when the statement was sent and when it was answered.
+    pub(crate) begun_us: i64,
+    pub(crate) ended_us: i64,
+}
+
+fn now_us() -> i64 {
+    i64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros()).unwrap_or(i64::MAX)
 }
 
 impl Held {
@@ -30,12 +37,12 @@ impl Held {
     pub(crate) async fn once(&mut self, world: &World) -> anyhow::Result<Write> {
         self.count += 1;
         let email = format!("bench{}@example.com", self.count);
-        let begun = Instant::now();
+        let (begun_us, begun) = (now_us(), Instant::now());
         self.client.execute(&self.insert, &[&"Bench", &"Mark", &email]).await?;
-        let took = begun.elapsed();
+        let (took, ended_us) = (begun.elapsed(), now_us());
         let timing = world.sandbox.timing(self.seen).await?;
         self.seen = timing.each.last().map_or(self.seen, |call| call.request);
         let upstream = Duration::from_micros(timing.total_us);
-        Ok(Write { own: took.saturating_sub(upstream), upstream })
+        Ok(Write { own: took.saturating_sub(upstream), upstream, begun_us, ended_us })
     }
 }
