@@ -11,7 +11,7 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use upwrite_event_log::{EventLog, LogRecord, Notifier, Subscription};
-use upwrite_events::{MutationId, Stream, TableName};
+use upwrite_events::{Event, MutationId, Stream, TableName};
 
 use crate::batch::{Plan, State};
 use crate::columns::ColumnCache;
@@ -22,6 +22,9 @@ use crate::status::Status;
 use crate::write::{Mode, merge};
 use crate::{Config, ReconcilerError, parked, store, vacuum};
 
+/// How long records that nobody waits for wait for company: mostly the outcome of the same mutation, with a fast
+/// upstream, which then shares a transaction with its request instead of waiting for that to end.
+const LINGER: Duration = Duration::from_millis(3);
 /// When an image that was just parked is tried again for the first time.
 const FIRST_RETRY: Duration = Duration::from_millis(5);
 /// So many batches of mutations may come before an observation that waits.
@@ -100,7 +103,14 @@ async fn session(
             () = shutdown.cancelled() => return Ok(()),
             batch = mutations.next() => {
                 let mut records = received(batch)?;
-                while records.len() < config.max_batch && let Some(more) = mutations.next().now_or_never() {
+                let linger = Instant::now() + LINGER;
+                while records.len() < config.max_batch {
+                    let more = if records.iter().all(nobody_waits_for) {
+                        tokio::time::timeout_at(linger, mutations.next()).await.ok()
+                    } else {
+                        mutations.next().now_or_never()
+                    };
+                    let Some(more) = more else { break };
                     records.extend(received(more)?);
                 }
                 if within(config, reconciler.reconcile(records)).await? {
@@ -127,6 +137,17 @@ async fn within<T>(
 ) -> Result<T, ReconcilerError> {
     let silent = |_| doing("waiting for an answer")(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
     tokio::time::timeout(2 * config.session_timeout, work).await.map_err(silent)?
+}
+
+/// Whether the record only begins something.
+fn nobody_waits_for(record: &LogRecord) -> bool {
+    matches!(
+        record.event,
+        Ok(Event::MutationRequested(_)
+            | Event::MutationAttempted(_)
+            | Event::PartitionTaken(_)
+            | Event::PartitionReleased(_))
+    )
 }
 
 fn received(
