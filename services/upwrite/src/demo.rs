@@ -33,3 +33,8 @@ async fn tour() -> anyhow::Result<World> {
     tour::take(&mut world).await?;
     Ok(world)
 }
+
+/// Text in an SGR style, on a terminal.
+fn paint(style: &str, text: &str) -> String {
+    if std::io::stdout().is_terminal() { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
+}

@@ -5,6 +5,8 @@ use std::process::Stdio;
 use anyhow::Context as _;
 use tokio::process::{Child, Command};
 
+use super::paint;
+
 /// A way to connect.
 #[derive(Debug, Clone)]
 pub(super) struct Psql {
@@ -14,7 +16,7 @@ pub(super) struct Psql {
 impl Psql {
     /// Shows the statement and what psql prints. An error of the statement is part of what is shown.
     pub(super) async fn show(&self, sql: &str) -> anyhow::Result<String> {
-        println!("\n\x1b[1mapp=> {}\x1b[0m", sql.trim());
+        println!("\n{}", paint("1", &format!("app=> {}", sql.trim())));
         let output = self.command(&["-c", sql]).output().await.context("psql did not start")?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         print!("{text}");
@@ -30,7 +32,7 @@ impl Psql {
 
     /// Starts a statement and leaves it running.
     pub(super) fn begin(&self, sql: &str) -> anyhow::Result<Child> {
-        println!("\n\x1b[1mapp=> {}\x1b[0m", sql.trim());
+        println!("\n{}", paint("1", &format!("app=> {}", sql.trim())));
         self.command(&["-c", sql]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("psql did not start")
     }
 

@@ -6,6 +6,7 @@ use anyhow::ensure;
 use serde_json::json;
 use upwrite_testkit::until;
 
+use super::paint;
 use super::world::World;
 
 /// Takes every step; fails if one does not do what it shows.
@@ -21,7 +22,7 @@ pub(super) async fn take(world: &mut World) -> anyhow::Result<()> {
 }
 
 fn say(text: &str) {
-    println!("\n\x1b[36m── {text}\x1b[0m");
+    println!("\n{}", paint("36", &format!("── {text}")));
 }
 
 async fn reads(world: &World) -> anyhow::Result<()> {
