@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
+use sqlx::{Connection as _, PgPool};
 use upwrite_connectors::{Connector, salesforce};
 use upwrite_proxy::ServerTls;
 
@@ -14,6 +14,9 @@ use crate::config::{Config, Postgres, Source};
 
 /// How long a stage waits for a connection before it takes Postgres as away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A connection that was idle for longer is asked whether it lives before it is used.
+const ASKED_AFTER: Duration = Duration::from_millis(500);
 
 fn options(postgres: &Postgres, user: &str, password: &str) -> PgConnectOptions {
     let ssl_mode = match postgres.tls {
@@ -37,7 +40,20 @@ fn options(postgres: &Postgres, user: &str, password: &str) -> PgConnectOptions 
 /// As `upwrite_service`; connects when first used, so that Postgres may be away at start.
 pub(crate) fn service_pool(postgres: &Postgres, name: &str, connections: u32) -> PgPool {
     let options = options(postgres, "upwrite_service", postgres.service_password.expose()).application_name(name);
-    PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT).connect_lazy_with(options)
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A connection that was at work just now need not be asked whether it lives: held clients wait for the answer.
+        .test_before_acquire(false)
+        .before_acquire(|connection, idle| {
+            Box::pin(async move {
+                if idle.idle_for > ASKED_AFTER {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(options)
 }
 
 /// As `upwrite_reconciler`.

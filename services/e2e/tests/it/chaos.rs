@@ -6,6 +6,7 @@
 mod judge;
 mod session;
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,12 +21,17 @@ fn setting(name: &str, default: u64) -> u64 {
 
 const SESSIONS: u64 = 8;
 
+/// Shown also when the test passes: the harness captures only the printing macros.
+fn say(text: &str) {
+    let _shown_or_not = writeln!(std::io::stderr(), "chaos: {text}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn g8_killed_at_100_random_points_nothing_is_lost_wrong_or_doubled() {
     let clock = std::time::UNIX_EPOCH.elapsed().unwrap().as_micros() as u64;
     let seed = setting("UPWRITE_CHAOS_SEED", clock);
     let kills = setting("UPWRITE_CHAOS_KILLS", 100);
-    println!("UPWRITE_CHAOS_SEED={seed} UPWRITE_CHAOS_KILLS={kills}");
+    say(&format!("UPWRITE_CHAOS_SEED={seed} UPWRITE_CHAOS_KILLS={kills}"));
     // Short, so that records of a killed process's requests are free again before the next kills.
     let options = Options {
         late_effect: Duration::from_millis(500),
@@ -55,7 +61,7 @@ async fn g8_killed_at_100_random_points_nothing_is_lost_wrong_or_doubled() {
         instants.push(after.as_millis());
         world.kill_and_restart().await;
     }
-    println!("kill instants, milliseconds after each start: {instants:?}");
+    say(&format!("kill instants, milliseconds after each start: {instants:?}"));
     stop.send(true).unwrap();
     let mut told = Vec::new();
     for session in sessions {

@@ -15,21 +15,21 @@ pub(super) async fn judge(world: &World, told: &[(Statement, Told)], kills: u64)
     projection(world, &effects, &mut faults).await;
     tables(world, &mut faults).await;
     let count = |wanted: fn(&Told) -> bool| told.iter().filter(|(_, told)| wanted(told)).count();
-    println!(
+    super::say(&format!(
         "{} statements: {} done, {} refused, {} unknown; {} effects upstream",
         told.len(),
         count(|told| *told == Told::Done),
         count(|told| matches!(told, Told::Failed(_))),
         count(|told| *told == Told::Unknown),
         effects.len()
-    );
+    ));
     let refused: BTreeMap<&str, usize> = told.iter().fold(BTreeMap::new(), |mut codes, (_, told)| {
         if let Told::Failed(code) = told {
             *codes.entry(code.as_str()).or_default() += 1;
         }
         codes
     });
-    println!("refusals by SQLSTATE: {refused:?}");
+    super::say(&format!("refusals by SQLSTATE: {refused:?}"));
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
     assert!(count(|told| *told == Told::Done) as u64 > kills, "hardly anything was done: the run shows nothing");
 }
