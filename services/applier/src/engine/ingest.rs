@@ -82,6 +82,11 @@ impl Driver {
     /// Nothing is called any more for this partition; what is under way is appended as evidence.
     fn oust(&mut self, number: u16) -> Result<(), ApplierError> {
         let Some(owned) = self.partitions.get(&number) else { return Ok(()) };
+        if owned.fold.owner().is_some_and(|owner| owned.abandoned.contains(&owner)) {
+            // By a marker of our own that came late: nobody owns the partition. A new start does.
+            tracing::error!(partition = %owned.partition, "a marker that was given up came behind the one that counts");
+            return Err(ApplierError::MarkerOvertaken);
+        }
         tracing::warn!(partition = %owned.partition, "another applier took the partition");
         let partition = owned.partition;
         self.slots.retain(|_, slot| slot.job.partition != partition || slot.at == At::Busy);

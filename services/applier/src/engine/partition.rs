@@ -23,6 +23,8 @@ pub(crate) enum Stage {
 pub(crate) struct Owned {
     pub(crate) partition: Partition,
     pub(crate) owner: OwnerId,
+    /// Ids of markers whose append had no answer: they may still come by, even behind the one that counts.
+    pub(crate) abandoned: Vec<OwnerId>,
     pub(crate) stage: Stage,
     pub(crate) fold: PartitionFold,
     /// The first position not folded yet.
@@ -56,6 +58,7 @@ impl Owned {
         Self {
             partition,
             owner,
+            abandoned: Vec::new(),
             stage: Stage::CatchingUp,
             fold: PartitionFold::restore(from.1, unreleased),
             read_to: from.0,

@@ -43,6 +43,7 @@ impl Driver {
             Err(_) if seen => owned.acknowledged(Position::START, sent),
             Err(error) => {
                 tracing::warn!(partition = %owned.partition, %error, "partition not taken, trying again");
+                owned.abandoned.push(owned.owner);
                 owned.owner = OwnerId(Uuid::now_v7());
                 let delay = self.delays.after(1);
                 if self.draining.is_none() {
