@@ -227,6 +227,18 @@ begin
         end if;
         done := done || format('declared %s.%I unique', table_oid::regclass, wanted.name);
     end loop;
+
+    -- What applications join by and look up children with.
+    for wanted in
+        select c ->> 'name' as name from jsonb_array_elements(spec -> 'columns') c where c ->> 'references' is not null
+    loop
+        index_name := left(table_name || '_' || wanted.name, 59) || '_idx';
+        if not exists (select from pg_class where relname = index_name and relkind = 'i'
+                       and relnamespace = (select relnamespace from pg_class where oid = table_oid)) then
+            execute format('create index %I on %s (%I)', index_name, table_oid::regclass, wanted.name);
+            done := done || format('indexed %s.%I', table_oid::regclass, wanted.name);
+        end if;
+    end loop;
     return done;
 end
 $$;

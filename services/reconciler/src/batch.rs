@@ -132,8 +132,9 @@ impl State {
             Event::MutationDeferred(_) => status.attempted_at_us = Some(appended_at_us),
             Event::MutationApplied(applied) => {
                 status.answered_at_us = Some(appended_at_us);
-                status.attempted_at_us =
-                    status.attempted_at_us.or_else(|| applied.rows.first().map(|row| row.seen.begun_us));
+                // The interval is widened by the clocks' error: it may begin before the request was accepted.
+                let begun = applied.rows.first().map(|row| row.seen.begun_us);
+                status.attempted_at_us = status.attempted_at_us.or(begun.max(status.accepted_at_us));
                 outcome_images(&self.specs, tracked, mutation, &applied.rows, plan);
             }
             Event::MutationRejected(_)

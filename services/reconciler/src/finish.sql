@@ -1,6 +1,6 @@
 /* reconciler.finish */
--- The end of a batch in one round trip: the mutations' rows, the release of claims, the positions. All three are of one
--- transaction with the rows before them; how many positions moved says whether this reconciler still may.
+-- The end of a batch in one round trip: what is known of the records it wrote, the mutations' rows, the release of claims,
+-- the positions. All are of one transaction with the rows before them; how many positions moved says whether this reconciler still may.
 with statuses as (
 insert into upwrite.mutations as m (
     id, state, source, table_name, operation, row_count, applied_count, keys, database, username, application_name,
@@ -41,6 +41,15 @@ on conflict (id) do update set
     settled_at = coalesce(m.settled_at, excluded.settled_at), not_before = excluded.not_before,
     revocation_requested = excluded.revocation_requested, outlived_rollback = excluded.outlived_rollback,
     failure = excluded.failure, lifecycle = excluded.lifecycle, released = excluded.released
+    returning 1
+), shown as (
+insert into upwrite.records as r
+       (source, table_name, key, vendor_version, seen_begun_us, seen_ended_us, by_mutation, deleted)
+select x.* from jsonb_to_recordset($8) as x (source text, table_name text, key text, vendor_version text,
+       seen_begun_us int8, seen_ended_us int8, by_mutation bool, deleted bool)
+on conflict (source, table_name, key) do update
+   set vendor_version = excluded.vendor_version, seen_begun_us = excluded.seen_begun_us,
+       seen_ended_us = excluded.seen_ended_us, by_mutation = excluded.by_mutation, deleted = excluded.deleted
     returning 1
 ), released as (
 delete from upwrite.claims where mutation = any($2)

@@ -23,6 +23,7 @@ pub(crate) struct Tried {
     pub(crate) some_left: bool,
     /// Behind which image the next round begins.
     pub(crate) next: i64,
+    pub(crate) shown: store::Shown,
 }
 
 /// Tries parked images behind `after`, the oldest first, inside the caller's transaction. Round follows round through all
@@ -36,11 +37,13 @@ pub(crate) async fn retry(
     let ids = || parked.values().flatten().map(|(id, _)| *id);
     let is_last_round = i64::try_from(ids().count()).unwrap_or(i64::MAX) < MAX_TRIED;
     let next = if is_last_round { 0 } else { ids().max().unwrap_or(0) };
-    let mut tried = Tried { resolved: HashMap::new(), some_left: after > 0 || next > 0, next };
+    let mut tried =
+        Tried { resolved: HashMap::new(), some_left: after > 0 || next > 0, next, shown: store::Shown::default() };
     for (table, parked) in parked {
         let (ids, images): (Vec<i64>, Vec<Image>) = parked.into_iter().unzip();
         let written = merge(tx, cache, &table, &images, Mode::Careful).await?;
         tried.some_left |= !written.parked.is_empty();
+        written.shown.iter().for_each(|index| tried.shown.add(&table, &images[*index]));
         let rereads: Vec<_> = written.rereads.iter().map(|key| (table.clone(), key.clone())).collect();
         store::ask_rereads(tx, &rereads).await?;
         for conflict in &written.conflicts {

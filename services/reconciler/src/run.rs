@@ -165,6 +165,9 @@ async fn connect(config: &Config, options: &PgConnectOptions) -> Result<PgConnec
         ("idle_in_transaction_session_timeout", session.clone()),
         ("statement_timeout", session),
         ("synchronous_commit", "on".to_owned()),
+        // Planning the same few statements for every batch would cost more than running them.
+        ("plan_cache_mode", "force_generic_plan".to_owned()),
+        ("jit", "off".to_owned()),
         ("datestyle", "ISO, YMD".to_owned()),
         ("intervalstyle", "postgres".to_owned()),
         ("timezone", "UTC".to_owned()),
@@ -228,8 +231,10 @@ impl Reconciler {
         let mut parked: HashMap<MutationId, usize> = HashMap::new();
         let mut rereads = plan.rereads.clone();
         let mut some_parked = self.some_parked;
+        let mut shown = store::Shown::default();
         for (table, images) in by_table(&plan.images) {
             let written = merge(&mut tx, &mut self.columns, &table, &images, mode).await?;
+            written.shown.iter().for_each(|index| shown.add(&table, &images[*index]));
             for index in written.parked {
                 let image = &images[index];
                 store::park(&mut tx, &table, image).await?;
@@ -250,7 +255,7 @@ impl Reconciler {
         let statuses = settle(&self.start.state, &plan.touched, |mutation, before| {
             before + parked.get(&mutation).copied().unwrap_or_default()
         });
-        store::finish(&mut tx, &statuses, &plan.positions, &self.start.epochs).await?;
+        store::finish(&mut tx, &shown, &statuses, &plan.positions, &self.start.epochs).await?;
         tx.commit().await.map_err(doing("committing a batch"))?;
         for (mutation, count) in parked {
             if let Some(tracked) = self.start.state.tracked.get_mut(&mutation) {
@@ -272,7 +277,7 @@ impl Reconciler {
             before.saturating_sub(tried.resolved.get(&mutation).copied().unwrap_or_default())
         });
         store::hold_epoch(&mut tx, &self.start.epochs).await?;
-        store::finish(&mut tx, &statuses, &store::Positions::new(), &self.start.epochs).await?;
+        store::finish(&mut tx, &tried.shown, &statuses, &store::Positions::new(), &self.start.epochs).await?;
         tx.commit().await.map_err(doing("committing parked images"))?;
         for (mutation, count) in tried.resolved {
             if let Some(tracked) = self.start.state.tracked.get_mut(&mutation) {

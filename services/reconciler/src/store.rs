@@ -34,36 +34,35 @@ pub(crate) async fn load_record_states(
     rows.iter().map(state).collect::<sqlx::Result<_>>().map_err(doing("reading record states"))
 }
 
-pub(crate) async fn record_states<'a>(
-    tx: &mut PgConnection,
-    table: &TableName,
-    images: impl Iterator<Item = &'a Image>,
-) -> Result<(), ReconcilerError> {
-    let images: Vec<&Image> = images.collect();
-    if images.is_empty() {
-        return Ok(());
+/// What is known of the records whose images a transaction writes; becomes rows of `upwrite.records`.
+#[derive(Debug, Default)]
+pub(crate) struct Shown(Vec<ShownRow>);
+
+#[derive(Debug, serde::Serialize)]
+struct ShownRow {
+    source: String,
+    table_name: String,
+    key: String,
+    vendor_version: Option<String>,
+    seen_begun_us: i64,
+    seen_ended_us: i64,
+    by_mutation: bool,
+    deleted: bool,
+}
+
+impl Shown {
+    pub(crate) fn add(&mut self, table: &TableName, image: &Image) {
+        self.0.push(ShownRow {
+            source: table.source.clone(),
+            table_name: table.table.clone(),
+            key: image.key.clone(),
+            vendor_version: image.vendor_version.clone(),
+            seen_begun_us: image.seen.begun_us,
+            seen_ended_us: image.seen.ended_us,
+            by_mutation: image.mutation.is_some(),
+            deleted: image.row.is_none(),
+        });
     }
-    sqlx::query(
-        "/* reconciler.record_states */
-         insert into upwrite.records as r
-                (source, table_name, key, vendor_version, seen_begun_us, seen_ended_us, by_mutation, deleted)
-         select $1, $2, * from unnest($3::text[], $4::text[], $5::int8[], $6::int8[], $7::bool[], $8::bool[])
-         on conflict (source, table_name, key) do update
-            set vendor_version = excluded.vendor_version, seen_begun_us = excluded.seen_begun_us,
-                seen_ended_us = excluded.seen_ended_us, by_mutation = excluded.by_mutation, deleted = excluded.deleted",
-    )
-    .bind(&table.source)
-    .bind(&table.table)
-    .bind(images.iter().map(|image| image.key.clone()).collect::<Vec<_>>())
-    .bind(images.iter().map(|image| image.vendor_version.clone()).collect::<Vec<_>>())
-    .bind(images.iter().map(|image| image.seen.begun_us).collect::<Vec<_>>())
-    .bind(images.iter().map(|image| image.seen.ended_us).collect::<Vec<_>>())
-    .bind(images.iter().map(|image| image.mutation.is_some()).collect::<Vec<_>>())
-    .bind(images.iter().map(|image| image.row.is_none()).collect::<Vec<_>>())
-    .execute(tx)
-    .await
-    .map_err(doing("writing record states"))?;
-    Ok(())
 }
 
 /// A key that is about to become visible is claimed for the create that made it, in the same transaction (B10).
@@ -189,10 +188,11 @@ pub(crate) async fn outlived(tx: &mut PgConnection, mutations: &[MutationId]) ->
 /// Positions that a batch moves on, with the owner there.
 pub(crate) type Positions = BTreeMap<Partition, (Position, Option<OwnerId>)>;
 
-/// The end of a transaction: the mutations' rows, the claims of those that are released, the positions (if this
+/// The end of a transaction: what is known of the records it wrote, the mutations' rows, the claims of those that are released, the positions (if this
 /// reconciler is still the one that may move them). Times that mean "now" are the database's.
 pub(crate) async fn finish(
     tx: &mut PgConnection,
+    shown: &Shown,
     statuses: &[Status],
     positions: &Positions,
     epochs: &HashMap<Partition, i64>,
@@ -206,6 +206,7 @@ pub(crate) async fn finish(
         .bind(positions.values().map(|(position, _)| position.0).collect::<Vec<_>>())
         .bind(positions.values().map(|(_, owner)| owner.map(|id| id.0)).collect::<Vec<_>>())
         .bind(positions.keys().map(|partition| epochs.get(partition).copied().unwrap_or(-1)).collect::<Vec<_>>())
+        .bind(sqlx::types::Json(&shown.0))
         .fetch_one(tx)
         .await
         .map_err(doing("writing statuses and positions"))?;

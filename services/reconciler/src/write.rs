@@ -34,6 +34,17 @@ pub(crate) struct Written {
     pub(crate) parked: Vec<usize>,
     pub(crate) conflicts: Vec<Conflict>,
     pub(crate) rereads: Vec<String>,
+    /// Whose image is in the table now: for [`store::finish`].
+    pub(crate) shown: Vec<usize>,
+}
+
+/// What is to be written where.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    columns: &'a Columns,
+    images: &'a [Image],
+    /// Records that were written before. Any other record has no row that somebody could have locked.
+    known: &'a HashSet<String>,
 }
 
 /// Merges images of one table, in their order.
@@ -51,18 +62,18 @@ pub(crate) async fn merge(
         written.conflicts = (0..images.len()).map(refuse).collect();
         return Ok(written);
     };
-    let chosen = choose(tx, table, images, &mut written).await?;
+    let (chosen, known) = choose(tx, table, images, &mut written).await?;
+    let rows = Rows { columns: &columns, images, known: &known };
     match mode {
-        Mode::Fast => written.parked = write(tx, &columns, images, &chosen).await.map_err(doing("writing rows"))?,
-        Mode::Careful => write_carefully(tx, &columns, images, &chosen, &mut written).await?,
+        Mode::Fast => written.parked = write(tx, rows, &chosen).await.map_err(doing("writing rows"))?,
+        Mode::Careful => write_carefully(tx, rows, &chosen, &mut written).await?,
     }
     // What came before the latest image of a record is written with it: it waits with it, too.
     let waiting: HashSet<&str> = written.parked.iter().map(|index| images[*index].key.as_str()).collect();
     written.parked = (0..images.len()).filter(|index| waiting.contains(images[*index].key.as_str())).collect();
     let kept_out: HashSet<usize> =
         written.parked.iter().copied().chain(written.conflicts.iter().map(|conflict| conflict.index)).collect();
-    let states = chosen.iter().filter(|index| !kept_out.contains(index)).map(|index| &images[*index]);
-    store::record_states(tx, table, states).await?;
+    written.shown = chosen.into_iter().filter(|index| !kept_out.contains(index)).collect();
     Ok(written)
 }
 
@@ -86,15 +97,17 @@ async fn columns_for(
     }
 }
 
-/// Of all images, the latest of each record, if it is later than what the table holds.
+/// Of all images, the latest of each record, if it is later than what the table holds; and the records that were written
+/// before.
 async fn choose(
     tx: &mut PgConnection,
     table: &TableName,
     images: &[Image],
     written: &mut Written,
-) -> Result<Vec<usize>, ReconcilerError> {
+) -> Result<(Vec<usize>, HashSet<String>), ReconcilerError> {
     let keys: Vec<&str> = images.iter().map(|image| image.key.as_str()).collect();
     let mut states = store::load_record_states(tx, table, &keys).await?;
+    let known = states.keys().cloned().collect();
     let mut chosen: HashMap<&str, usize> = HashMap::new();
     for (index, image) in images.iter().enumerate() {
         let decision = decide(states.get(&image.key), image);
@@ -111,25 +124,24 @@ async fn choose(
     }
     let mut indexes: Vec<usize> = chosen.into_values().collect();
     indexes.sort_unstable();
-    Ok(indexes)
+    Ok((indexes, known))
 }
 
 async fn write_carefully(
     tx: &mut PgConnection,
-    columns: &Columns,
-    images: &[Image],
+    rows: Rows<'_>,
     chosen: &[usize],
     written: &mut Written,
 ) -> Result<(), ReconcilerError> {
-    match under_savepoint(tx, columns, images, chosen).await? {
+    match under_savepoint(tx, rows, chosen).await? {
         Ok(parked) => written.parked = parked,
         // The whole table is locked.
-        Err(refusal) if refusal.is_lock() && chosen.len() > 1 && table_is_locked(tx, columns).await? => {
+        Err(refusal) if refusal.is_lock() && chosen.len() > 1 && table_is_locked(tx, rows.columns).await? => {
             written.parked = chosen.to_vec();
         }
         Err(_) => {
             for index in chosen {
-                match under_savepoint(tx, columns, images, &[*index]).await? {
+                match under_savepoint(tx, rows, &[*index]).await? {
                     Ok(parked) => written.parked.extend(parked),
                     Err(refusal) if refusal.is_lock() => written.parked.push(*index),
                     Err(Refusal { sqlstate, message }) => {
@@ -171,12 +183,11 @@ impl Refusal {
 
 async fn under_savepoint(
     tx: &mut PgConnection,
-    columns: &Columns,
-    images: &[Image],
+    rows: Rows<'_>,
     chosen: &[usize],
 ) -> Result<Result<Vec<usize>, Refusal>, ReconcilerError> {
     let mut savepoint = tx.begin().await.map_err(doing("setting a savepoint"))?;
-    match write(&mut savepoint, columns, images, chosen).await {
+    match write(&mut savepoint, rows, chosen).await {
         Ok(parked) => {
             savepoint.commit().await.map_err(doing("releasing a savepoint"))?;
             Ok(Ok(parked))
@@ -195,19 +206,15 @@ async fn under_savepoint(
 }
 
 /// Locks what is there, writes what could be locked or is new; returns what somebody else has locked.
-async fn write(
-    tx: &mut PgConnection,
-    columns: &Columns,
-    images: &[Image],
-    chosen: &[usize],
-) -> sqlx::Result<Vec<usize>> {
+async fn write(tx: &mut PgConnection, rows: Rows<'_>, chosen: &[usize]) -> sqlx::Result<Vec<usize>> {
+    let Rows { columns, images, .. } = rows;
     let (deletes, writes): (Vec<usize>, Vec<usize>) = chosen.iter().partition(|index| images[**index].row.is_none());
     let mut parked = Vec::new();
     if !writes.is_empty() {
-        let free = lock(tx, columns, images, &writes, "no key update", &mut parked).await?;
-        let rows = free.iter().filter_map(|index| Some((&images[*index], images[*index].row.as_ref()?)));
-        let rows: Vec<(&Image, &Row)> = rows.collect();
-        for upsert in upserts(columns, rows) {
+        let free = lock(tx, rows, &writes, "no key update", &mut parked).await?;
+        let free = free.iter().filter_map(|index| Some((&images[*index], images[*index].row.as_ref()?)));
+        let free: Vec<(&Image, &Row)> = free.collect();
+        for upsert in upserts(columns, free) {
             let mut query = sqlx::query(AssertSqlSafe(upsert.sql));
             for array in upsert.arrays {
                 query = query.bind(array);
@@ -216,7 +223,7 @@ async fn write(
         }
     }
     if !deletes.is_empty() {
-        let free = lock(tx, columns, images, &deletes, "update", &mut parked).await?;
+        let free = lock(tx, rows, &deletes, "update", &mut parked).await?;
         let keys: Vec<&str> = free.iter().map(|index| images[*index].key.as_str()).collect();
         let sql = format!(
             "/* reconciler.delete */ delete from {} where {} = any($1::text[]::{}[])",
@@ -232,12 +239,17 @@ async fn write(
 /// Splits `wanted` into those that are free (new, or locked by us now) and, into `parked`, those locked by others.
 async fn lock(
     tx: &mut PgConnection,
-    columns: &Columns,
-    images: &[Image],
+    rows: Rows<'_>,
     wanted: &[usize],
     strength: &str,
     parked: &mut Vec<usize>,
 ) -> sqlx::Result<Vec<usize>> {
+    let Rows { columns, images, known } = rows;
+    let keys: Vec<&str> = wanted.iter().map(|index| images[*index].key.as_str()).collect();
+    let keys: Vec<&str> = keys.into_iter().filter(|key| known.contains(*key)).collect();
+    if keys.is_empty() {
+        return Ok(wanted.to_vec());
+    }
     let (relation, key, key_type) = (&columns.relation, quoted(&columns.key), key_type(columns));
     let sql = format!(
         "/* reconciler.lock */ with free as materialized (
@@ -245,7 +257,6 @@ async fn lock(
          select t.{key}::text from {relation} t
           where t.{key} = any($1::text[]::{key_type}[]) and not exists (select from free where free.{key} = t.{key})"
     );
-    let keys: Vec<&str> = wanted.iter().map(|index| images[*index].key.as_str()).collect();
     let taken = sqlx::query(AssertSqlSafe(sql)).bind(keys).fetch_all(&mut *tx).await?;
     let taken: HashSet<String> = taken.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?;
     let (busy, free): (Vec<usize>, Vec<usize>) = wanted.iter().partition(|index| taken.contains(&images[**index].key));

@@ -39,7 +39,10 @@ fn options(postgres: &Postgres, user: &str, password: &str) -> PgConnectOptions 
 
 /// As `upwrite_service`; connects when first used, so that Postgres may be away at start.
 pub(crate) fn service_pool(postgres: &Postgres, name: &str, connections: u32) -> PgPool {
-    let options = options(postgres, "upwrite_service", postgres.service_password.expose()).application_name(name);
+    let options = options(postgres, "upwrite_service", postgres.service_password.expose())
+        .application_name(name)
+        // Few statements, short and often: planned once.
+        .options([("plan_cache_mode", "force_generic_plan"), ("jit", "off")]);
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)

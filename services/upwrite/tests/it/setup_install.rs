@@ -36,7 +36,12 @@ async fn makes_everything_once_and_again_changes_nothing() {
     let (name, mut connection) = empty(&cluster).await;
     let root = Session::connect(&cluster.superuser_url(&name)).await;
     root.ok("CREATE ROLE app LOGIN PASSWORD 'app'").await;
-    let plan = plan("app");
+    let mut plan = plan("app");
+    // What children are looked up by.
+    let mut parent: upwrite_events::ColumnSpec =
+        serde_json::from_value(column("account_id", "text", false)).expect("a column");
+    parent.references = Some("account".to_owned());
+    plan.tables[0].columns.push(parent);
     let report = setup(&mut connection, &plan).await.expect("setup");
     for expected in [
         "created role upwrite_owner",
@@ -44,6 +49,7 @@ async fn makes_everything_once_and_again_changes_nothing() {
         "ran migration 0003_capture",
         "opened the log in this database, 3 partitions a stream",
         "created table salesforce.contact",
+        "indexed salesforce.contact.account_id",
         "put trigger upwrite_capture on salesforce.contact",
         "granted select, insert on salesforce.contact to app",
     ] {
