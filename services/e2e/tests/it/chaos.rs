@@ -1,4 +1,5 @@
-//! kill -9 at random points under load, lost answers on. Afterwards the stand-in's journal, the tables and
+//! kill -9 at random points under load, with lost answers, late effects, server errors, resets, limits and row locks
+//! upstream. Afterwards the stand-in's journal, the tables and
 //! `upwrite.mutations` must agree with each other and with every verdict a client was given.
 //!
 //! `UPWRITE_CHAOS_SEED` repeats a run's workload, faults and kill instants; `UPWRITE_CHAOS_KILLS` sets how many.
@@ -41,7 +42,21 @@ async fn g8_killed_at_100_random_points_nothing_is_lost_wrong_or_doubled() {
         ..Options::default()
     };
     let mut world = World::start(options).await;
-    let chaos = Chaos { seed, lose_answer: 0.08, slow: 0.2, slow_ms: 60, ..Chaos::default() };
+    // Late effects land within the configured `late_effect`; everything else that a vendor does on a bad day.
+    let chaos = Chaos {
+        seed,
+        lose_answer: 0.08,
+        execute_late: 0.03,
+        execute_late_ms: 300,
+        server_error: 0.02,
+        html_body: 0.02,
+        reset: 0.02,
+        limit_403: 0.01,
+        lock: 0.02,
+        slow: 0.2,
+        slow_ms: 60,
+        ..Chaos::default()
+    };
     world.sandbox.chaos(Some(&chaos)).await.unwrap();
 
     let (stop, stopped) = watch::channel(false);
