@@ -164,18 +164,24 @@ async fn an_update_of_a_row_that_is_gone_is_a_concurrent_delete() {
     }
 }
 
+/// The key is made for this one row: a duplicate of it is our own earlier attempt, even one that upstream said it had
+/// refused (B7).
 #[tokio::test]
-async fn refusals_read_as_postgres_would_say_them() {
+async fn b7_a_duplicate_of_our_own_key_is_to_be_looked_up() {
     let world = World::start().await;
     let first = insert(&[("last_name", "First")]);
     world.call("contact", Op::Insert, std::slice::from_ref(&first), false).await;
-    let report = world.call("contact", Op::Insert, &[first], false).await;
+    let report = world.call("contact", Op::Insert, std::slice::from_ref(&first), false).await;
     let failure = &failed(&report.rows[0]).failure;
-    assert_eq!(
-        (failure.sqlstate.as_str(), failure.constraint.as_deref()),
-        ("23505", Some("contact_upwrite_key__c_key"))
-    );
+    assert_eq!((failure.outcome, failure.sqlstate.as_str()), (Outcome::Unknown, "40003"));
+    assert_eq!(failure.upstream_code.as_deref(), Some("DUPLICATE_VALUE"));
+    let report = world.call("contact", Op::Insert, &[first.clone(), first], true).await;
+    assert!(report.rows.iter().any(|row| failed(row).failure.outcome == Outcome::Unknown), "{report:?}");
+}
 
+#[tokio::test]
+async fn refusals_read_as_postgres_would_say_them() {
+    let world = World::start().await;
     let negative =
         insert(&[("name", "x"), ("stage_name", "Prospecting"), ("close_date", "2026-01-31"), ("amount", "-1.00")]);
     let report = world.call("opportunity", Op::Insert, &[negative], false).await;

@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tokio::sync::watch;
-use upwrite_e2e::{Options, World};
+use upwrite_e2e::{LIMIT, Options, World};
 use upwrite_sandbox::Chaos;
+use upwrite_testkit::until;
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
@@ -39,6 +40,7 @@ async fn g8_killed_at_100_random_points_nothing_is_lost_wrong_or_doubled() {
         request_timeout: Duration::from_millis(500),
         lease: Duration::from_millis(1500),
         opportunities: 40,
+        fsync: true,
         ..Options::default()
     };
     let mut world = World::start(options).await;
@@ -69,12 +71,19 @@ async fn g8_killed_at_100_random_points_nothing_is_lost_wrong_or_doubled() {
         .collect();
     let mut random = StdRng::seed_from_u64(seed);
     let mut instants = Vec::new();
-    for _ in 0..kills {
+    for number in 0..kills {
         // Not synchronisation: the random instant is the experiment.
         let after = Duration::from_millis(random.random_range(1..900));
         tokio::time::sleep(after).await;
         instants.push(after.as_millis());
-        world.kill_and_restart().await;
+        if number % 10 == 9 {
+            // Postgres instead: Upwrite stays up and has to find its way back by itself.
+            world.cluster.kill9().await;
+            world.cluster.restart().await;
+            until(LIMIT, "a login after Postgres was killed", || async { world.try_client().await.ok() }).await;
+        } else {
+            world.kill_and_restart().await;
+        }
     }
     say(&format!("kill instants, milliseconds after each start: {instants:?}"));
     stop.send(true).unwrap();

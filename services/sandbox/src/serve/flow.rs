@@ -120,7 +120,8 @@ impl Call {
                 if applied {
                     self.execute(None);
                 }
-                let code = if status == 503 { "SERVER_UNAVAILABLE" } else { "UNKNOWN_EXCEPTION" };
+                // SERVER_UNAVAILABLE says that nothing was done.
+                let code = if status == 503 && !applied { "SERVER_UNAVAILABLE" } else { "UNKNOWN_EXCEPTION" };
                 self.refuse(&ApiError::new(status, code, "An unexpected error occurred."))
             }
             Fault::HtmlBody { status, applied } => {

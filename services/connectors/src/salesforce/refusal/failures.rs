@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use upwrite_events::{ErrorClass, Failure, Outcome};
+use upwrite_events::{ErrorClass, Failure, Op, Outcome};
 
 use super::super::auth::TokenError;
 use super::super::http::{Answer, ClientError, SendError};
@@ -89,8 +89,9 @@ pub(crate) fn local(about: &About<'_>, column: Option<&str>, unfit: &Unfit) -> U
 }
 
 fn finish(about: &About<'_>, status: Option<u16>, classified: &Classified<'_>, error: &VendorError) -> UpstreamError {
-    let rule = rule(classified.class);
-    let mut failure = Failure::new(classified.class, rule.outcome, rule.sqlstate, "");
+    let class = if is_own_key(about, classified) { ErrorClass::ServerError } else { classified.class };
+    let rule = rule(class);
+    let mut failure = Failure::new(class, rule.outcome, rule.sqlstate, "");
     place(&mut failure, about);
     failure.column = classified.column.map(|column| column.name.clone());
     failure.upstream_code = error.code.clone();
@@ -114,6 +115,16 @@ fn finish(about: &About<'_>, status: Option<u16>, classified: &Classified<'_>, e
         rest(&mut error_of_row, penalty(error));
     }
     error_of_row
+}
+
+/// A duplicate of the key that Upwrite made for this very row. Nobody else has that key: an earlier attempt was applied
+/// after all, whatever was said of it then. It must be looked up.
+fn is_own_key(about: &About<'_>, classified: &Classified<'_>) -> bool {
+    let key = about.table.and_then(|table| table.idempotency_column.as_deref());
+    about.op == Some(Op::Insert)
+        && classified.class == ErrorClass::Unique
+        && key.is_some()
+        && classified.column.map(|column| column.name.as_str()) == key
 }
 
 /// What cannot be known, said to whoever asked for a write; to a read it is just an error.

@@ -115,13 +115,31 @@ async fn projection(world: &World, effects: &[Effect], faults: &mut Vec<String>)
     let known: Vec<String> = world.value(sql).await.unwrap();
     let known: HashSet<&str> = known.iter().map(String::as_str).collect();
     for id in created.symmetric_difference(&known) {
-        faults.push(format!("{id}: the journal and upwrite.mutations do not agree that it was created"));
+        let told = history(world, effects, id).await;
+        faults.push(format!("{id}: the journal and upwrite.mutations do not agree that it was created: {told}"));
     }
     let sql = "select count(*) from upwrite.mutations where state in ('requested', 'attempted', 'deferred', 'in_doubt', 'partial')";
     let open: i64 = world.value(sql).await.unwrap();
     if open > 0 {
         faults.push(format!("{open} mutations without an outcome"));
     }
+}
+
+/// What the log and the projection have of the mutation that created this record.
+async fn history(world: &World, effects: &[Effect], id: &str) -> String {
+    let created = effects.iter().find(|effect| effect.op == EffectOp::Create && effect.id == id);
+    let Some(mutation) = created.and_then(|effect| effect.key.as_deref()?.rsplit_once('-')).map(|(id, _)| id) else {
+        return "its key names no mutation".to_owned();
+    };
+    let sql = format!(
+        "select coalesce((select string_agg(format('%s/%s %s at %s', partition, position, event, appended_at), '; '
+                                            order by partition, position)
+                            from upwrite.log where mutation = '{mutation}'
+                              or event like 'Partition%' and partition = (select min(partition) from upwrite.log
+                                                                           where mutation = '{mutation}')), 'not in the log')
+             || coalesce((select ' -> ' || row_to_json(m) from upwrite.mutations m where id = '{mutation}'), ' -> no row')"
+    );
+    format!("mutation {mutation}: {}", world.value::<String>(&sql).await.unwrap_or_default())
 }
 
 /// Table = upstream, record by record.
