@@ -154,7 +154,7 @@ impl State {
             Event::MutationRequested(request) => {
                 (Some(request.clone()), Status::requested(request, partition.number, position))
             }
-            Event::MutationVoided(_) => (None, Status::voided(id.0, partition.number, position, at_us)),
+            Event::MutationVoided(_) => (None, Status::unknown(id.0, partition.number, position, at_us)),
             _ => return,
         };
         self.tracked.entry(id).or_insert(Tracked { request, status, parked: 0 });

@@ -44,42 +44,25 @@ impl Status {
         let first = request.rows.first();
         let same_op = |op: Op| request.rows.iter().all(|row| row.op == op);
         Self {
-            id: request.mutation.0,
-            state: "requested".to_owned(),
             source: first.map(|row| row.table.source.clone()).unwrap_or_default(),
             table_name: first.map(|row| row.table.table.clone()).unwrap_or_default(),
             operation: first.map_or("mixed", |row| if same_op(row.op) { row.op.as_str() } else { "mixed" }).to_owned(),
             row_count: i32::try_from(request.rows.len()).unwrap_or(i32::MAX),
-            applied_count: 0,
-            keys: None,
             database: request.database.clone(),
             username: request.user.clone(),
             application_name: request.application_name.clone(),
-            attempts: 0,
-            requested_at_us: request.requested_at_us,
-            accepted_at_us: None,
-            attempted_at_us: None,
-            answered_at_us: None,
-            not_before_us: None,
-            revocation_requested: false,
-            outlived_rollback: false,
             client_key: request.client_key.clone(),
             traceparent: request.traceparent.clone(),
             redrive_of: request.redrive_of.map(|id| id.0),
-            partition: i16::try_from(partition).unwrap_or(i16::MAX),
-            position: position.0,
-            failure: None,
-            lifecycle: None,
-            finished: false,
-            released: false,
+            ..Self::unknown(request.mutation.0, partition, position, request.requested_at_us)
         }
     }
 
-    /// The row of a mutation whose void came before its request: nothing else is known of it.
-    pub(crate) fn voided(id: uuid::Uuid, partition: u16, position: Position, at_us: i64) -> Self {
+    /// The row of a mutation of which only the id is known: its void came before its request.
+    pub(crate) fn unknown(id: uuid::Uuid, partition: u16, position: Position, requested_at_us: i64) -> Self {
         Self {
             id,
-            state: "voided".to_owned(),
+            state: String::new(),
             source: String::new(),
             table_name: String::new(),
             operation: "mixed".to_owned(),
@@ -90,7 +73,7 @@ impl Status {
             username: String::new(),
             application_name: String::new(),
             attempts: 0,
-            requested_at_us: at_us,
+            requested_at_us,
             accepted_at_us: None,
             attempted_at_us: None,
             answered_at_us: None,
