@@ -103,9 +103,8 @@ pub trait EventLog: Send + Sync + 'static {
     async fn end(&self, partition: Partition) -> Result<Position, LogError>;
 }
 
-/// The partition of a mutation: by source, table and key of its first change, with sources spread so that one vendor's
-/// trouble fills as few of another's partitions as can be. The same on every engine and in every version: FNV-1a,
-/// 64 bits.
+/// The partition of a mutation: by source, table and key of its first change. The same on every engine and in every
+/// version: FNV-1a, 64 bits.
 pub fn partition_for(stream: Stream, table: &TableName, key: &str, partitions: u16) -> Partition {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     for part in [table.source.as_str(), table.table.as_str(), key] {
