@@ -18,6 +18,13 @@ impl MutationId {
     pub fn idempotency_key(self, row: u32) -> String {
         format!("{}-{row}", self.0)
     }
+
+    /// The mutation that made this key; `None`: the key is not one of Upwrite's.
+    pub fn of_idempotency_key(key: &str) -> Option<Self> {
+        let (mutation, row) = key.rsplit_once('-')?;
+        row.parse::<u32>().ok()?;
+        mutation.parse().ok()
+    }
 }
 
 impl fmt::Display for MutationId {
@@ -112,5 +119,18 @@ impl TableName {
 impl fmt::Display for TableName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.source, self.table)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idempotency_key_names_its_mutation() {
+        let id = MutationId(Uuid::from_u128(7));
+        assert_eq!(MutationId::of_idempotency_key(&id.idempotency_key(3)), Some(id));
+        assert_eq!(MutationId::of_idempotency_key("K-17"), None);
+        assert_eq!(MutationId::of_idempotency_key("7f1c2a70-0000-7000-8000-000000000000"), None);
     }
 }

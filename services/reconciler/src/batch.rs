@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use upwrite_event_log::LogRecord;
 use upwrite_events::{
-    AppliedRow, Event, Folded, Interval, MutationId, MutationRequested, Op, Partition, PartitionFold, Position,
-    RecordsObserved, Row, RowChange, Stream, TableName, TableSpec,
+    AppliedRow, Event, Folded, Interval, MutationId, MutationRequested, ObservedRow, Op, Partition, PartitionFold,
+    Position, RecordsObserved, Row, RowChange, Stream, TableName, TableSpec,
 };
 
 use crate::merge::Image;
@@ -42,6 +42,7 @@ pub(crate) struct DeadLetter {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct EarlyClaim {
     pub(crate) table: TableName,
+    /// `<column>=<key>`, as in `upwrite.claims`.
     pub(crate) key: String,
     pub(crate) mutation: MutationId,
 }
@@ -162,27 +163,22 @@ impl State {
 
     fn observe(&self, observed: RecordsObserved, plan: &mut Plan) {
         let RecordsObserved { table, seen, rows, .. } = observed;
-        let idempotency = self.specs.get(&table).and_then(|spec| spec.idempotency_column.as_deref());
+        let spec = self.specs.get(&table);
+        let created_by = |row: &ObservedRow| {
+            let column = spec?.idempotency_column.as_deref()?;
+            let key = row.image.as_ref()?.get(column)?.as_deref()?;
+            MutationId::of_idempotency_key(key).filter(|id| self.tracked.contains_key(id))
+        };
         for row in rows {
-            let creator = idempotency
-                .and_then(|column| row.image.as_ref()?.get(column)?.as_deref())
-                .and_then(creator_of)
-                .filter(|id| self.tracked.contains_key(id));
-            if let Some(mutation) = creator {
-                plan.early_claims.push(EarlyClaim { table: table.clone(), key: row.key.clone(), mutation });
+            if let (Some(mutation), Some(spec)) = (created_by(&row), spec) {
+                let key = format!("{}={}", spec.key, row.key);
+                plan.early_claims.push(EarlyClaim { table: table.clone(), key, mutation });
             }
             let image =
                 Image { key: row.key, row: row.image, vendor_version: row.vendor_version, seen, mutation: None };
             plan.images.push((table.clone(), image));
         }
     }
-}
-
-/// The mutation whose idempotency key this is: `<uuid>-<row>`.
-fn creator_of(idempotency_key: &str) -> Option<MutationId> {
-    let (mutation, row) = idempotency_key.rsplit_once('-')?;
-    row.parse::<u32>().ok()?;
-    mutation.parse().ok()
 }
 
 /// Images of rows that upstream accepted.
@@ -250,17 +246,4 @@ fn stand_in(specs: &HashMap<TableName, TableSpec>, change: &RowChange, key: &str
         row.insert(spec.key.clone(), Some(key.to_owned()));
     }
     row
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_idempotency_key_names_its_mutation() {
-        let id = MutationId(uuid::Uuid::from_u128(7));
-        assert_eq!(creator_of(&id.idempotency_key(3)), Some(id));
-        assert_eq!(creator_of("K-17"), None);
-        assert_eq!(creator_of("7f1c2a70-0000-7000-8000-000000000000"), None);
-    }
 }

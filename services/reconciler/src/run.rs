@@ -10,7 +10,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use upwrite_event_log::{EventLog, LogRecord, Notifier, Subscription};
+use upwrite_event_log::{EventLog, LogRecord, Notifier, Subscription, VERDICT_CHANNEL};
 use upwrite_events::{Event, MutationId, Stream, TableName};
 
 use crate::batch::{Plan, State};
@@ -119,10 +119,7 @@ async fn session(
                 }
                 in_a_row += 1;
             }
-            () = tokio::time::sleep_until(next_retry), if reconciler.some_parked => {
-                within(config, reconciler.retry_parked()).await?;
-                next_retry = Instant::now() + config.parked_retry;
-            }
+            () = tokio::time::sleep_until(next_retry), if reconciler.some_parked => {}
             batch = observations.next() => {
                 within(config, reconciler.reconcile(received(batch)?)).await?;
             }
@@ -180,7 +177,6 @@ struct Reconciler {
     connection: PgConnection,
     start: Start,
     columns: ColumnCache,
-    key_columns: HashMap<TableName, String>,
     notifier: Notifier,
     some_parked: bool,
     /// Behind which parked image the next round of trying begins.
@@ -189,17 +185,8 @@ struct Reconciler {
 
 impl Reconciler {
     fn new(connection: PgConnection, start: Start, notifier: Notifier) -> Self {
-        let key_columns = start.state.specs.iter().map(|(name, spec)| (name.clone(), spec.key.clone())).collect();
         // There may be parked observations too: look once.
-        Self {
-            connection,
-            start,
-            columns: ColumnCache::default(),
-            key_columns,
-            notifier,
-            some_parked: true,
-            parked_after: 0,
-        }
+        Self { connection, start, columns: ColumnCache::default(), notifier, some_parked: true, parked_after: 0 }
     }
 
     fn subscribe(&self, log: &Arc<dyn EventLog>, stream: Stream) -> SelectAll<Subscription> {
@@ -227,7 +214,7 @@ impl Reconciler {
         let begin =
             if plan.may_be_lost(&self.start.state) { "begin; set local synchronous_commit = off" } else { "begin" };
         let mut tx = self.connection.begin_with(begin).await.map_err(doing("beginning a batch"))?;
-        store::claim_early(&mut tx, &plan.early_claims, &self.key_columns).await?;
+        store::claim_early(&mut tx, &plan.early_claims).await?;
         let mut parked: HashMap<MutationId, usize> = HashMap::new();
         let mut rereads = plan.rereads.clone();
         let mut some_parked = self.some_parked;
@@ -296,7 +283,7 @@ impl Reconciler {
             let mutation = MutationId(status.id);
             let answered = status.lifecycle.as_ref().is_some_and(|life| life.phase.is_finished());
             if answered {
-                self.notifier.notify("upwrite_verdict", status.id.to_string());
+                self.notifier.notify(VERDICT_CHANNEL, status.id.to_string());
             }
             if status.released {
                 self.start.state.tracked.remove(&mutation);

@@ -66,13 +66,8 @@ impl Shown {
 }
 
 /// A key that is about to become visible is claimed for the create that made it, in the same transaction (B10).
-pub(crate) async fn claim_early(
-    tx: &mut PgConnection,
-    claims: &[EarlyClaim],
-    key_columns: &HashMap<TableName, String>,
-) -> Result<(), ReconcilerError> {
+pub(crate) async fn claim_early(tx: &mut PgConnection, claims: &[EarlyClaim]) -> Result<(), ReconcilerError> {
     for claim in claims {
-        let Some(column) = key_columns.get(&claim.table) else { continue };
         sqlx::query(
             "/* reconciler.claim_early */
              insert into upwrite.claims (source, table_name, key, mutation) values ($1, $2, $3, $4)
@@ -80,7 +75,7 @@ pub(crate) async fn claim_early(
         )
         .bind(&claim.table.source)
         .bind(&claim.table.table)
-        .bind(format!("{column}={}", claim.key))
+        .bind(&claim.key)
         .bind(claim.mutation.0)
         .execute(&mut *tx)
         .await

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use upwrite_events::{ErrorClass, Failure, Op, Outcome};
+use upwrite_events::{ErrorClass, Failure, MutationId, Op, Outcome};
 
 use super::super::auth::TokenError;
 use super::super::http::{Answer, ClientError, SendError};
@@ -147,10 +147,9 @@ fn place(failure: &mut Failure, about: &About<'_>) {
     failure.table = about.table.map(|table| table.name.table.clone());
 }
 
-/// The mutation's id: the idempotency key without the row number.
-fn mutation<'a>(about: &About<'a>) -> Option<&'a str> {
-    let (id, row) = about.row?.idempotency_key.rsplit_once('-')?;
-    (id.len() == 36 && row.parse::<u32>().is_ok()).then_some(id)
+/// The mutation whose row this is.
+fn mutation(about: &About<'_>) -> Option<MutationId> {
+    MutationId::of_idempotency_key(&about.row?.idempotency_key)
 }
 
 /// For machines, at the end of the detail.
@@ -167,7 +166,7 @@ fn tail(about: &About<'_>, failure: &Failure, nested: Option<&str>) -> String {
         add("http", &status.to_string());
     }
     if let Some(mutation) = mutation(about) {
-        add("mutation", mutation);
+        add("mutation", &mutation.to_string());
     }
     let outcome = match failure.outcome {
         Outcome::NotApplied => "not_applied",
