@@ -77,6 +77,10 @@ pub enum LogError {
     Mismatch(String),
     #[error("the event log cannot be read: {0}")]
     Unavailable(String),
+    /// A record was written by a newer version of this program. Passing over it would lose it: its partition stands
+    /// still until this program is as new.
+    #[error("the event log holds what only a newer version of Upwrite can read: {0}")]
+    Newer(String),
     #[error("event of {bytes} bytes is larger than the limit of {limit}")]
     TooLarge { bytes: usize, limit: usize },
 }
@@ -87,10 +91,13 @@ pub trait EventLog: Send + Sync + 'static {
     /// Number of partitions of each stream; fixed at setup.
     fn partitions(&self) -> u16;
 
-    /// Appends events of one partition, in order, all or none, durable on return. Batched with other callers'.
+    /// Appends events of one partition, in order, durable on return. Batched with other callers'. `NotAppended` and
+    /// `TooLarge`: none of them is there. `Unknown`: any of them may be there (on Postgres: all or none).
     async fn append(&self, partition: Partition, events: Vec<Event>) -> Result<Vec<Position>, LogError>;
 
-    /// Claims every record, checks every version with a later snapshot, appends the request: all or nothing.
+    /// Claims every record, checks every version with a later snapshot, appends the request. `Claimed`, `Stale` and
+    /// `NotAppended` leave nothing behind. `Unknown`: the engine ends the mutation by itself if its request did not get
+    /// in (Kafka: `MutationVoided` in the same partition; whichever of the two stands first there, counts).
     async fn submit(&self, submission: Submission) -> Result<Submitted, LogError>;
 
     /// Reads from `from` on, forever.
@@ -98,6 +105,9 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// Reads up to `limit` records from `from` on.
     async fn read(&self, partition: Partition, from: Position, limit: usize) -> Result<Vec<LogRecord>, LogError>;
+
+    /// The first position that is still there.
+    async fn start(&self, partition: Partition) -> Result<Position, LogError>;
 
     /// The position that the next event will get.
     async fn end(&self, partition: Partition) -> Result<Position, LogError>;

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod contract;
+mod group;
 mod notifier;
 mod postgres;
 
@@ -8,5 +9,6 @@ pub use contract::{
     Claim, ClaimKey, EventLog, LogError, LogRecord, Submission, Submitted, Subscription, Undecodable, VersionCheck,
     partition_for,
 };
+pub use group::{Alone, Change, Membership};
 pub use notifier::{LOG_CHANNEL, Notice, Notifier, OVERFLOW, VERDICT_CHANNEL};
 pub use postgres::{Config, PostgresLog};

@@ -154,6 +154,11 @@ impl EventLog for PostgresLog {
         }
     }
 
+    async fn start(&self, partition: Partition) -> Result<Position, LogError> {
+        self.check(partition).map_err(LogError::Mismatch)?;
+        self.reader.start(partition).await
+    }
+
     async fn end(&self, partition: Partition) -> Result<Position, LogError> {
         self.check(partition).map_err(LogError::Mismatch)?;
         self.reader.end(partition).await

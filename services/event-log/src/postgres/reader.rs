@@ -65,6 +65,20 @@ impl Reader {
         Ok(rows.into_iter().filter_map(known).collect())
     }
 
+    /// The first position that is still there; the end if there is none.
+    pub(crate) async fn start(&self, partition: Partition) -> Result<Position, LogError> {
+        let query = "/* event-log.start */ \
+            select position from upwrite.log where stream = $1 and partition = $2 order by position limit 1";
+        let start = sqlx::query_scalar::<_, i64>(query)
+            .bind(partition.stream.as_str())
+            .bind(number(partition))
+            .fetch_optional(&self.pool);
+        match answered(self.patience, start).await? {
+            Some(start) => Ok(Position(start)),
+            None => self.end(partition).await,
+        }
+    }
+
     pub(crate) async fn end(&self, partition: Partition) -> Result<Position, LogError> {
         let query = "/* event-log.end */ \
             select next_position from upwrite.log_partitions where stream = $1 and partition = $2";

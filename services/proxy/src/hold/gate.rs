@@ -153,7 +153,7 @@ fn refused(mutation: MutationId, error: &LogError) -> PgError {
     match error {
         LogError::Unknown(_) => verdict::log_unanswered(mutation),
         LogError::TooLarge { bytes, limit } => verdict::too_large(*bytes, *limit),
-        LogError::NotAppended(_) | LogError::Mismatch(_) | LogError::Unavailable(_) => {
+        LogError::NotAppended(_) | LogError::Mismatch(_) | LogError::Unavailable(_) | LogError::Newer(_) => {
             verdict::log_refused(Some(mutation))
         }
     }

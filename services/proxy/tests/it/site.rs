@@ -165,6 +165,10 @@ impl EventLog for NoLog {
         Ok(Vec::new())
     }
 
+    async fn start(&self, _: Partition) -> Result<Position, LogError> {
+        Ok(Position::START)
+    }
+
     async fn end(&self, _: Partition) -> Result<Position, LogError> {
         Ok(Position::START)
     }

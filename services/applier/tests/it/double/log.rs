@@ -159,6 +159,10 @@ impl EventLog for MemoryLog {
         Ok(self.all(partition.number).into_iter().skip(from.0 as usize).take(limit).collect())
     }
 
+    async fn start(&self, _: Partition) -> Result<Position, LogError> {
+        Ok(Position::START)
+    }
+
     async fn end(&self, partition: Partition) -> Result<Position, LogError> {
         Ok(Position(self.all(partition.number).len() as i64))
     }

@@ -72,6 +72,8 @@ impl PostgresHarness {
             include_str!("../../../../../schemas/sql/0002_log.sql"),
             include_str!("../../../../../schemas/sql/0003_capture.sql"),
             include_str!("../../../../../schemas/sql/0004_client.sql"),
+            include_str!("../../../../../schemas/sql/0005_tables.sql"),
+            include_str!("../../../../../schemas/sql/0006_processes.sql"),
             TABLE,
         ] {
             let mut transaction = admin.begin().await.unwrap();
