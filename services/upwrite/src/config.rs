@@ -1,5 +1,7 @@
 //! The configuration file: parsed once into one struct, all mistakes reported together.
 
+mod control;
+mod log;
 mod reader;
 mod secret;
 mod sources;
@@ -11,6 +13,8 @@ use std::time::Duration;
 use toml::de::DeTable;
 use upwrite_proxy::{AuthMode, ServerTls, TlsConfig};
 
+pub use control::Control;
+pub use log::{Engine, Kafka, Registry};
 pub use reader::Mistake;
 use reader::{Mistakes, Section};
 pub use secret::Secret;
@@ -23,13 +27,17 @@ pub const REFERENCE: &str = include_str!("config/reference.toml");
 #[derive(Debug, Clone)]
 pub struct Config {
     pub postgres: Postgres,
+    pub engine: Engine,
     pub partitions: u16,
+    /// How long a process may be silent before others take its work.
+    pub session_timeout: Duration,
     pub proxy: Proxy,
     pub lease: Duration,
     pub max_age: Duration,
     pub lock_timeout: Duration,
     pub logging: Logging,
     pub grace: Duration,
+    pub control: Option<Control>,
     pub sources: Vec<Source>,
     pub grants: Vec<Grant>,
 }
@@ -101,9 +109,6 @@ impl Config {
 
 fn read(root: &Section<'_, '_>) -> Config {
     let log = root.section("log");
-    if let Some(engine) = log.string("engine").filter(|engine| engine != "postgres") {
-        log.wrong("engine", format!("{engine:?} is not an engine; there is \"postgres\""));
-    }
     let applier = root.section("applier");
     let logging = root.section("logging");
     let format = logging.string("format").unwrap_or_else(|| "text".to_owned());
@@ -111,18 +116,22 @@ fn read(root: &Section<'_, '_>) -> Config {
         logging.wrong("format", "must be \"text\" or \"json\"");
     }
     let sources = sources::sources(root);
+    let max_age = applier.duration("max_age").unwrap_or(Duration::from_secs(600));
     Config {
         postgres: postgres(&root.section("postgres")),
+        engine: log::engine(root, &log, max_age),
         partitions: log.number("partitions", 1..=1024).unwrap_or(8),
+        session_timeout: log.duration("session_timeout").unwrap_or(Duration::from_secs(10)),
         proxy: proxy(&root.section("proxy")),
         lease: applier.duration("lease").unwrap_or(Duration::from_secs(10)),
-        max_age: applier.duration("max_age").unwrap_or(Duration::from_secs(600)),
+        max_age,
         lock_timeout: root.section("reconciler").duration("lock_timeout").unwrap_or(Duration::from_millis(100)),
         logging: Logging {
             json: format == "json",
             level: logging.string("level").unwrap_or_else(|| "info".to_owned()),
         },
         grace: root.section("shutdown").duration("grace").unwrap_or(Duration::from_secs(30)),
+        control: control::control(root),
         grants: sources::grants(root, &sources),
         sources,
     }

@@ -197,6 +197,16 @@ impl<'a, 'i> Section<'a, 'i> {
         names.map(|name| (name.clone(), outer.section(&name))).collect()
     }
 
+    /// The keys that are there.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.table.into_iter().flat_map(|table| table.keys().map(|key| key.get_ref().to_string())).collect()
+    }
+
+    /// Whether the value is written as a string.
+    pub(super) fn is_string(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|value| value.get_ref().as_str().is_some())
+    }
+
     /// A list of tables, `[[name]]`.
     pub(super) fn list(&self, name: &str) -> Vec<Section<'a, 'i>> {
         let Some(value) = self.get(name) else { return vec![] };

@@ -54,3 +54,8 @@ pub(super) fn secret(section: &Section<'_, '_>, name: &str) -> Option<Secret> {
         }
     }
 }
+
+/// Reads a value that may be written openly, `name = "value"`, or like a secret.
+pub(super) fn option(section: &Section<'_, '_>, name: &str) -> Option<Secret> {
+    if section.is_string(name) { section.string(name).map(Secret) } else { secret(section, name) }
+}
