@@ -2,13 +2,16 @@
 
 mod contract;
 mod group;
+mod measured;
 mod notifier;
 mod postgres;
+pub mod trace;
 
 pub use contract::{
     Claim, ClaimKey, EventLog, LogError, LogRecord, Submission, Submitted, Subscription, Undecodable, VersionCheck,
     partition_for,
 };
 pub use group::{Alone, Change, Membership};
+pub use measured::Measured;
 pub use notifier::{LOG_CHANNEL, Notice, Notifier, OVERFLOW, VERDICT_CHANNEL};
 pub use postgres::{Config, PostgresLog};
