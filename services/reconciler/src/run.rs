@@ -10,7 +10,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use upwrite_event_log::{EventLog, LogRecord, Notifier, Subscription, VERDICT_CHANNEL};
+use upwrite_event_log::{EventLog, LogRecord, Membership, Notifier, Subscription, VERDICT_CHANNEL};
 use upwrite_events::{Event, MutationId, Stream, TableName};
 
 use crate::batch::{Plan, State};
@@ -35,6 +35,7 @@ pub async fn run(
     config: Config,
     options: PgConnectOptions,
     log: Arc<dyn EventLog>,
+    _membership: Box<dyn Membership>,
     notifier: Notifier,
     shutdown: CancellationToken,
 ) -> Result<(), ReconcilerError> {
