@@ -1,6 +1,13 @@
 //! Who does what: the members of a group share numbered items (partitions, sources) among them.
 
+mod member;
+mod postgres;
+mod session;
+mod share;
+
 use async_trait::async_trait;
+
+pub use postgres::{GroupConfig, PgMembership};
 
 /// What a member is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

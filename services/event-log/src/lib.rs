@@ -11,7 +11,7 @@ pub use contract::{
     Claim, ClaimKey, EventLog, LogError, LogRecord, Submission, Submitted, Subscription, Undecodable, VersionCheck,
     partition_for,
 };
-pub use group::{Alone, Change, Membership};
+pub use group::{Alone, Change, GroupConfig, Membership, PgMembership};
 pub use measured::Measured;
 pub use notifier::{LOG_CHANNEL, Notice, Notifier, OVERFLOW, VERDICT_CHANNEL};
 pub use postgres::{Config, PostgresLog};

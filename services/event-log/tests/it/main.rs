@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
 
 mod contract;
+mod group;
 mod harness;
 mod postgres;
 mod sample;
