@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod appender;
 mod contract;
 mod group;
 mod measured;

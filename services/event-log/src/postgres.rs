@@ -1,10 +1,6 @@
 //! The engine on the Postgres that is there anyway.
 
-mod appender;
-mod batch;
-mod connection;
 mod ends;
-mod item;
 mod reader;
 mod tail;
 
@@ -17,10 +13,11 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use upwrite_events::{Event, Partition, Position, Stream};
 
-use crate::{EventLog, LogError, LogRecord, Notifier, Submission, Submitted, Subscription, partition_for};
-use appender::Appender;
+use crate::appender::{Appender, Done, Item, Limits, Told};
+use crate::{
+    EventLog, LOG_CHANNEL, LogError, LogRecord, Notifier, Submission, Submitted, Subscription, partition_for,
+};
 use ends::Ends;
-use item::{Done, Item};
 use reader::Reader;
 
 /// How the engine works. The defaults are right for one machine.
@@ -66,6 +63,36 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            queue_items: self.queue_items,
+            queue_bytes: self.queue_bytes,
+            batch_items: self.batch_items,
+            batch_bytes: self.batch_bytes,
+            connect_timeout: self.connect_timeout,
+            lock_timeout: self.lock_timeout,
+            answer_timeout: self.answer_timeout,
+        }
+    }
+}
+
+/// Those who wait for a partition to grow, here and in other processes.
+struct Readers {
+    ends: Arc<Ends>,
+    notifier: Notifier,
+}
+
+impl Told for Readers {
+    fn appended(&self, item: &Item, first: Position, at_us: i64) {
+        let records = reader::records(item, first, at_us);
+        let Some(end) = records.last().map(|record| record.position.next()) else { return };
+        self.ends.tail(item.partition).push(records, &item.events);
+        self.ends.raise(item.partition, end);
+        self.notifier.notify_latest(LOG_CHANNEL, &item.partition.to_string(), format!("{}:{end}", item.partition));
+    }
+}
+
 /// The log in Postgres. One per process: it has one appender, and wakes the readers of its own process directly.
 #[derive(Debug)]
 pub struct PostgresLog {
@@ -84,16 +111,30 @@ impl PostgresLog {
     /// # Errors
     /// `Unavailable` if Postgres does not answer, `Mismatch` if the database was not set up.
     pub async fn open(pool: PgPool, config: Config, shutdown: CancellationToken) -> Result<Arc<Self>, LogError> {
+        let notifier = Notifier::start(&pool, shutdown.clone());
+        Self::open_with(pool, config, notifier, shutdown).await
+    }
+
+    /// As [`PostgresLog::open`], with the notifier that the process has already.
+    ///
+    /// # Errors
+    /// As [`PostgresLog::open`].
+    pub async fn open_with(
+        pool: PgPool,
+        config: Config,
+        notifier: Notifier,
+        shutdown: CancellationToken,
+    ) -> Result<Arc<Self>, LogError> {
         let partitions = reader::open(&pool, config.connect_timeout).await?;
         let reader = Reader::new(pool.clone(), config.connect_timeout);
         let ends = Arc::new(Ends::new(partitions, &config));
         for (partition, end) in reader.ends().await? {
             ends.raise(partition, end);
         }
-        let notifier = Notifier::start(&pool, shutdown.clone());
         tokio::spawn(ends::listen(Arc::clone(&ends), pool.clone(), reader.clone(), shutdown.clone()));
         tokio::spawn(ends::poll(Arc::clone(&ends), reader.clone(), config.poll, shutdown.clone()));
-        let appender = Appender::start(&pool, config, Arc::clone(&ends), notifier.clone(), shutdown);
+        let told = Arc::new(Readers { ends: Arc::clone(&ends), notifier: notifier.clone() });
+        let appender = Appender::start(&pool, config.limits(), told, shutdown);
         Ok(Arc::new(Self { ends, appender, reader, notifier }))
     }
 
@@ -124,7 +165,7 @@ impl EventLog for PostgresLog {
         let count = i64::try_from(events.len()).expect("a vector's length fits an i64");
         match self.appender.run(Item::append(partition, events)?).await? {
             Done::Accepted(first) => Ok((first.0..first.0 + count).map(Position).collect()),
-            Done::Claimed { .. } | Done::Stale => {
+            Done::Claimed { .. } | Done::Stale | Done::Held => {
                 Err(LogError::Unknown("an append was answered as a submission".to_owned()))
             }
         }
@@ -139,6 +180,7 @@ impl EventLog for PostgresLog {
             Done::Accepted(position) => Submitted::Accepted { partition, position },
             Done::Claimed { claim, by } => Submitted::Claimed { claim, by },
             Done::Stale => Submitted::Stale,
+            Done::Held => return Err(LogError::Unknown("a submission was answered as a claim".to_owned())),
         })
     }
 

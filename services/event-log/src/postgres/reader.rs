@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use upwrite_events::{Partition, Position, Stream, decode};
 
 use super::ends::Ends;
-use super::item::Item;
+use crate::appender::Item;
 use crate::{LogError, LogRecord, Subscription, Undecodable};
 
 /// Records in one batch of a subscription.

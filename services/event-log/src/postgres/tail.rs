@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use upwrite_events::Position;
 
-use super::item::Encoded;
 use crate::LogRecord;
+use crate::appender::Encoded;
 
 /// Committed records, one behind the other without a gap; bounded in number and bytes.
 #[derive(Debug)]

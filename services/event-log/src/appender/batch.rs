@@ -99,6 +99,7 @@ impl<'a> Columns<'a> {
     pub(crate) fn done(&self, row: &AnswerRow) -> Result<Done, LogError> {
         let outcome = match (row.outcome.as_str(), row.first_position, row.claimed_by) {
             ("accepted", Some(position), _) => Some(Done::Accepted(Position(position))),
+            ("accepted", None, _) => Some(Done::Held),
             ("stale", ..) => Some(Done::Stale),
             ("claimed", _, Some(by)) => {
                 let index = row.claim.and_then(|claim| usize::try_from(claim).ok()?.checked_sub(1));

@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection as _, PgPool};
 use tokio::time::timeout;
 
-use super::Config;
+use super::Limits;
 use super::batch::{AnswerRow, Columns};
 use crate::LogError;
 
@@ -45,12 +45,12 @@ pub(crate) struct AppendConnection {
 }
 
 impl AppendConnection {
-    pub(crate) fn new(pool: &PgPool, config: &Config) -> Self {
+    pub(crate) fn new(pool: &PgPool, limits: &Limits) -> Self {
         let milliseconds = |duration: Duration| duration.as_millis().max(1).to_string();
         let options = pool.connect_options().as_ref().clone().application_name("upwrite log").options([
-            ("lock_timeout", milliseconds(config.lock_timeout)),
+            ("lock_timeout", milliseconds(limits.lock_timeout)),
             // Postgres gives up first, so that the outcome is known.
-            ("statement_timeout", milliseconds(config.answer_timeout * 2 / 3)),
+            ("statement_timeout", milliseconds(limits.answer_timeout * 2 / 3)),
             ("default_transaction_isolation", "read committed".to_owned()),
             ("default_transaction_read_only", "off".to_owned()),
             // Planning each statement of the function anew costs more than running it.
@@ -59,8 +59,8 @@ impl AppendConnection {
         ]);
         Self {
             options: Arc::new(options),
-            connect_timeout: config.connect_timeout,
-            answer_timeout: config.answer_timeout,
+            connect_timeout: limits.connect_timeout,
+            answer_timeout: limits.answer_timeout,
             open: None,
         }
     }

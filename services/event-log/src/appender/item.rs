@@ -15,6 +15,8 @@ pub(crate) enum Done {
         by: MutationId,
     },
     Stale,
+    /// The claims are held; there was no event to append.
+    Held,
 }
 
 /// An event with its encoding. The event itself is kept for readers of the same process.
@@ -33,7 +35,7 @@ pub(crate) struct Item {
     /// Sorted, each once.
     pub(crate) claims: Vec<Claim>,
     pub(crate) versions: Vec<VersionCheck>,
-    /// Never empty.
+    /// Empty: it only claims.
     pub(crate) events: Vec<Encoded>,
     pub(crate) bytes: usize,
 }
@@ -46,17 +48,30 @@ impl Item {
     }
 
     pub(crate) fn submit(partition: Partition, submission: Submission) -> Result<Self, LogError> {
-        let Submission { mut claims, versions, request } = submission;
-        claims.sort_unstable();
-        claims.dedup();
-        let mutation = Some(request.mutation);
+        let Submission { claims, versions, request } = submission;
+        let mutation = request.mutation;
         let event = encoded(Event::MutationRequested(request))?;
         let bytes = event.value.len();
-        Ok(Self { partition, mutation, claims, versions, events: vec![event], bytes })
+        Ok(Self { events: vec![event], bytes, ..Self::claim(partition, mutation, claims, versions) })
+    }
+
+    /// Claims for a request that goes elsewhere.
+    pub(crate) fn claim(
+        partition: Partition,
+        mutation: MutationId,
+        mut claims: Vec<Claim>,
+        versions: Vec<VersionCheck>,
+    ) -> Self {
+        claims.sort_unstable();
+        claims.dedup();
+        let bytes = claims.iter().map(|claim| claim.key.0.len()).chain(versions.iter().map(|check| check.key.len())).sum();
+        Self { partition, mutation: Some(mutation), claims, versions, events: Vec::new(), bytes }
     }
 }
 
-fn encoded(event: Event) -> Result<Encoded, LogError> {
+/// # Errors
+/// `TooLarge`, or `NotAppended` if the schemas and the types have parted.
+pub(crate) fn encoded(event: Event) -> Result<Encoded, LogError> {
     let value = encode(&event).map_err(|error| LogError::NotAppended(error.to_string()))?;
     if value.len() > MAX_EVENT_BYTES {
         return Err(LogError::TooLarge { bytes: value.len(), limit: MAX_EVENT_BYTES });

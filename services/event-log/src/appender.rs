@@ -1,4 +1,9 @@
-//! The one task of a process that appends: it takes whatever is queued and makes one transaction of it.
+//! The one task of a process that claims, and on the Postgres engine appends: it takes whatever is queued and makes one
+//! transaction of it.
+
+mod batch;
+mod connection;
+mod item;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,17 +13,35 @@ use sqlx::PgPool;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::batch::{Columns, take};
-use super::connection::{AppendConnection, Failed};
-use super::ends::Ends;
-use super::item::{Done, Item, Waiting};
-use super::{Config, reader};
-use crate::{LOG_CHANNEL, LogError, Notifier};
+use upwrite_events::Position;
+
+use crate::LogError;
+use batch::{Columns, take};
+use connection::{AppendConnection, Failed};
+pub(crate) use item::{Done, Encoded, Item, encoded};
+use item::Waiting;
 
 /// Bytes are counted in units that keep the largest queue within the semaphore's range.
 const UNIT_BYTES: usize = 1024;
 /// A connection that nobody has used for so long is checked.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
+
+/// What may wait, and for how long; see [`crate::Config`].
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    pub(crate) queue_items: usize,
+    pub(crate) queue_bytes: usize,
+    pub(crate) batch_items: usize,
+    pub(crate) batch_bytes: usize,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) lock_timeout: Duration,
+    pub(crate) answer_timeout: Duration,
+}
+
+/// Is told of every committed item that has events, in the order of positions within one transaction.
+pub(crate) trait Told: Send + Sync + 'static {
+    fn appended(&self, item: &Item, first: Position, at_us: i64);
+}
 
 /// The handle to the task.
 #[derive(Debug)]
@@ -29,17 +52,11 @@ pub(crate) struct Appender {
 }
 
 impl Appender {
-    pub(crate) fn start(
-        pool: &PgPool,
-        config: Config,
-        ends: Arc<Ends>,
-        notifier: Notifier,
-        shutdown: CancellationToken,
-    ) -> Self {
-        let units = u32::try_from(config.queue_bytes / UNIT_BYTES).unwrap_or(u32::MAX / 8).clamp(1, u32::MAX / 8);
-        let (queue, items) = mpsc::channel(config.queue_items.max(1));
-        let connection = AppendConnection::new(pool, &config);
-        tokio::spawn(Task { connection, config, ends, notifier, waiting: VecDeque::new() }.run(items, shutdown));
+    pub(crate) fn start(pool: &PgPool, limits: Limits, told: Arc<dyn Told>, shutdown: CancellationToken) -> Self {
+        let units = u32::try_from(limits.queue_bytes / UNIT_BYTES).unwrap_or(u32::MAX / 8).clamp(1, u32::MAX / 8);
+        let (queue, items) = mpsc::channel(limits.queue_items.max(1));
+        let connection = AppendConnection::new(pool, &limits);
+        tokio::spawn(Task { connection, limits, told, waiting: VecDeque::new() }.run(items, shutdown));
         Self { queue, bytes: Arc::new(Semaphore::new(units as usize)), units }
     }
 
@@ -57,9 +74,8 @@ impl Appender {
 
 struct Task {
     connection: AppendConnection,
-    config: Config,
-    ends: Arc<Ends>,
-    notifier: Notifier,
+    limits: Limits,
+    told: Arc<dyn Told>,
     /// Taken from the queue, not yet in a batch.
     waiting: VecDeque<Waiting>,
 }
@@ -79,12 +95,12 @@ impl Task {
                     () = tokio::time::sleep(IDLE_CHECK) => self.connection.keep().await,
                 }
             }
-            while self.waiting.len() < self.config.batch_items
+            while self.waiting.len() < self.limits.batch_items
                 && let Ok(item) = items.try_recv()
             {
                 self.waiting.push_back(item);
             }
-            let batch = take(&mut self.waiting, self.config.batch_items, self.config.batch_bytes);
+            let batch = take(&mut self.waiting, self.limits.batch_items, self.limits.batch_bytes);
             if !batch.is_empty() {
                 self.append(batch).await;
             }
@@ -128,16 +144,9 @@ impl Task {
         // In the order of positions, so that each partition's tail grows without gaps.
         accepted.sort_by_key(|(item, first, _)| (item.partition, *first));
         for (item, first, at_us) in accepted {
-            self.tell(item, reader::records(item, first, at_us));
+            self.told.appended(item, first, at_us);
         }
         Ok(done)
-    }
-
-    fn tell(&self, item: &Item, records: Vec<crate::LogRecord>) {
-        let Some(end) = records.last().map(|record| record.position.next()) else { return };
-        self.ends.tail(item.partition).push(records, &item.events);
-        self.ends.raise(item.partition, end);
-        self.notifier.notify_latest(LOG_CHANNEL, &item.partition.to_string(), format!("{}:{end}", item.partition));
     }
 }
 
