@@ -11,6 +11,12 @@ update upwrite.deployment set timeline = (select timeline_id from pg_control_che
 alter table upwrite.deployment alter timeline set not null;
 alter table upwrite.deployment alter timeline set default 1;
 
+-- Not null: why no new mutation is accepted and no stage starts (`upwrite ctl recover` closes the gate and opens it again).
+alter table upwrite.deployment add gate text;
+create function upwrite.gate() returns text language sql stable as $$ select d.gate from upwrite.deployment d $$;
+grant execute on function upwrite.gate() to upwrite_service, upwrite_reconciler;
+grant update (gate, system_identifier, timeline, log_cluster) on upwrite.deployment to upwrite_reconciler;
+
 -- Which partition of the mutations stream the claim's request belongs to: the partition's reconciler ends claims whose
 -- request never came, by a MutationVoided there. Null: claimed by a version before this one.
 alter table upwrite.claims add partition smallint;
@@ -62,6 +68,22 @@ grant select, insert, delete on upwrite.outbox to upwrite_reconciler;
 grant select, delete on upwrite.outbox to upwrite_service;
 grant select on upwrite.processes, upwrite.outbox to upwrite_monitor;
 
+-- Ends the claims of mutations. Another reconciler may be adding one for a record that such a mutation has created (DESIGN
+-- 5): it holds a lock on a claim of that mutation meanwhile, and a statement that waited for that lock does not see what
+-- was added under it. So it looks again, until there is nothing left. VOLATILE: each look has a snapshot of its own.
+create function upwrite.release_claims(mutations uuid[]) returns void language plpgsql volatile as $$
+begin
+    if cardinality(mutations) = 0 then
+        return;
+    end if;
+    loop
+        delete from upwrite.claims c where c.mutation = any (mutations);
+        exit when not found;
+    end loop;
+end $$;
+revoke execute on function upwrite.release_claims(uuid[]) from public;
+grant execute on function upwrite.release_claims(uuid[]) to upwrite_reconciler;
+
 -- As in 0002, with two things more: a claim knows its partition, and an item without events only claims (answered as
 -- 'accepted' without position and time).
 create or replace function upwrite.append_batch(
@@ -94,6 +116,15 @@ begin
          order by w.n
             on conflict do nothing;
         get diagnostics written = row_count;
+
+        -- Behind the claims, not before: whoever closes the gate then waits for those who write claims, and after that
+        -- nobody gets by.
+        if exists (select from upwrite.deployment d where d.gate is not null) then
+            raise exception using
+                errcode = '58030',
+                message = (select 'no new mutation is accepted: ' || d.gate from upwrite.deployment d),
+                hint = 'Run `upwrite ctl recover` to its end.';
+        end if;
 
         if written < cardinality(claim_item) then
             -- Whatever of them this transaction has not written is somebody else's, or was until just now.
@@ -202,3 +233,10 @@ begin
 end $$;
 
 reset role;
+
+-- Rebuilding puts the log's images into temporary tables beside the synced ones.
+do $$
+begin
+    execute format('grant temporary on database %I to upwrite_reconciler', current_database());
+end
+$$;
