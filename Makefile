@@ -56,11 +56,11 @@ bench: packages ## Measure held writes against their floor (release build)
 packages: ## Install missing system packages (asks on a terminal)
 	@scripts/install-system-packages
 
-tools: ## Install what the checks need: cargo-deny, Python and Node.js client libraries
+tools: ## Install what the checks need: cargo-deny, Kafka, Python and Node.js client libraries
 	@scripts/install-tools
 
 drivers: packages
-	@scripts/install-tools python node
+	@scripts/install-tools python node kafka
 
 clean: ## Remove all that was built or installed in this folder
 	rm -rf target services/testkit/drivers/.venv services/testkit/drivers/node_modules .demo

@@ -1,4 +1,4 @@
-//! Test harness: private Postgres clusters, processes, waiting for events.
+//! Test harness: private Postgres clusters and Kafka brokers, processes, waiting for events.
 //!
 //! Everything here panics with a message that says what was expected and what was there instead, because its
 //! callers are tests (and the demo). Whatever it starts dies with the test process, however that ends (`guardian`).
@@ -9,6 +9,7 @@ mod until;
 
 mod binary;
 mod drivers;
+pub mod kafka;
 pub mod postgres;
 pub mod process;
 pub mod schema;

@@ -81,6 +81,14 @@ impl Process {
     /// # Panics
     /// If the limit passes, or if the process ends and the line was not among its last.
     pub async fn wait_for_line_from(&self, mark: usize, text: &str, limit: Duration) -> String {
+        self.find_line_from(mark, text, limit).await.unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// As [`Process::wait_for_line_from`], for callers that go on without the line.
+    ///
+    /// # Errors
+    /// If the limit passes, or if the process ends and the line was not among its last; with the last it said.
+    pub async fn find_line_from(&self, mark: usize, text: &str, limit: Duration) -> Result<String, String> {
         let search = async {
             let mut changed = self.output.changed.subscribe();
             let mut next = mark;
@@ -96,9 +104,9 @@ impl Process {
             }
         };
         match tokio::time::timeout(limit, search).await {
-            Ok(Some(line)) => line,
-            Ok(None) => panic!("{} ended without saying {text:?}{}", self.name, self.tail()),
-            Err(_) => panic!("{} did not say {text:?} within {limit:?}{}", self.name, self.tail()),
+            Ok(Some(line)) => Ok(line),
+            Ok(None) => Err(format!("{} ended without saying {text:?}{}", self.name, self.tail())),
+            Err(_) => Err(format!("{} did not say {text:?} within {limit:?}{}", self.name, self.tail())),
         }
     }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is a failed test; clippy knows only functions marked so")]
 
+mod brokers;
 mod clusters;
 mod drivers;
 mod processes;

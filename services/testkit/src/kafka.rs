@@ -1,0 +1,13 @@
+//! Private Kafka brokers and a schema registry: real ones, on ports and files of their own, started from the settings
+//! that `deploy/kafka` keeps for production.
+//!
+//! `scripts/install-tools kafka` fetches both (`make test` does so).
+
+mod brokers;
+mod node;
+mod registry;
+mod tools;
+
+pub use brokers::{Broker, Brokers, Options, unique_prefix};
+pub use registry::{Registry, RegistryOptions};
+pub use tools::tool;

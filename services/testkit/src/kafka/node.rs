@@ -1,0 +1,111 @@
+//! One Kafka node: its ports, its files, and its process.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use nix::sys::signal::Signal;
+use tokio::net::TcpStream;
+
+use super::tools::JVM;
+use crate::binary::workspace_root;
+use crate::process::Process;
+use crate::{free_port, until};
+
+/// A busy machine starts several at once.
+const START_LIMIT: Duration = Duration::from_secs(120);
+const END_LIMIT: Duration = Duration::from_secs(20);
+
+/// What it says when it serves clients: its log is recovered, and the controllers let it in.
+const READY: &str = "Kafka Server started";
+
+pub(super) struct Node {
+    /// `node.id`, from 1.
+    pub(super) id: usize,
+    pub(super) client_port: u16,
+    pub(super) controller_port: u16,
+    internal_port: u16,
+    data: PathBuf,
+    process: Option<Process>,
+}
+
+impl Node {
+    pub(super) fn new(id: usize, home: &Path) -> Self {
+        Self {
+            id,
+            client_port: free_port(),
+            controller_port: free_port(),
+            internal_port: free_port(),
+            data: home.join(format!("node-{id}")),
+            process: None,
+        }
+    }
+
+    /// Starts the process, and returns at once.
+    pub(super) fn launch(&mut self, libs: &Path, cluster_id: &str, advertised: Option<u16>, settings: &[String]) {
+        let Self { id, client_port, controller_port, internal_port, .. } = self;
+        let told = advertised.unwrap_or(*client_port);
+        let mut command = Command::new(workspace_root().join("deploy/kafka/start"));
+        command
+            .env("KAFKA_LIBS", libs)
+            .env("KAFKA_CLUSTER_ID", cluster_id)
+            .env("KAFKA_JVM_OPTIONS", format!("-Xmx384m {}", JVM.join(" ")))
+            .current_dir("/")
+            .arg(&self.data)
+            .arg(format!("node.id={id}"))
+            .arg(format!(
+                "listeners=CLIENT://127.0.0.1:{client_port},INTERNAL://127.0.0.1:{internal_port},\
+                 CONTROLLER://127.0.0.1:{controller_port}"
+            ))
+            .arg(format!(
+                "advertised.listeners=CLIENT://127.0.0.1:{told},INTERNAL://127.0.0.1:{internal_port},\
+                 CONTROLLER://127.0.0.1:{controller_port}"
+            ))
+            .args(settings);
+        self.process = Some(Process::spawn(command));
+    }
+
+    /// Waits until clients are served.
+    pub(super) async fn wait_ready(&self) -> Result<()> {
+        let said = self.process()?.find_line_from(0, READY, START_LIMIT).await;
+        said.map_err(|why| anyhow!("Kafka node {}: {why}", self.id))?;
+        let port = self.client_port;
+        until(END_LIMIT, "Kafka's port", || async { TcpStream::connect(("127.0.0.1", port)).await.ok() }).await;
+        Ok(())
+    }
+
+    /// Kills the process (SIGKILL), and returns when it is gone.
+    pub(super) async fn kill9(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.kill9();
+            process.wait_exit(END_LIMIT).await;
+        }
+    }
+
+    /// Asks it to end (SIGTERM), and returns when it has.
+    pub(super) async fn stop(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.sigterm();
+            process.wait_exit(START_LIMIT).await;
+        }
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        if let Some(process) = &self.process {
+            process.signal(signal);
+        }
+    }
+
+    pub(super) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.process.as_ref().map(Process::lines).unwrap_or_default()
+    }
+
+    fn process(&self) -> Result<&Process> {
+        self.process.as_ref().with_context(|| format!("Kafka node {} is not started", self.id))
+    }
+}
