@@ -1,14 +1,14 @@
 //! One task a source: first backfills, then reads by id as they are asked for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{PgPool, Row as _, types::Json};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use upwrite_connectors::{Budget, Connector, Priority};
-use upwrite_event_log::EventLog;
+use upwrite_event_log::{Change, EventLog, Membership};
 use upwrite_events::TableSpec;
 
 use crate::SyncerError;
@@ -36,34 +36,56 @@ impl Default for Config {
     }
 }
 
-/// Runs until `shutdown`. `pool` logs in as `upwrite_service`. A source whose upstream is away is tried again and
-/// again, and says so; it disturbs no other.
+/// Runs until `shutdown`. `pool` logs in as `upwrite_service`. Sources are shared with the other syncers of the group:
+/// item n of `membership` is the n-th source by name. A source whose upstream is away is tried again and again, and
+/// says so; it disturbs no other.
 pub async fn run(
     config: Config,
     pool: PgPool,
     log: Arc<dyn EventLog>,
+    mut membership: Box<dyn Membership>,
     connectors: HashMap<String, Arc<dyn Connector>>,
     budgets: HashMap<String, Budget>,
     shutdown: CancellationToken,
 ) -> Result<(), SyncerError> {
-    let mut sources = JoinSet::new();
-    for (name, connector) in connectors {
-        let budget = budgets.get(&name).cloned().unwrap_or_else(|| Budget::new(None));
-        let upstream = Upstream { pool: pool.clone(), log: log.clone(), connector, budget };
-        let (config, shutdown) = (config.clone(), shutdown.clone());
-        sources.spawn(async move {
-            tokio::select! {
-                () = shutdown.cancelled() => Ok(()),
-                ended = source(&config, &upstream) => ended,
+    let sources: Vec<Arc<dyn Connector>> = connectors.into_iter().collect::<BTreeMap<_, _>>().into_values().collect();
+    let mut reading = JoinSet::new();
+    let mut mine: HashMap<u16, AbortHandle> = HashMap::new();
+    loop {
+        let change = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Ok(()),
+            // One that was stopped is no news.
+            Some(ended) = reading.join_next(), if !reading.is_empty() => match ended {
+                Ok(Err(error)) => return Err(error),
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                Ok(Ok(())) | Err(_) => continue,
+            },
+            change = membership.changed() => change,
+        };
+        match change {
+            Change::Assigned(item) => {
+                let Some(connector) = sources.get(usize::from(item)) else { continue };
+                let budget = budgets.get(connector.source()).cloned().unwrap_or_else(|| Budget::new(None));
+                let upstream =
+                    Upstream { pool: pool.clone(), log: log.clone(), connector: Arc::clone(connector), budget };
+                tracing::info!(source = connector.source(), "reading");
+                let config = config.clone();
+                mine.insert(item, reading.spawn(async move { source(&config, &upstream).await }));
             }
-        });
-    }
-    while let Some(ended) = sources.join_next().await {
-        if let Ok(Err(error)) = ended {
-            return Err(error);
+            // Wherever it is stopped, the next one goes on from the cursor in Postgres, and reads at worst some
+            // records twice.
+            Change::Recalled(item) | Change::Lost(item) => {
+                if let Some(task) = mine.remove(&item) {
+                    task.abort();
+                    tracing::info!(item, "somebody else reads this source from now on");
+                }
+                if matches!(change, Change::Recalled(_)) {
+                    membership.give_back(item).await;
+                }
+            }
         }
     }
-    Ok(())
 }
 
 /// All that reading one source takes.

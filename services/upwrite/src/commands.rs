@@ -7,7 +7,8 @@ use sqlx::{Connection as _, PgConnection};
 
 use crate::config::Config;
 use crate::setup::{Grant, SetupPlan, setup as install};
-use crate::{connect, logging, run as stages};
+use crate::stages::Stage;
+use crate::{connect, logging, stages};
 
 /// `upwrite check-config`
 pub fn check_config(path: &Path) -> anyhow::Result<()> {
@@ -34,6 +35,7 @@ pub async fn setup(path: &Path) -> anyhow::Result<()> {
         service_password: config.postgres.service_password.expose().to_owned(),
         reconciler_password: config.postgres.reconciler_password.expose().to_owned(),
         partitions: config.partitions,
+        log: connect::log_binding(&config).await?,
         tables,
         grants: grants(&config),
     };
@@ -65,9 +67,15 @@ fn grants(config: &Config) -> Vec<Grant> {
     each.collect()
 }
 
-/// `upwrite run`
-pub async fn run(path: &Path) -> anyhow::Result<()> {
+/// `upwrite run` (`only`: none), and `upwrite proxy` and so on.
+pub async fn run(path: &Path, only: Option<Stage>) -> anyhow::Result<()> {
     let config = Config::load(path)?;
     logging::begin(&config.logging)?;
-    stages::run(config).await
+    anyhow::ensure!(
+        only != Some(Stage::Control) || config.control.is_some(),
+        "{} has no section [control]",
+        path.display()
+    );
+    let stages = only.map_or_else(|| Stage::all(&config), |stage| vec![stage]);
+    stages::run(config, stages).await
 }

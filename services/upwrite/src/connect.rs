@@ -10,7 +10,8 @@ use sqlx::{Connection as _, PgPool};
 use upwrite_connectors::{Connector, salesforce};
 use upwrite_proxy::ServerTls;
 
-use crate::config::{Config, Postgres, Source};
+use crate::config::{Config, Engine, Postgres, Source};
+use crate::setup::LogBinding;
 
 /// How long a stage waits for a connection before it takes Postgres as away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -71,6 +72,14 @@ pub(crate) fn superuser(postgres: &Postgres) -> anyhow::Result<PgConnectOptions>
         .as_ref()
         .context("postgres.setup_password is missing: `upwrite setup` logs in as a superuser")?;
     Ok(options(postgres, &postgres.setup_user, password.expose()).application_name("upwrite setup"))
+}
+
+/// Which log the database must be bound to. An error means that the brokers are away.
+pub(crate) async fn log_binding(config: &Config) -> anyhow::Result<LogBinding> {
+    match &config.engine {
+        Engine::Postgres => Ok(LogBinding::default()),
+        Engine::Kafka(_) => anyhow::bail!("the Kafka engine is not there yet"),
+    }
 }
 
 /// One connector a source, by name. All mistakes of all sources are reported together.

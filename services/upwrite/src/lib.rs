@@ -5,8 +5,9 @@ pub mod config;
 mod connect;
 pub mod demo;
 mod logging;
-mod run;
 pub mod setup;
 mod signals;
+mod stages;
 
+pub use stages::Stage;
 pub use upwrite_connectors::salesforce::install_crypto_provider;

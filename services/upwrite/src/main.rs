@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use upwrite::Stage;
 
 /// Read and write Salesforce and other APIs with plain SQL.
 ///
@@ -26,11 +27,24 @@ enum Command {
     ///
     /// Logs in to Postgres as `postgres.setup_user` (a superuser) and to every source, whose objects it describes.
     Setup(ConfigArgs),
-    /// Run everything in one process: proxy, applier, reconciler, syncer.
+    /// Run everything in one process: proxy, applier, reconciler, syncer, and the control API if there is [control].
     ///
     /// SIGTERM or Ctrl-C: no new clients, held ones get their verdict within `shutdown.grace`, then exit 0. A second
     /// one: exit at once; nothing that was accepted is lost, the next start goes on with it.
     Run(ConfigArgs),
+    /// Run a proxy only: applications connect to it as if it were Postgres.
+    ///
+    /// The stages may run as processes of their own, several of each, on as many machines as you like, all with the
+    /// same configuration file. They share the work among them; any of them may die.
+    Proxy(ConfigArgs),
+    /// Run an applier only: calls the upstream APIs.
+    Applier(ConfigArgs),
+    /// Run a reconciler only: writes results into the synced tables.
+    Reconciler(ConfigArgs),
+    /// Run a syncer only: reads what upstream has.
+    Syncer(ConfigArgs),
+    /// Run the control API only, which `upwrite ctl` speaks. Needs a section [control].
+    Control(ConfigArgs),
     /// Report all mistakes in a configuration file, each with its place.
     CheckConfig {
         #[command(flatten)]
@@ -59,9 +73,15 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&anyhow::Error::new(error).context("the async runtime did not start")),
     };
+    let run = |args: &ConfigArgs, only| runtime.block_on(upwrite::commands::run(&args.config, only));
     let ended = match cli.command {
         Command::Setup(args) => runtime.block_on(upwrite::commands::setup(&args.config)),
-        Command::Run(args) => runtime.block_on(upwrite::commands::run(&args.config)),
+        Command::Run(args) => run(&args, None),
+        Command::Proxy(args) => run(&args, Some(Stage::Proxy)),
+        Command::Applier(args) => run(&args, Some(Stage::Applier)),
+        Command::Reconciler(args) => run(&args, Some(Stage::Reconciler)),
+        Command::Syncer(args) => run(&args, Some(Stage::Syncer)),
+        Command::Control(args) => run(&args, Some(Stage::Control)),
         Command::CheckConfig { reference: true, .. } => {
             print!("{}", upwrite::config::REFERENCE);
             Ok(())

@@ -3,6 +3,7 @@
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 use upwrite_events::TableSpec;
 
+use super::binding;
 use super::migrations::{ROLES, migrate};
 use super::plan::{Grant, SetupError, SetupPlan, SetupReport, at};
 use super::verifier;
@@ -129,32 +130,46 @@ async fn deployment(
     report: &mut SetupReport,
 ) -> Result<(), SetupError> {
     let step = "deployment";
-    let here: String = sqlx::query_scalar("/* setup.system */ SELECT system_identifier::text FROM pg_control_system()")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(at(step))?;
+    let (here, timeline) = binding::here(connection).await.map_err(at(step))?;
     let made = sqlx::query(
-        "/* setup.deployment */ INSERT INTO upwrite.deployment (deployment, system_identifier, log_engine, partitions)
-         VALUES (gen_random_uuid(), $1, 'postgres', $2) ON CONFLICT DO NOTHING",
+        "/* setup.deployment */ INSERT INTO upwrite.deployment
+             (deployment, system_identifier, timeline, log_engine, log_cluster, partitions)
+         VALUES (gen_random_uuid(), $1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
     )
     .bind(&here)
+    .bind(timeline)
+    .bind(plan.log.engine)
+    .bind(&plan.log.cluster)
     .bind(i32::from(plan.partitions))
     .execute(&mut *connection)
     .await
     .map_err(at(step))?;
-    let row = sqlx::query("/* setup.recorded */ SELECT system_identifier, partitions FROM upwrite.deployment")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(at(step))?;
+    let row = sqlx::query(
+        "/* setup.recorded */ SELECT system_identifier, partitions, log_engine, log_cluster FROM upwrite.deployment",
+    )
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(at(step))?;
     let (recorded, present): (String, i16) = (row.try_get(0).map_err(at(step))?, row.try_get(1).map_err(at(step))?);
+    let (engine, cluster): (String, Option<String>) =
+        (row.try_get(2).map_err(at(step))?, row.try_get(3).map_err(at(step))?);
     if recorded != here {
         return Err(SetupError::OtherCluster { recorded, present: here });
     }
     if i32::from(present) != i32::from(plan.partitions) {
         return Err(SetupError::Partitions { present, wanted: plan.partitions });
     }
+    if engine != plan.log.engine || cluster != plan.log.cluster {
+        let place = |engine: &str, cluster: &Option<String>| match cluster {
+            Some(cluster) => format!("{engine} (cluster {cluster})"),
+            None => engine.to_owned(),
+        };
+        let (present, wanted) = (place(&engine, &cluster), place(plan.log.engine, &plan.log.cluster));
+        return Err(SetupError::OtherLog { present, wanted });
+    }
     sqlx::query("/* setup.open_log */ SELECT upwrite.open_log()").execute(connection).await.map_err(at(step))?;
-    let log = format!("the log in this database, {present} partitions a stream");
+    let place = if engine == "postgres" { "in this database" } else { "on Kafka" };
+    let log = format!("the log {place}, {present} partitions a stream");
     report.note(made.rows_affected() > 0, format!("opened {log}"), log);
     Ok(())
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use upwrite_events::{TableName, TableSpec};
 
+use super::binding::LogBinding;
+
 /// How the database shall be.
 #[derive(Clone)]
 pub struct SetupPlan {
@@ -13,6 +15,7 @@ pub struct SetupPlan {
     pub reconciler_password: String,
     /// Log partitions of each stream, 1 to 1024. Fixed by the first setup.
     pub partitions: u16,
+    pub log: LogBinding,
     /// As discovered upstream.
     pub tables: Vec<TableSpec>,
     pub grants: Vec<Grant>,
@@ -76,6 +79,8 @@ pub enum SetupError {
     MigrationUnknown(String),
     #[error("the log of this database has {present} partitions, not {wanted}: that cannot be changed")]
     Partitions { present: i16, wanted: u16 },
+    #[error("the log of this database is on {present}, not {wanted}: that cannot be changed")]
+    OtherLog { present: String, wanted: String },
     #[error("{0} partitions: between 1 and 1024 are possible")]
     PartitionRange(u16),
     #[error(

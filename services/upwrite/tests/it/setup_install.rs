@@ -13,6 +13,7 @@ fn plan(role: &str) -> SetupPlan {
         service_password: "service".to_owned(),
         reconciler_password: "reconciler".to_owned(),
         partitions: 3,
+        log: upwrite::setup::LogBinding::default(),
         tables: vec![spec],
         grants: vec![Grant {
             role: role.to_owned(),

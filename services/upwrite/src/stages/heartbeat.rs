@@ -1,0 +1,46 @@
+//! Says every few seconds in `upwrite.processes` that this process lives and what it does. For people: nothing rests
+//! on it.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::Stage;
+
+const EVERY: Duration = Duration::from_secs(2);
+
+const BEAT: &str = "/* upwrite.heartbeat */
+    WITH gone AS (DELETE FROM upwrite.processes WHERE seen_at < now() - interval '1 hour' AND id <> $1)
+    INSERT INTO upwrite.processes (id, host, pid, version, stages, status)
+    VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (id) DO UPDATE SET seen_at = now(), status = excluded.status";
+
+/// Until `stop`; then the row goes.
+pub(super) async fn keep(pool: PgPool, stages: Vec<Stage>, stop: CancellationToken) {
+    let id = Uuid::now_v7();
+    let names: Vec<&str> = stages.iter().map(|stage| stage.as_str()).collect();
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    loop {
+        let beat = sqlx::query(BEAT)
+            .bind(id)
+            .bind(host.trim())
+            .bind(i32::try_from(std::process::id()).unwrap_or_default())
+            .bind(env!("CARGO_PKG_VERSION"))
+            .bind(&names)
+            .bind(serde_json::json!({}))
+            .execute(&pool);
+        if let Err(error) = beat.await {
+            tracing::debug!(%error, "no heartbeat");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = stop.cancelled() => break,
+        }
+    }
+    let gone = sqlx::query("/* upwrite.gone */ DELETE FROM upwrite.processes WHERE id = $1").bind(id).execute(&pool);
+    if let Err(error) = gone.await {
+        tracing::debug!(%error, "the process's row stays");
+    }
+}

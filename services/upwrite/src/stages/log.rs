@@ -1,0 +1,64 @@
+//! The log, opened; and whether it and the database are the ones that belong together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sqlx::PgPool;
+use upwrite_event_log::{EventLog, LogError, Notifier, PostgresLog};
+
+use super::stops::Stops;
+use crate::config::Config;
+use crate::connect;
+use crate::setup::mismatches;
+
+/// What every stage gets.
+#[derive(Clone)]
+pub(super) struct Log {
+    pub(super) events: Arc<dyn EventLog>,
+    pub(super) notifier: Notifier,
+}
+
+/// Opens the log. Postgres or the brokers may be away, then it is tried again and again, and said so.
+pub(super) async fn open(config: &Config, pool: &PgPool, stops: &Stops) -> anyhow::Result<Log> {
+    let mut pause = Duration::from_millis(200);
+    loop {
+        match try_open(config, pool, stops).await? {
+            Ok(log) => return Ok(log),
+            Err(away) => {
+                tracing::warn!(reason = away, again_in = ?pause, "Postgres or the log is away");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(5));
+            }
+        }
+    }
+}
+
+/// The inner error passes by itself.
+async fn try_open(config: &Config, pool: &PgPool, stops: &Stops) -> anyhow::Result<Result<Log, String>> {
+    let binding = match connect::log_binding(config).await {
+        Ok(binding) => binding,
+        Err(away) => return Ok(Err(away.to_string())),
+    };
+    match mismatches(pool, &binding, config.partitions).await {
+        Ok(Some(found)) if found.is_empty() => {}
+        Ok(Some(found)) => anyhow::bail!(
+            "this database and this log do not belong together:\n  {}\nNothing is read or written before that is \
+             settled. If it is what you want, `upwrite ctl recover` takes stock and goes on from there.",
+            found.join("\n  ")
+        ),
+        Ok(None) => anyhow::bail!("the database was never set up: run `upwrite setup` first"),
+        Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42P01" | "42703" | "3F000")) => {
+            return Err(anyhow::Error::new(error)).context("the database is not ready: run `upwrite setup` first");
+        }
+        Err(away) => return Ok(Err(away.to_string())),
+    }
+    let log = PostgresLog::open(pool.clone(), upwrite_event_log::Config::default(), stops.log.clone()).await;
+    match log {
+        Ok(log) => Ok(Ok(Log { notifier: log.notifier(), events: log })),
+        Err(error @ (LogError::Mismatch(_) | LogError::Newer(_))) => {
+            Err(error).context("the log cannot be used as it is")
+        }
+        Err(away) => Ok(Err(away.to_string())),
+    }
+}

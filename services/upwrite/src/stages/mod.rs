@@ -1,0 +1,111 @@
+//! The life of a process that runs one stage or several: started in the order of need, stopped in the order of the
+//! data flow.
+
+mod heartbeat;
+mod log;
+mod start;
+mod stops;
+
+use anyhow::Context as _;
+use sqlx::PgPool;
+
+use crate::config::Config;
+use crate::connect;
+use crate::setup::{Severity, check};
+use crate::signals::Signals;
+use stops::{Running, Stops};
+
+/// One of the things that a process can do. `upwrite run` does all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    Proxy,
+    Applier,
+    Syncer,
+    Control,
+    Reconciler,
+}
+
+impl Stage {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Proxy => "proxy",
+            Self::Applier => "applier",
+            Self::Syncer => "syncer",
+            Self::Control => "control",
+            Self::Reconciler => "reconciler",
+        }
+    }
+
+    /// What `upwrite run` runs.
+    pub(crate) fn all(config: &Config) -> Vec<Self> {
+        let mut all = vec![Self::Proxy, Self::Applier, Self::Syncer, Self::Reconciler];
+        all.extend(config.control.as_ref().map(|_| Self::Control));
+        all
+    }
+}
+
+/// Runs until a signal has drained everything, or a stage fails for good.
+pub(crate) async fn run(config: Config, stages: Vec<Stage>) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
+    let stops = Stops::default();
+    let pool = connect::service_pool(&config.postgres, "upwrite log", 8);
+    let log = tokio::select! {
+        log = log::open(&config, &pool, &stops) => log?,
+        signal = signals.next() => {
+            tracing::info!(signal, "stopped before Postgres and the log were there");
+            return Ok(());
+        }
+    };
+    report_findings(&pool).await?;
+    let mut running = Running::default();
+    let opened = start::start(&config, &stages, &pool, &log, &stops, &mut running).await?;
+    tokio::spawn(async move {
+        for gate in opened {
+            gate.cancelled().await;
+        }
+        let stages: Vec<_> = stages.iter().map(|stage| stage.as_str()).collect();
+        tracing::info!(stages = stages.join(","), "ready");
+    });
+
+    let failure = tokio::select! {
+        signal = signals.next() => {
+            tracing::info!(signal, grace = ?config.grace, "draining; a second signal ends the process at once");
+            None
+        }
+        failure = running.first_ended() => Some(failure),
+    };
+    tokio::select! {
+        () = running.drain(&stops, config.grace) => {}
+        signal = signals.next() => {
+            tracing::warn!(signal, "ended at once");
+            std::process::exit(130);
+        }
+    }
+    match failure {
+        Some(failure) => Err(failure),
+        None => {
+            tracing::info!("stopped");
+            Ok(())
+        }
+    }
+}
+
+/// Says what is wrong with the database; stops where a promise would be broken.
+async fn report_findings(pool: &PgPool) -> anyhow::Result<()> {
+    let findings = check(pool).await.context("checking the database")?;
+    let mut broken = 0;
+    for finding in findings {
+        match finding.severity {
+            Severity::Error => {
+                broken += 1;
+                tracing::error!("{finding}");
+            }
+            Severity::Warning => tracing::warn!("{finding}"),
+        }
+    }
+    anyhow::ensure!(
+        broken == 0,
+        "the database is not safe to work with ({broken} findings); `upwrite setup` mends most"
+    );
+    Ok(())
+}

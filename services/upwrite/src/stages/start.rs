@@ -1,0 +1,151 @@
+//! Starting: configuration → the settings of each stage.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use upwrite_connectors::{Budget, Connector};
+use upwrite_event_log::{GroupConfig, Membership, PgMembership};
+
+use super::log::Log;
+use super::stops::{Running, Stops};
+use super::{Stage, heartbeat};
+use crate::config::{Config, Source};
+use crate::connect;
+
+/// What starting a stage takes.
+struct Starting<'a> {
+    config: &'a Config,
+    pool: &'a PgPool,
+    log: &'a Log,
+    stops: &'a Stops,
+    budgets: HashMap<String, Budget>,
+    connectors: HashMap<String, Arc<dyn Connector>>,
+}
+
+/// Starts the stages. Each of the tokens is cancelled once its stage is ready.
+pub(super) async fn start(
+    config: &Config,
+    stages: &[Stage],
+    pool: &PgPool,
+    log: &Log,
+    stops: &Stops,
+    running: &mut Running,
+) -> anyhow::Result<Vec<CancellationToken>> {
+    let calls = stages.iter().any(|stage| matches!(stage, Stage::Applier | Stage::Syncer));
+    let connectors = if calls { connect::connectors(config)? } else { HashMap::new() };
+    let starting = Starting { config, pool, log, stops, budgets: budgets(config), connectors };
+    let mut opened = Vec::new();
+    // What the others need comes first: a client that the proxy lets in is to get its answer.
+    for stage in [Stage::Reconciler, Stage::Applier, Stage::Syncer, Stage::Control, Stage::Proxy] {
+        if !stages.contains(&stage) {
+            continue;
+        }
+        match stage {
+            Stage::Reconciler => starting.reconciler(running),
+            Stage::Applier => starting.applier(running),
+            Stage::Syncer => starting.syncer(running),
+            Stage::Control => {}
+            Stage::Proxy => opened.push(starting.proxy(stages, running).await?),
+        }
+    }
+    tokio::spawn(heartbeat::keep(pool.clone(), stages.to_vec(), stops.log.clone()));
+    Ok(opened)
+}
+
+fn budgets(config: &Config) -> HashMap<String, Budget> {
+    let each = config.sources.iter().map(|source| match source {
+        Source::Salesforce(settings) => (settings.source.clone(), Budget::new(settings.requests_per_second)),
+    });
+    each.collect()
+}
+
+impl Starting<'_> {
+    /// A place among those that do the same.
+    fn group(&self, name: &str, items: u16, stop: &CancellationToken) -> Box<dyn Membership> {
+        let options = self.pool.connect_options().as_ref().clone();
+        let config = GroupConfig { session_timeout: self.config.session_timeout, ..GroupConfig::default() };
+        Box::new(PgMembership::join(options, name, items, config, stop.clone()))
+    }
+
+    fn reconciler(&self, running: &mut Running) {
+        let config = upwrite_reconciler::Config { lock_timeout: self.config.lock_timeout, ..Default::default() };
+        let ends = upwrite_reconciler::run(
+            config,
+            connect::reconciler(&self.config.postgres),
+            self.log.events.clone(),
+            self.group("reconciler", self.log.events.partitions(), &self.stops.log),
+            self.log.notifier.clone(),
+            self.stops.reconciler.clone(),
+        );
+        running.spawn(Stage::Reconciler, async move { Ok(ends.await?) });
+    }
+
+    fn applier(&self, running: &mut Running) {
+        let config = upwrite_applier::Config {
+            lease: self.config.lease,
+            deadline: self.config.max_age,
+            grace: self.config.grace,
+            ..Default::default()
+        };
+        let ends = upwrite_applier::run(
+            config,
+            self.log.events.clone(),
+            self.pool.clone(),
+            self.connectors.clone(),
+            self.budgets.clone(),
+            self.stops.workers.clone(),
+        );
+        running.spawn(Stage::Applier, async move { Ok(ends.await?) });
+    }
+
+    fn syncer(&self, running: &mut Running) {
+        let sources = u16::try_from(self.connectors.len()).unwrap_or(u16::MAX);
+        let ends = upwrite_syncer::run(
+            upwrite_syncer::Config::default(),
+            self.pool.clone(),
+            self.log.events.clone(),
+            self.group("syncer", sources, &self.stops.log),
+            self.connectors.clone(),
+            self.budgets.clone(),
+            self.stops.workers.clone(),
+        );
+        running.spawn(Stage::Syncer, async move { Ok(ends.await?) });
+    }
+
+    /// The token is cancelled once clients can log in.
+    async fn proxy(&self, stages: &[Stage], running: &mut Running) -> anyhow::Result<CancellationToken> {
+        let config = self.config;
+        let settings = upwrite_proxy::Config {
+            listen: config.proxy.listen,
+            server: upwrite_proxy::ServerConfig {
+                host: config.postgres.host.clone(),
+                port: config.postgres.port,
+                tls: config.postgres.tls,
+                root_certificates: config.postgres.root_certificates.clone(),
+                ..Default::default()
+            },
+            tls: config.proxy.tls.clone(),
+            auth: config.proxy.auth,
+            limits: upwrite_proxy::LimitsConfig { connections: config.proxy.max_connections, ..Default::default() },
+            grace: config.grace,
+            ..Default::default()
+        };
+        let control = connect::service_pool(&config.postgres, "upwrite proxy", 8);
+        let mut proxy = upwrite_proxy::Proxy::bind(settings, control, self.log.events.clone())
+            .await
+            .with_context(|| format!("the proxy cannot listen on {}", config.proxy.listen))?;
+        if stages.contains(&Stage::Reconciler) {
+            // In one process: verdicts need not travel through Postgres.
+            proxy.hear(self.log.notifier.subscribe());
+        }
+        let (stop, opened) = (self.stops.proxy.clone(), proxy.opened());
+        running.spawn(Stage::Proxy, async move {
+            proxy.serve(stop).await;
+            Ok(())
+        });
+        Ok(opened)
+    }
+}
