@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use upwrite_connectors::{Budget, Connector};
-use upwrite_event_log::EventLog;
+use upwrite_event_log::{EventLog, Membership};
 
 use crate::engine::{self, Outside, Upstream};
 use crate::{ApplierError, BootClock, Clock, Config, PgProjections, Projections};
@@ -19,25 +19,30 @@ use crate::{ApplierError, BootClock, Clock, Config, PgProjections, Projections};
 pub async fn run(
     config: Config,
     log: Arc<dyn EventLog>,
+    membership: Box<dyn Membership>,
     snapshot: PgPool,
     connectors: HashMap<String, Arc<dyn Connector>>,
     budgets: HashMap<String, Budget>,
     shutdown: CancellationToken,
 ) -> Result<(), ApplierError> {
     let clock = Arc::new(BootClock::new()?);
-    run_with(config, log, Arc::new(PgProjections::new(snapshot)), connectors, budgets, clock, shutdown).await
+    let projections = Arc::new(PgProjections::new(snapshot));
+    run_with(config, log, membership, projections, connectors, budgets, clock, shutdown).await
 }
 
 /// As [`run`], with the clock and the projections given.
+#[expect(clippy::too_many_arguments, reason = "each is a part of its own; the caller has them apart")]
 pub async fn run_with(
     config: Config,
     log: Arc<dyn EventLog>,
+    membership: Box<dyn Membership>,
     projections: Arc<dyn Projections>,
     connectors: HashMap<String, Arc<dyn Connector>>,
     mut budgets: HashMap<String, Budget>,
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
 ) -> Result<(), ApplierError> {
+    let _ = membership;
     let upstream = |(source, connector): (String, Arc<dyn Connector>)| {
         let budget = budgets.remove(&source).unwrap_or_else(|| Budget::new(None));
         (source, Upstream { connector, budget })

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use upwrite_applier::{ApplierError, Clock, Config, Moment, ProjectionError, Projections, Snapshot, run_with};
 use upwrite_connectors::Connector;
-use upwrite_event_log::{EventLog, partition_for};
+use upwrite_event_log::{Alone, EventLog, partition_for};
 use upwrite_events::{
     Ack, Event, Lifecycle, MutationId, MutationRequested, Op, Partition, Position, RevocationRequested, Row, RowChange,
     Stream, TableName, TableSpec,
@@ -141,6 +141,7 @@ impl Bench {
         let run = run_with(
             self.config.clone(),
             self.log.clone(),
+            Box::new(Alone::new(self.log.partitions())),
             Arc::new(projections),
             HashMap::from([("sim".to_owned(), connector)]),
             HashMap::new(),

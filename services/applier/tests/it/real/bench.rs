@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use upwrite_applier::{ApplierError, Config};
 use upwrite_connectors::Connector;
 use upwrite_connectors::salesforce::{self, Auth, ObjectConfig, Salesforce, Secret, install_crypto_provider};
-use upwrite_event_log::{Config as LogConfig, EventLog, PostgresLog, Submission, Submitted};
+use upwrite_event_log::{Alone, Config as LogConfig, EventLog, PostgresLog, Submission, Submitted};
 use upwrite_events::{
     Ack, Event, Lifecycle, MutationId, MutationRequested, Op, Partition, PartitionFold, Position, Row, RowChange,
     Stream, TableName,
@@ -94,6 +94,7 @@ impl Bench {
         let run = upwrite_applier::run(
             config,
             self.log.clone(),
+            Box::new(Alone::new(self.log.partitions())),
             self.pool.clone(),
             connectors,
             HashMap::new(),
