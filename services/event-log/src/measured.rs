@@ -15,7 +15,7 @@ pub struct Measured {
 }
 
 impl Measured {
-    pub fn new(log: Arc<dyn EventLog>) -> Arc<dyn EventLog> {
+    pub fn of(log: Arc<dyn EventLog>) -> Arc<dyn EventLog> {
         Arc::new(Self { log })
     }
 }

@@ -4,6 +4,7 @@
 //! undoes everything; what was captured and touched none commits as it stands.
 
 mod cache;
+mod comment;
 mod decide;
 mod list;
 mod split;

@@ -15,6 +15,7 @@ use crate::auth::{Binding, Verifier, authenticate};
 use crate::backend::{self, Backend, away};
 use crate::config::AuthMode;
 use crate::error::PgError;
+use crate::measure::{self, Present};
 use crate::proxy::Doors;
 use crate::session::{OwnStatements, Session, Shared};
 use crate::startup::{LoginError, Opened, Opening, Startup, open};
@@ -45,7 +46,10 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, doors: &Arc<Doors
     match login.await {
         Err(_) => tracing::debug!(%peer, "login took too long"),
         Ok(None) => {}
-        Ok(Some(session)) => session.run().await,
+        Ok(Some(session)) => {
+            let _present = Present::connection();
+            session.run().await;
+        }
     }
     drop((permit, refusal));
 }
@@ -69,8 +73,12 @@ async fn login(stream: TcpStream, doors: &Arc<Doors>, full: bool) -> Option<Box<
     let encrypted = socket.is_tls();
     let mut client = Side::new(socket, Peer::Client, early);
     match establish(&mut client, &startup, doors, encrypted, full).await {
-        Ok(established) => Some(Box::new(begin(client, &startup, doors, established))),
+        Ok(established) => {
+            measure::login(true);
+            Some(Box::new(begin(client, &startup, doors, established)))
+        }
         Err(error) => {
+            measure::login(false);
             farewell(client, error).await;
             None
         }

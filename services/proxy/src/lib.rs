@@ -20,6 +20,7 @@ mod catalog;
 mod classify;
 mod error;
 mod hold;
+mod measure;
 mod returning;
 #[cfg(test)]
 mod testing;

@@ -17,6 +17,7 @@ mod pending;
 mod relay;
 mod replies;
 mod simple;
+mod traced;
 mod waiting;
 
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use upwrite_event_log::trace;
 use upwrite_events::{Ack, DEFAULT_HOLD_TIMEOUT};
 
 use crate::error::PgError;
@@ -130,12 +131,9 @@ fn duration(value: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// `version-traceid-parentid-flags`, all lower-case hex (W3C Trace Context, version 00).
+/// W3C Trace Context. What the client sets by its own hand is checked like any other setting.
 fn traceparent(value: String) -> Result<String, PgError> {
-    let parts: Vec<&str> = value.split('-').collect();
-    let hex = |part: &&str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let lengths = parts.iter().map(|part| part.len()).eq([2, 32, 16, 2]);
-    if lengths && parts.iter().all(hex) && parts[0] != "ff" {
+    if trace::is_valid(&value) {
         return Ok(value);
     }
     let hint = "A W3C traceparent, such as '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'.";

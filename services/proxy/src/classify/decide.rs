@@ -11,7 +11,7 @@ use upwrite_events::{Op, TableName};
 
 use super::split::{Parsed, parse};
 use super::walk::{Found, Named};
-use super::{Capture, Kind, PlainDml, SessionCommand, Statement, TransactionCommand, list};
+use super::{Capture, Kind, PlainDml, SessionCommand, Statement, TransactionCommand, comment, list};
 use crate::catalog::{Catalog, Effect, SyncedTable, Target};
 use crate::error::PgError;
 use crate::returning::Returning;
@@ -65,7 +65,13 @@ pub(super) fn statements(sql: &str, catalog: &Catalog) -> Vec<Statement> {
         Parsed::Syntax => whole(Kind::Relay),
         Parsed::Opaque => whole(Kind::Capture(Box::default())),
         Parsed::Statements(parsed) => {
-            parsed.into_iter().map(|(text, node)| Statement { text: text.into(), kind: kind(&node, catalog) }).collect()
+            let statement =
+                |(text, node): (Box<str>, NodeEnum)| Statement { text: text.into(), kind: kind(&node, catalog) };
+            let mut statements: Vec<Statement> = parsed.into_iter().map(statement).collect();
+            if let [Statement { kind: Kind::Capture(capture), .. }] = statements.as_mut_slice() {
+                capture.traceparent = comment::traceparent(sql);
+            }
+            statements
         }
     }
 }

@@ -80,6 +80,8 @@ pub struct Capture {
     /// A function may have made of a placeholder key something that cannot be told from other values: if the dry run made
     /// placeholders and returned rows, the statement is refused before the append ([`Capture::refuse_hidden_keys`]).
     pub hides_keys: bool,
+    /// W3C `traceparent` of the text's own sqlcommenter comment.
+    pub traceparent: Option<Box<str>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -18,6 +18,7 @@ use super::{Limits, Turn, news};
 use crate::capture::Plan;
 use crate::catalog::Catalog;
 use crate::error::PgError;
+use crate::measure;
 use crate::verdict::{self, About};
 
 /// Cheap handle. One task per process listens for verdicts and reads the status of what is held.
@@ -67,6 +68,7 @@ impl Gate {
         if !turn.has_place() {
             let occupied = self.shared.state().queues.occupied(&plan.claims).cloned();
             if let Some(claim) = occupied {
+                measure::rerun("claimed");
                 turn.queue(&self.shared, &claim, None);
                 turn.wait(limits).await?;
                 return Ok(Submit::RunAgain);
@@ -86,11 +88,15 @@ impl Gate {
             }
             Ok(Submitted::Claimed { claim, by }) => {
                 drop(waiter);
+                measure::rerun("claimed");
                 turn.queue(&self.shared, &claim, Some(by));
                 turn.wait(limits).await?;
                 Ok(Submit::RunAgain)
             }
-            Ok(Submitted::Stale) => Ok(Submit::RunAgain),
+            Ok(Submitted::Stale) => {
+                measure::rerun("stale");
+                Ok(Submit::RunAgain)
+            }
             Err(error) => Err(refused(about.mutation, &error)),
         }
     }
@@ -115,6 +121,7 @@ impl Gate {
         .await;
         match by {
             Ok(Some(by)) => {
+                measure::rerun("duplicate");
                 turn.queue(&self.shared, &claim, Some(MutationId(by)));
                 turn.wait(limits).await?;
                 Ok(true)
@@ -150,6 +157,7 @@ impl Gate {
 /// What a submission that the log did not answer means for the client.
 fn refused(mutation: MutationId, error: &LogError) -> PgError {
     tracing::warn!(%mutation, %error, "a mutation was not accepted by the log");
+    measure::append_failed(error);
     match error {
         LogError::Unknown(_) => verdict::log_unanswered(mutation),
         LogError::TooLarge { bytes, limit } => verdict::too_large(*bytes, *limit),

@@ -11,6 +11,7 @@ use super::Limits;
 use super::queues::Place;
 use super::shared::Shared;
 use crate::error::PgError;
+use crate::measure::Present;
 use crate::verdict;
 
 /// A statement's place in the queues for claimed records. Made with `Turn::default()` when the statement begins, kept
@@ -51,6 +52,7 @@ impl Turn {
     /// Waits until it is this statement's turn to run again; an error ends the statement, nothing was sent.
     pub(super) async fn wait(&mut self, limits: &Limits) -> Result<(), PgError> {
         let Some(ticket) = &self.ticket else { return Ok(()) };
+        let _present = Present::claim_wait();
         let lock_deadline = limits.lock_timeout.map(|limit| Instant::now() + limit);
         let ended = limits.ended(lock_deadline);
         tokio::pin!(ended);

@@ -11,10 +11,12 @@ use super::answer::Answer;
 use super::end::End;
 use super::flight::{Excess, Returned};
 use super::own::{QUERY, Step};
+use super::traced::Traced;
 use crate::capture::{self, CaptureError, Captured, DryRun};
 use crate::classify::Capture;
 use crate::error::PgError;
 use crate::hold::{Limits, Turn};
+use crate::measure::{self, Class};
 use crate::returning::Returning;
 use crate::wire::{Bind, Frame};
 
@@ -40,6 +42,7 @@ pub(super) struct Attempt {
     pub(super) known: bool,
     /// The portal must be bound again.
     pub(super) again: bool,
+    pub(super) traced: Traced,
 }
 
 /// What a dry run comes to.
@@ -58,7 +61,9 @@ impl Session {
             cancel: CancellationToken::new(),
             known: job.capture.known_target.is_some(),
             again: false,
+            traced: Traced::begin(&job.capture),
         };
+        measure::statements(Class::Captured, 1);
         let answer = loop {
             match self.attempt(job, &mut attempt).await? {
                 Next::Again => attempt.again = true,
@@ -103,8 +108,9 @@ impl Session {
                 self.undo(inside).await?;
                 Ok(Next::Done(self.answer_dry(job, run).await?))
             }
-            Ok(Captured::Mutation(plan)) => {
+            Ok(Captured::Mutation(mut plan)) => {
                 self.undo(inside).await?;
+                attempt.traced.lead(&job.capture, &mut plan);
                 self.mutate(job, attempt, run, &plan).await
             }
         }

@@ -7,6 +7,7 @@ use super::end::End;
 use super::flight::{Excess, Returned};
 use super::own::Step;
 use crate::error::PgError;
+use crate::measure::{self, Class};
 use crate::wire::{Frame, error_fields};
 
 impl Session {
@@ -23,6 +24,7 @@ impl Session {
 
     /// Refuses a statement of which nothing was sent.
     pub(super) async fn refuse(&mut self, error: PgError) -> Result<(), End> {
+        measure::statements(Class::Refused, 1);
         if self.drain().await? {
             self.fail(error).await?;
         }

@@ -1,5 +1,6 @@
 //! From the plan of a mutation to its verdict.
 
+use tracing::Instrument as _;
 use upwrite_events::MutationId;
 
 use super::Session;
@@ -10,6 +11,7 @@ use super::own::Step;
 use crate::capture::{self, Plan};
 use crate::error::PgError;
 use crate::hold::{Held, Limits, Submit};
+use crate::measure::{self, Present};
 use crate::verdict::{Success, Verdict};
 
 impl Session {
@@ -29,16 +31,23 @@ impl Session {
         };
         self.cancel.aim_at_wait(&attempt.cancel);
         let gate = self.shared.gate.clone();
-        let submitted = self.wait(gate.submit(plan, &mut attempt.turn, &limits)).await.map_err(|end| match end {
+        let span = attempt.traced.submit();
+        let submit = gate.submit(plan, &mut attempt.turn, &limits).instrument(span);
+        let submitted = self.wait(submit).await.map_err(|end| match end {
             End::Shutdown => End::ShutdownSubmitting,
             other => other,
         })?;
         match submitted {
-            Err(error) => self.fail(error).await.map(Next::Done),
+            Err(error) => {
+                attempt.traced.told(&error.sqlstate);
+                self.fail(error).await.map(Next::Done)
+            }
             Ok(Submit::RunAgain) => Ok(Next::Again),
             Ok(Submit::Accepted(held)) => {
                 let mutation = held.mutation();
-                let verdict = self.hold(held, &limits).await?;
+                let span = attempt.traced.hold(mutation);
+                let verdict = self.hold(held, &limits).instrument(span).await?;
+                attempt.traced.told(measure::sqlstate(&verdict));
                 let undone = matches!(&verdict, Verdict::Failure(error) if error.sqlstate != "40003");
                 self.answering = !undone;
                 let told = match verdict {
@@ -65,11 +74,13 @@ impl Session {
         if self.block.open {
             self.block.sent((mutation, held.partition()));
         }
+        let _present = Present::hold();
         let verdict = self.wait(held.wait(limits)).await.map_err(|end| match end {
             End::ServerGone => End::ServerGoneHeld(mutation),
             End::Shutdown => End::ShutdownHeld(mutation),
             other => other,
         })?;
+        measure::verdict(&verdict);
         if matches!(&verdict, Verdict::Failure(error) if error.sqlstate != "40003") {
             self.block.withdrawn(mutation);
         }

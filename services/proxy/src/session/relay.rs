@@ -12,6 +12,7 @@ use super::simple::copy_refused;
 use crate::catalog::Catalog;
 use crate::classify::{Kind, SessionCommand, Statement};
 use crate::error::PgError;
+use crate::measure::{self, Class};
 use crate::wire::{Bind, Body, Frame, Parse, Target, target};
 
 impl Session {
@@ -151,6 +152,7 @@ impl Session {
         let name = frame.raw.slice_ref(body.cstring()?);
         let max_rows = body.i32()?;
         let Some(portal) = self.names.portals.get(&name) else {
+            measure::statements(Class::Relayed, 1);
             self.block.executed += 1;
             self.relay(frame, Expected::client(Reply::Execute));
             return Ok(());
@@ -178,6 +180,7 @@ impl Session {
 
     /// What the statements will do to the session once they succeed.
     pub(super) fn foresee(&mut self, statements: &[Statement]) {
+        measure::statements(Class::Relayed, statements.len());
         if !self.block.open {
             self.block.executed += 1;
         }

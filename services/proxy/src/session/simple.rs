@@ -12,11 +12,13 @@ use super::own::QUERY;
 use super::pending::{Expected, Reply};
 use crate::classify::{Kind, Statement};
 use crate::error::PgError;
+use crate::measure::{self, Class};
 use crate::wire::{Body, Frame, frame};
 
 impl Session {
     pub(super) async fn query(&mut self, message: &Frame) -> Result<(), End> {
         if !self.captures {
+            measure::statements(Class::Relayed, 1);
             self.relay(message, Expected::client(Reply::Query));
             self.synced();
             return Ok(());
@@ -34,6 +36,7 @@ impl Session {
             return self.query_captured(&job).await;
         }
         if let Some(error) = refusal(&statements) {
+            measure::statements(Class::Refused, 1);
             if self.drain().await? {
                 self.fail(error).await?;
             }
