@@ -18,8 +18,8 @@ use upwrite_events::Position;
 use crate::LogError;
 use batch::{Columns, take};
 use connection::{AppendConnection, Failed};
-pub(crate) use item::{Done, Encoded, Item, encoded};
 use item::Waiting;
+pub(crate) use item::{Done, Encoded, Item, encoded};
 
 /// Bytes are counted in units that keep the largest queue within the semaphore's range.
 const UNIT_BYTES: usize = 1024;

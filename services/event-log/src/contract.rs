@@ -72,8 +72,9 @@ pub enum LogError {
     /// May have been appended.
     #[error("the event log did not answer whether it took the event: {0}")]
     Unknown(String),
-    /// The log does not have that position, or is not the one it was: restored, truncated, or another one.
-    #[error("the event log is not where it was: {0}")]
+    /// The log does not have that position, or is not the one it was: restored, truncated, another one, or one with
+    /// settings that no promise can rest on.
+    #[error("the event log is not as it was, or not as it must be: {0}")]
     Mismatch(String),
     #[error("the event log cannot be read: {0}")]
     Unavailable(String),
@@ -111,6 +112,13 @@ pub trait EventLog: Send + Sync + 'static {
 
     /// The position that the next event will get.
     async fn end(&self, partition: Partition) -> Result<Position, LogError>;
+
+    /// Copies a record that could not be decoded to where people look for such (Kafka: the topic of dead letters). May
+    /// be called again for the same record.
+    async fn dead_letter(&self, record: &LogRecord) -> Result<(), LogError> {
+        let _ = record;
+        Ok(())
+    }
 }
 
 /// The partition of a mutation: by source, table and key of its first change. The same on every engine and in every

@@ -2,7 +2,9 @@
 
 mod appender;
 mod contract;
+mod engine;
 mod group;
+pub mod kafka;
 mod measured;
 mod notifier;
 mod postgres;
@@ -12,7 +14,9 @@ pub use contract::{
     Claim, ClaimKey, EventLog, LogError, LogRecord, Submission, Submitted, Subscription, Undecodable, VersionCheck,
     partition_for,
 };
+pub use engine::{Engine, open};
 pub use group::{Alone, Change, GroupConfig, Membership, PgMembership};
+pub use kafka::{KafkaConfig, KafkaLog};
 pub use measured::Measured;
 pub use notifier::{LOG_CHANNEL, Notice, Notifier, OVERFLOW, VERDICT_CHANNEL};
 pub use postgres::{Config, PostgresLog};

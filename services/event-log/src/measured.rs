@@ -70,4 +70,8 @@ impl EventLog for Measured {
     async fn end(&self, partition: Partition) -> Result<Position, LogError> {
         self.log.end(partition).await
     }
+
+    async fn dead_letter(&self, record: &LogRecord) -> Result<(), LogError> {
+        self.log.dead_letter(record).await
+    }
 }

@@ -14,9 +14,7 @@ use tokio_util::sync::CancellationToken;
 use upwrite_events::{Event, Partition, Position, Stream};
 
 use crate::appender::{Appender, Done, Item, Limits, Told};
-use crate::{
-    EventLog, LOG_CHANNEL, LogError, LogRecord, Notifier, Submission, Submitted, Subscription, partition_for,
-};
+use crate::{EventLog, LOG_CHANNEL, LogError, LogRecord, Notifier, Submission, Submitted, Subscription, partition_for};
 use ends::Ends;
 use reader::Reader;
 

@@ -63,7 +63,8 @@ pub fn is_valid(text: &str) -> bool {
 fn parse(text: &str) -> Option<SpanContext> {
     let bytes = text.as_bytes();
     let hex = |bytes: &[u8]| bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let (version, trace, span, flags) = (bytes.get(..2)?, bytes.get(3..35)?, bytes.get(36..52)?, bytes.get(53..LENGTH)?);
+    let (version, trace, span, flags) =
+        (bytes.get(..2)?, bytes.get(3..35)?, bytes.get(36..52)?, bytes.get(53..LENGTH)?);
     let dashes = [2, 35, 52].iter().all(|place| bytes[*place] == b'-');
     // A later version may say more, behind another dash.
     let whole = match bytes.get(LENGTH) {

@@ -159,6 +159,23 @@ pub fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
     Ok(decoded)
 }
 
+/// What [`encode`] puts before a value written by that version of the event's schema.
+pub fn single_object_head(event: &str, version: u16) -> Option<[u8; 10]> {
+    let known = EVENT_SCHEMAS.iter().position(|schema| schema.event == event && schema.version == version)?;
+    head(SCHEMAS.get(known)?)
+}
+
+/// The full name of the schema in an Avro schema's JSON, and what a single object begins with that was written by it.
+/// `None`: it is not a schema, or one without a name.
+pub fn schema_identity(text: &str) -> Option<(String, [u8; 10])> {
+    let schema = Schema::parse_str(text).ok()?;
+    Some((schema.name()?.to_string(), head(&schema)?))
+}
+
+fn head(schema: &Schema) -> Option<[u8; 10]> {
+    [MARKER.as_slice(), &schema.fingerprint::<Rabin>().bytes].concat().try_into().ok()
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

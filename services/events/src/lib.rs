@@ -9,7 +9,9 @@ mod limits;
 mod row;
 mod table;
 
-pub use codec::{DecodeError, EVENT_SCHEMAS, EncodeError, EventSchema, decode, encode};
+pub use codec::{
+    DecodeError, EVENT_SCHEMAS, EncodeError, EventSchema, decode, encode, schema_identity, single_object_head,
+};
 pub use event::*;
 pub use failure::{ErrorClass, Failure, Outcome};
 pub use ids::{MutationId, OwnerId, Partition, Position, Stream, TableName};

@@ -64,7 +64,8 @@ impl Item {
     ) -> Self {
         claims.sort_unstable();
         claims.dedup();
-        let bytes = claims.iter().map(|claim| claim.key.0.len()).chain(versions.iter().map(|check| check.key.len())).sum();
+        let bytes =
+            claims.iter().map(|claim| claim.key.0.len()).chain(versions.iter().map(|check| check.key.len())).sum();
         Self { partition, mutation: Some(mutation), claims, versions, events: Vec::new(), bytes }
     }
 }

@@ -1,6 +1,6 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
-use upwrite_events::{DecodeError, decode, encode};
+use upwrite_events::{DecodeError, EVENT_SCHEMAS, decode, encode, schema_identity, single_object_head};
 
 use crate::any::event;
 use crate::sample::every_event;
@@ -44,4 +44,17 @@ fn errors_are_told_apart() {
     let mut longer = encode(&every_event()[0]).unwrap();
     longer.push(0);
     assert!(matches!(decode(&longer), Err(DecodeError::Malformed { event: "MutationRequested", version: 1, .. })));
+}
+
+#[test]
+fn a_schema_is_known_by_what_its_records_begin_with() {
+    for (schema, event) in EVENT_SCHEMAS.iter().zip(every_event()) {
+        assert_eq!(schema.version, 1, "the sample is written by the newest version");
+        let head = single_object_head(schema.event, schema.version).unwrap();
+        assert!(encode(&event).unwrap().starts_with(&head));
+        assert_eq!(schema_identity(schema.text), Some((format!("upwrite.v1.{}", schema.event), head)));
+    }
+    assert_eq!(single_object_head("MutationVoided", 99), None);
+    assert_eq!(schema_identity("{"), None);
+    assert_eq!(schema_identity("\"string\""), None);
 }

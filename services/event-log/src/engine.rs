@@ -1,0 +1,32 @@
+//! Which engine runs.
+
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Config, EventLog, KafkaConfig, KafkaLog, LogError, Notifier, PostgresLog};
+
+/// The engine, and how it works.
+#[derive(Debug, Clone)]
+pub enum Engine {
+    Postgres(Config),
+    Kafka(KafkaConfig),
+}
+
+/// Opens the log on whichever engine. `pool` logs in as `upwrite_service`; `notifier` is the process's own: the
+/// Postgres engine tells the readers of other processes by it.
+///
+/// # Errors
+/// `Unavailable` if what it rests on does not answer, `Mismatch` if it is not set up, or is not what it was.
+pub async fn open(
+    engine: Engine,
+    pool: PgPool,
+    notifier: Notifier,
+    shutdown: CancellationToken,
+) -> Result<Arc<dyn EventLog>, LogError> {
+    Ok(match engine {
+        Engine::Postgres(config) => PostgresLog::open_with(pool, config, notifier, shutdown).await?,
+        Engine::Kafka(config) => KafkaLog::open(pool, config, shutdown).await?,
+    })
+}

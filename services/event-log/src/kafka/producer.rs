@@ -1,0 +1,188 @@
+//! Events on their way to the brokers.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures::future::join_all;
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::OwnedHeaders;
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use upwrite_events::{Position, Stream};
+
+use super::client::{Context, Reach};
+use super::config::KafkaConfig;
+use crate::LogError;
+
+/// Bytes are counted in units that keep the largest queue within the semaphore's range.
+const UNIT_BYTES: usize = 1024;
+/// Between looks whether the brokers are back.
+const PROBE_PAUSE: Duration = Duration::from_millis(100);
+const PROBE: Duration = Duration::from_secs(2);
+
+pub(crate) type Client = FutureProducer<Context>;
+
+/// One record to be written.
+pub(crate) struct Outgoing {
+    pub(crate) key: String,
+    pub(crate) headers: OwnedHeaders,
+    pub(crate) value: Vec<u8>,
+}
+
+/// The process's idempotent producer. After an error that ends one (`fatal`), the next takes its place.
+pub(crate) struct Producer {
+    config: ClientConfig,
+    current: RwLock<Arc<Client>>,
+    reach: Arc<Reach>,
+    connect_timeout: Duration,
+    /// What is asked for to see whether a broker answers.
+    probed: String,
+    /// What may be on its way: events, and units of bytes.
+    items: Semaphore,
+    units: Semaphore,
+    max_items: u32,
+    max_units: u32,
+}
+
+impl Producer {
+    /// # Errors
+    /// If an option is wrong. Asks no broker.
+    pub(crate) fn new(config: &KafkaConfig) -> KafkaResult<Self> {
+        let reach = Arc::new(Reach::new());
+        let client = config.producer();
+        let narrow = |count: usize| u32::try_from(count).unwrap_or(u32::MAX / 8).clamp(1, u32::MAX / 8);
+        let (max_items, max_units) = (narrow(config.queue_items), narrow(config.queue_bytes / UNIT_BYTES));
+        Ok(Self {
+            current: RwLock::new(Arc::new(create(&client, &reach)?)),
+            config: client,
+            reach,
+            connect_timeout: config.connect_timeout,
+            probed: config.topic(Stream::Mutations),
+            items: Semaphore::new(max_items as usize),
+            units: Semaphore::new(max_units as usize),
+            max_items,
+            max_units,
+        })
+    }
+
+    /// The client itself, for questions.
+    pub(crate) fn client(&self) -> Arc<Client> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn reach(&self) -> &Arc<Reach> {
+        &self.reach
+    }
+
+    /// Writes records to one partition, in order; durable on return.
+    ///
+    /// # Errors
+    /// `NotAppended`: none of them was handed over, or the brokers refused them for what they are. `Unknown`: any of
+    /// them may be there.
+    pub(crate) async fn send(
+        &self,
+        topic: &str,
+        partition: i32,
+        records: Vec<Outgoing>,
+    ) -> Result<Vec<Position>, LogError> {
+        let limited = |wanted: usize, most: u32| u32::try_from(wanted).unwrap_or(most).min(most);
+        let bytes: usize = records.iter().map(|record| record.value.len()).sum();
+        let closed = |_| LogError::NotAppended("the event log is shutting down".to_owned());
+        let _items = self.items.acquire_many(limited(records.len(), self.max_items)).await.map_err(closed)?;
+        let _units = self.units.acquire_many(limited(bytes / UNIT_BYTES + 1, self.max_units)).await.map_err(closed)?;
+        if !self.reach.until_back(self.connect_timeout).await {
+            return Err(LogError::NotAppended("no Kafka broker can be reached".to_owned()));
+        }
+        let client = self.client();
+        let (mut deliveries, mut refused) = (Vec::with_capacity(records.len()), None);
+        // Without a pause in between: nobody else's record comes between them in the queue.
+        for record in &records {
+            let future = FutureRecord::to(topic).partition(partition).key(&record.key).payload(&record.value);
+            match client.send_result(future.headers(record.headers.clone())) {
+                Ok(delivery) => deliveries.push(delivery),
+                Err((error, _)) => {
+                    refused = Some(error);
+                    break;
+                }
+            }
+        }
+        let sent = deliveries.len();
+        let mut positions = Vec::with_capacity(sent);
+        let mut unknown = None;
+        let mut definite = 0;
+        for delivery in join_all(deliveries).await {
+            match delivery {
+                Ok(Ok(delivery)) if delivery.offset >= 0 => positions.push(Position(delivery.offset)),
+                Ok(Ok(_)) => unknown = Some("the brokers have it already, and do not say where".to_owned()),
+                Ok(Err((error, _))) => {
+                    if refuses_the_record(&error) {
+                        definite += 1;
+                    }
+                    unknown = Some(error.to_string());
+                }
+                Err(_) => unknown = Some("the producer has gone".to_owned()),
+            }
+        }
+        if unknown.is_some() || refused.is_some() {
+            self.replace_if_dead(&client);
+        }
+        match (refused, unknown) {
+            (None, None) => Ok(positions),
+            (Some(error), _) if sent == 0 => Err(LogError::NotAppended(error.to_string())),
+            (None, Some(reason)) if definite == sent => Err(LogError::NotAppended(reason)),
+            (Some(error), None) => Err(LogError::Unknown(error.to_string())),
+            (_, Some(reason)) => Err(LogError::Unknown(reason)),
+        }
+    }
+
+    /// An idempotent producer that met a fatal error takes nothing any more.
+    fn replace_if_dead(&self, client: &Arc<Client>) {
+        let Some((code, reason)) = client.client().fatal_error() else { return };
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&current, client) {
+            return;
+        }
+        tracing::warn!(?code, reason, "the Kafka producer cannot go on; another takes its place");
+        match create(&self.config, &self.reach) {
+            Ok(new) => {
+                let old = std::mem::replace(&mut *current, Arc::new(new));
+                // Its end waits for its threads.
+                std::thread::spawn(move || drop(old));
+            }
+            Err(error) => tracing::error!(%error, "no Kafka producer can be made"),
+        }
+    }
+
+    /// While no broker can be reached: looks for one, so that nothing need be sent to find out.
+    pub(crate) async fn probe(self: Arc<Self>, shutdown: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = self.reach.until_away() => {}
+                () = shutdown.cancelled() => return,
+            }
+            let (client, topic) = (self.client(), self.probed.clone());
+            let ask = move || client.client().fetch_metadata(Some(&topic), PROBE).map(|_| ());
+            let asked = tokio::task::spawn_blocking(ask).await;
+            if matches!(asked, Ok(Ok(()))) {
+                self.reach.back();
+            } else {
+                tokio::time::sleep(PROBE_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn create(config: &ClientConfig, reach: &Arc<Reach>) -> KafkaResult<Client> {
+    config.create_with_context(Context { name: "producer", reach: Some(Arc::clone(reach)) })
+}
+
+/// Whether the brokers refused the record for what it is: then no earlier try of it can have been taken either.
+fn refuses_the_record(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{InvalidMessageSize, MessageBatchTooLarge, MessageSizeTooLarge, PolicyViolation};
+    matches!(
+        error.rdkafka_error_code(),
+        Some(MessageSizeTooLarge | MessageBatchTooLarge | InvalidMessageSize | PolicyViolation)
+    )
+}

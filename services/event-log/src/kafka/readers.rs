@@ -1,0 +1,132 @@
+//! The consumers of a process: few, each shared by many partitions, since each is many threads.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::stream_consumer::StreamPartitionQueue;
+use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::runtime::Handle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use upwrite_events::{Partition, Position};
+
+use super::client::Context;
+use super::config::KafkaConfig;
+
+/// How long a partition that is added may wait for a request that is under way.
+const FETCH_WAIT: Duration = Duration::from_millis(100);
+
+type Consumer = StreamConsumer<Context>;
+
+/// All subscriptions of a process read through these. A partition is read once per consumer: a second reader of the
+/// same partition gets a seat at another one.
+pub(crate) struct Readers {
+    config: ClientConfig,
+    shared: Mutex<Vec<Arc<Shared>>>,
+    pumps: CancellationToken,
+    _end: DropGuard,
+}
+
+struct Shared {
+    consumer: Arc<Consumer>,
+    taken: Mutex<HashSet<Partition>>,
+}
+
+impl Readers {
+    pub(crate) fn new(config: &KafkaConfig) -> Self {
+        let pumps = CancellationToken::new();
+        let end = pumps.clone().drop_guard();
+        Self { config: config.consumer(FETCH_WAIT), shared: Mutex::default(), pumps, _end: end }
+    }
+
+    /// A seat for reading the partition from that position on; blocks for some milliseconds, more for the first.
+    pub(crate) fn seat(
+        &self,
+        topic: &str,
+        partition: Partition,
+        from: Position,
+        runtime: Handle,
+    ) -> Result<Seat, KafkaError> {
+        let shared = self.free(partition, &runtime)?;
+        let mut seat = Seat { shared, partition, topic: topic.to_owned(), queue: None, runtime };
+        let number = i32::from(partition.number);
+        // Before it is assigned: nothing of it may come out of the common queue.
+        seat.queue = seat.shared.consumer.split_partition_queue(topic, number);
+        if seat.queue.is_none() {
+            return Err(KafkaError::Subscription(format!("no queue for partition {number} of {topic}")));
+        }
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, number, Offset::Offset(from.0))?;
+        seat.shared.consumer.incremental_assign(&list)?;
+        Ok(seat)
+    }
+
+    /// A consumer that does not read the partition yet, marked as reading it.
+    fn free(&self, partition: Partition, runtime: &Handle) -> Result<Arc<Shared>, KafkaError> {
+        let mut all = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = all.iter().find(|shared| shared.taken().insert(partition)) {
+            return Ok(Arc::clone(shared));
+        }
+        let consumer: Consumer = self.config.create_with_context(Context::quiet("reader"))?;
+        let consumer = Arc::new(consumer);
+        runtime.spawn(pump(Arc::clone(&consumer), self.pumps.clone()));
+        let shared = Arc::new(Shared { consumer, taken: Mutex::new(HashSet::from([partition])) });
+        all.push(Arc::clone(&shared));
+        Ok(shared)
+    }
+}
+
+impl Shared {
+    fn taken(&self) -> std::sync::MutexGuard<'_, HashSet<Partition>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The consumer's own events. Records come out of the queues of their partitions.
+async fn pump(consumer: Arc<Consumer>, end: CancellationToken) {
+    loop {
+        tokio::select! {
+            event = consumer.recv() => if let Err(error) = event {
+                tracing::debug!(%error, "Kafka reader");
+            },
+            () = end.cancelled() => break,
+        }
+    }
+    // Its end waits for its threads.
+    drop(tokio::task::spawn_blocking(move || drop(consumer)));
+}
+
+/// One partition's place at a consumer; given up when dropped.
+pub(crate) struct Seat {
+    shared: Arc<Shared>,
+    partition: Partition,
+    topic: String,
+    queue: Option<StreamPartitionQueue<Context>>,
+    runtime: Handle,
+}
+
+impl Seat {
+    pub(crate) fn queue(&self) -> Option<&StreamPartitionQueue<Context>> {
+        self.queue.as_ref()
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let (shared, queue) = (Arc::clone(&self.shared), self.queue.take());
+        let (topic, partition) = (std::mem::take(&mut self.topic), self.partition);
+        // In this order: the next reader of the partition at this consumer has a queue of its own.
+        self.runtime.spawn_blocking(move || {
+            drop(queue);
+            let mut list = TopicPartitionList::new();
+            list.add_partition(&topic, i32::from(partition.number));
+            if let Err(error) = shared.consumer.incremental_unassign(&list) {
+                tracing::debug!(%error, "a partition that was not assigned");
+            }
+            shared.taken().remove(&partition);
+        });
+    }
+}

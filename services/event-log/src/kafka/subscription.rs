@@ -1,0 +1,155 @@
+//! Reading on and on: one partition from a position.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{FutureExt as _, StreamExt as _, stream};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tokio::runtime::Handle;
+use upwrite_events::{Partition, Position};
+
+use super::Inner;
+use super::frame::Raw;
+use super::readers::Seat;
+use crate::{LogError, LogRecord, Subscription};
+
+/// Records in one batch.
+const BATCH_RECORDS: usize = 256;
+/// Bytes in one batch, unless one record alone is larger.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// Between tries while the brokers are away.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// A position beyond the end is looked at so often before it counts: after a change of leader, the end may lag.
+const LOOKS: u32 = 8;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
+
+/// A reader's place.
+struct Place {
+    log: Arc<Inner>,
+    topic: String,
+    partition: Partition,
+    from: Position,
+    seat: Option<Seat>,
+}
+
+pub(crate) fn subscribe(log: Arc<Inner>, partition: Partition, from: Position) -> Subscription {
+    let topic = log.config.topic(partition.stream);
+    let place = Place { log, topic, partition, from, seat: None };
+    stream::unfold(Some(place), |place| async move {
+        let mut place = place?;
+        match place.next().await {
+            Ok(records) => Some((Ok(records), Some(place))),
+            Err(error) => Some((Err(error), None)),
+        }
+    })
+    .boxed()
+}
+
+impl Place {
+    /// The next records; an error only if the place does not exist, or cannot be understood.
+    async fn next(&mut self) -> Result<Vec<LogRecord>, LogError> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.look().await {
+                Ok(records) => {
+                    self.from = records.last().map_or(self.from, |last| last.position.next());
+                    return Ok(records);
+                }
+                Err(LogError::Unavailable(reason)) => {
+                    tracing::debug!(partition = %self.partition, reason, "cannot be read now");
+                    self.seat = None;
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Result<Vec<LogRecord>, LogError> {
+        if self.seat.is_none() {
+            self.exists().await?;
+            self.sit().await?;
+        }
+        let raw = self.received().await?;
+        let mut records = Vec::with_capacity(raw.len());
+        for raw in raw {
+            match self.log.codec.record(self.partition, raw).await {
+                Ok(record) => records.push(record),
+                // What comes before it is told first; it is read again.
+                Err(_) if !records.is_empty() => {
+                    self.seat = None;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(records)
+    }
+
+    /// Whether the position is one that the log has, or is about to have.
+    async fn exists(&self) -> Result<(), LogError> {
+        let mut looks = 1;
+        loop {
+            let (start, end) = self.log.watermarks(self.partition).await?;
+            if self.from < start {
+                let wanted = self.from;
+                return Err(LogError::Mismatch(format!(
+                    "{} of {} begins at {start}, and was to be read from {wanted}",
+                    self.partition, self.topic
+                )));
+            }
+            if self.from <= end {
+                return Ok(());
+            }
+            if looks == LOOKS {
+                let wanted = self.from;
+                return Err(LogError::Mismatch(format!(
+                    "{} of {} ends at {end}, and was to be read from {wanted}",
+                    self.partition, self.topic
+                )));
+            }
+            looks += 1;
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+    }
+
+    async fn sit(&mut self) -> Result<(), LogError> {
+        let (log, topic, runtime) = (Arc::clone(&self.log), self.topic.clone(), Handle::current());
+        let (partition, from) = (self.partition, self.from);
+        let sitting = tokio::task::spawn_blocking(move || log.readers.seat(&topic, partition, from, runtime)).await;
+        let seat = sitting.map_err(|error| LogError::Unavailable(error.to_string()))?;
+        self.seat = Some(seat.map_err(|error| LogError::Unavailable(error.to_string()))?);
+        Ok(())
+    }
+
+    /// What has come; waits if nothing has.
+    async fn received(&self) -> Result<Vec<Raw>, LogError> {
+        let gone = || LogError::Unavailable("the reader has gone".to_owned());
+        let queue = self.seat.as_ref().and_then(Seat::queue).ok_or_else(gone)?;
+        let first = queue.recv().await.map_err(|error| self.failed(&error))?;
+        let mut raw = vec![Raw::of(&first)];
+        drop(first);
+        let mut bytes = raw[0].value.len();
+        while raw.len() < BATCH_RECORDS && bytes < BATCH_BYTES {
+            // An error comes again, or has passed: the next look tells.
+            let Some(Ok(next)) = queue.recv().now_or_never() else { break };
+            let next = Raw::of(&next);
+            bytes += next.value.len();
+            raw.push(next);
+        }
+        Ok(raw)
+    }
+
+    fn failed(&self, error: &KafkaError) -> LogError {
+        match error.rdkafka_error_code() {
+            // The leader has another history than the one that was read.
+            Some(RDKafkaErrorCode::LogTruncation) => {
+                LogError::Mismatch(format!("{} of {} was truncated: {error}", self.partition, self.topic))
+            }
+            // Also a position that is gone: it is looked at, and told if so.
+            _ => LogError::Unavailable(error.to_string()),
+        }
+    }
+}
