@@ -66,13 +66,33 @@ impl Budget {
         bucket.paused_until = bucket.paused_until.max(Instant::now() + length);
     }
 
+    /// What is left at this moment.
+    pub fn level(&self) -> Level {
+        self.bucket().level(Instant::now())
+    }
+
     /// Plain numbers are never left half changed, so a panic elsewhere does not spoil them.
     fn bucket(&self) -> MutexGuard<'_, Bucket> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// What is left of a budget.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Level {
+    /// Requests that may go at once; `None`: not limited.
+    pub requests: Option<f64>,
+    /// For how long upstream still wants to be left alone.
+    pub paused: Duration,
+}
+
 impl Bucket {
+    fn level(&self, now: Instant) -> Level {
+        let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
+        let requests = self.rate.map(|rate| (self.tokens + elapsed * rate).min(self.burst).max(0.0));
+        Level { requests, paused: self.paused_until.saturating_duration_since(now) }
+    }
+
     fn take(&mut self, priority: Priority, now: Instant) -> Result<(), Duration> {
         let wait = self.wait(priority, now);
         if wait.is_zero() {
@@ -147,6 +167,17 @@ mod tests {
         let then = start + wait;
         assert!(bucket.take(Priority::Read, then).is_err(), "the write comes first");
         assert!(bucket.take(Priority::Write, then).is_ok());
+    }
+
+    #[test]
+    fn the_level_is_told_without_taking_any() {
+        let (mut bucket, start) = bucket(10.0);
+        assert_eq!(bucket.level(start), Level { requests: Some(1.0), paused: Duration::ZERO });
+        assert!(bucket.take(Priority::Write, start).is_ok());
+        assert_eq!(bucket.level(start).requests, Some(0.0));
+        bucket.paused_until = start + Duration::from_secs(5);
+        let later = start + Duration::from_secs(1);
+        assert_eq!(bucket.level(later), Level { requests: Some(1.0), paused: Duration::from_secs(4) });
     }
 
     #[test]

@@ -3,8 +3,10 @@
 mod budget;
 mod connector;
 pub mod salesforce;
+mod trace;
 
-pub use budget::{Budget, Priority};
+pub use budget::{Budget, Level, Priority};
 pub use connector::{
     Call, CallReport, CallRow, Capabilities, Connector, Found, Idempotency, Page, RetryRule, RowResult, UpstreamError,
 };
+pub use trace::with_traceparent;

@@ -65,6 +65,9 @@ pub struct RequestEntry {
     pub method: String,
     /// Path with query.
     pub path: String,
+    /// Header of that name.
+    #[serde(default)]
+    pub traceparent: Option<String>,
     /// What it asks for: `token`, `query`, `create`, `update`, …
     pub op: String,
     /// Objects it names.
@@ -132,6 +135,7 @@ impl Requests {
             at_ms,
             method: method.to_owned(),
             path: path.to_owned(),
+            traceparent: None,
             op: String::new(),
             objects: Vec::new(),
             fault: None,

@@ -217,3 +217,16 @@ async fn a_placeholder_is_never_sent() {
     }
     assert_eq!(world.sandbox.requests_after(0).len(), before);
 }
+
+#[tokio::test]
+async fn a_request_carries_the_trace_it_belongs_to() {
+    let world = World::start().await;
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned();
+    let row = insert(&[("last_name", "Lovelace")]);
+    let call = world.call("contact", Op::Insert, std::slice::from_ref(&row), false);
+    let report = upwrite_connectors::with_traceparent(Some(traceparent.clone()), call).await;
+    applied(&report.rows[0]);
+    let traced: Vec<_> =
+        world.sandbox.requests_after(0).into_iter().filter_map(|request| request.traceparent).collect();
+    assert_eq!(traced, [traceparent]);
+}

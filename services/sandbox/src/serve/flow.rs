@@ -78,6 +78,7 @@ pub(super) async fn run(
     if let Some(entry) = call.sandbox.request_log().entry(number) {
         entry.op = call.op.to_owned();
         entry.objects = call.objects.clone();
+        entry.traceparent = call.request.header("traceparent").map(str::to_owned);
         entry.fault = fault.as_ref().map(|f| f.word().to_owned());
     }
     if !call.admitted() && !matches!(fault, Some(Fault::Reset)) {
@@ -243,7 +244,8 @@ impl Call {
 
     /// The address that the caller used, so that a proxy in between stays in between.
     fn own_url(&self) -> String {
-        format!("http://{}", self.request.header("host").unwrap_or("127.0.0.1"))
+        let scheme = if self.request.header("x-forwarded-proto") == Some("https") { "https" } else { "http" };
+        format!("{scheme}://{}", self.request.header("host").unwrap_or("127.0.0.1"))
     }
 }
 

@@ -104,6 +104,9 @@ impl Client {
             .request(request.method.clone(), url)
             .bearer_auth(token.access_token.reveal())
             .header("Accept", "application/json");
+        if let Some(traceparent) = crate::trace::traceparent() {
+            builder = builder.header("traceparent", traceparent);
+        }
         for (name, value) in &request.headers {
             builder = builder.header(*name, value);
         }

@@ -48,6 +48,8 @@ impl Answer {
 
 pub(crate) struct Transport {
     client: reqwest::Client,
+    /// Name of the source, for the metrics.
+    source: String,
 }
 
 impl Transport {
@@ -68,7 +70,7 @@ impl Transport {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(|error| chain(&error))?;
-        Ok(Self { client })
+        Ok(Self { client, source: config.source.clone() })
     }
 
     pub(crate) fn request(&self, method: reqwest::Method, url: reqwest::Url) -> reqwest::RequestBuilder {
@@ -90,10 +92,31 @@ impl Transport {
         if Instant::now() >= deadline {
             return Err(SendError::Unsent("no time left to send it".to_owned()));
         }
-        match tokio::time::timeout_at(deadline, exchange(request)).await {
+        let begun = Instant::now();
+        let result = match tokio::time::timeout_at(deadline, exchange(request)).await {
             Ok(result) => result,
             Err(_) => Err(SendError::TimedOut),
-        }
+        };
+        let (source, outcome) = (self.source.clone(), outcome(&result));
+        metrics::histogram!("upwrite_upstream_request_seconds", "source" => source, "outcome" => outcome)
+            .record(begun.elapsed());
+        result
+    }
+}
+
+/// For the metrics.
+fn outcome(result: &Result<Answer, SendError>) -> &'static str {
+    match result {
+        Ok(answer) => match answer.status {
+            200..=299 => "ok",
+            429 => "limited",
+            500.. => "failed",
+            _ => "refused",
+        },
+        Err(SendError::Unsent(_)) => "unsent",
+        Err(SendError::TimedOut) => "timed_out",
+        Err(SendError::Broken(_)) => "broken",
+        Err(SendError::TooLong) => "too_long",
     }
 }
 
