@@ -60,23 +60,19 @@ impl SchemaRegistry {
     /// # Errors
     /// Also if a schema breaks with those that are registered.
     pub(crate) async fn register_all(&self, config: &KafkaConfig) -> Result<(), RegistryError> {
-        let topic = |schema: &EventSchema| {
-            let observed = schema.event == "RecordsObserved";
-            config.topic(if observed { Stream::Observations } else { Stream::Mutations })
-        };
-        // Versions of one event one after another.
-        let mut events: Vec<&str> = EVENT_SCHEMAS.iter().map(|schema| schema.event).collect();
+        let mut events: Vec<&'static str> = EVENT_SCHEMAS.iter().map(|schema| schema.event).collect();
         events.dedup();
-        stream::iter(events)
-            .map(|event| async move {
-                for schema in EVENT_SCHEMAS.iter().filter(|schema| schema.event == event) {
-                    self.registered(&topic(schema), schema).await?;
-                }
-                Ok(())
-            })
-            .buffer_unordered(AT_ONCE)
-            .try_collect()
-            .await
+        let registering: Vec<_> = events.into_iter().map(|event| self.register_event(config, event)).collect();
+        stream::iter(registering).buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    /// Its versions one after another.
+    async fn register_event(&self, config: &KafkaConfig, event: &'static str) -> Result<(), RegistryError> {
+        let stream = if event == "RecordsObserved" { Stream::Observations } else { Stream::Mutations };
+        for schema in EVENT_SCHEMAS.iter().filter(|schema| schema.event == event) {
+            self.registered(&config.topic(stream), schema).await?;
+        }
+        Ok(())
     }
 
     /// The schema's id in that topic's subject; registers it unless it is.
