@@ -1,0 +1,63 @@
+//! Everything that the reconciler writes is a projection of the log. Here it is made anew from there, while reconcilers
+//! and clients go on: a table's rows, `upwrite.records`, `upwrite.mutations`; and, behind a closed gate, claims.
+//!
+//! The log is folded into temporary tables by the rules that the reconciler itself goes by ([`crate::decide`], the fold
+//! of `events`). Then one snapshot of Postgres gives the live rows together with the positions that they stand for; the
+//! temporary tables are brought to exactly these positions and compared. What differs, and nothing else, is looked at
+//! again in short transactions that hold the positions, so that no reconciler commits meanwhile, and is mended there.
+//!
+//! What the log does not tell stays as it is where a row exists: `_version` and `_synced_at` of rows that are right,
+//! `finished_at` and `settled_at` of mutations (the reconciler's clock). A mended row's `_version` is one higher; a row
+//! that was missing begins at 1. Columns that no image in the log speaks of are left alone, and so is a record while an
+//! image of it is parked: the reconciler will write it.
+//!
+//! Memory does not grow with the table: a few ranges of the log are decoded at a time, and the keys that differ are held.
+
+mod claims;
+mod compare;
+mod connect;
+mod doubt;
+mod encode;
+mod error;
+mod expected;
+mod feed;
+mod fold;
+mod mend;
+mod mutations;
+mod positions;
+mod recover;
+mod scan;
+mod shadow;
+mod shapes;
+mod table;
+mod told;
+
+pub use error::RebuildError;
+pub use recover::{Binding, RecoverReport};
+pub use told::{MutationsReport, RebuildProgress, ProjectionsReport, TableReport};
+
+use std::sync::Arc;
+
+use sqlx::postgres::PgConnectOptions;
+use tokio::sync::mpsc;
+use upwrite_event_log::EventLog;
+
+/// One operation's surroundings. Dropping the future of a method ends the operation; what it has mended by then stays.
+pub struct Rebuild {
+    options: PgConnectOptions,
+    log: Arc<dyn EventLog>,
+    told: told::Told,
+}
+
+impl Rebuild {
+    /// `options` log in as `upwrite_reconciler`. Whoever listens to `progress` too slowly misses some of it.
+    pub fn new(options: PgConnectOptions, log: Arc<dyn EventLog>, progress: Option<mpsc::Sender<RebuildProgress>>) -> Self {
+        Self { options, log, told: told::Told(progress) }
+    }
+}
+
+impl std::fmt::Debug for Rebuild {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rebuild").finish_non_exhaustive()
+    }
+}
