@@ -1,8 +1,20 @@
 use std::time::Duration;
 
+/// Where the log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Log {
+    Postgres,
+    Kafka { brokers: usize, registry: bool },
+}
+
 /// What a world is made of.
 #[derive(Debug, Clone)]
 pub struct Options {
+    pub log: Log,
+    /// Of each stream.
+    pub partitions: u16,
+    /// After which silence others take a process's work.
+    pub session_timeout: Duration,
     /// Generated records upstream.
     pub accounts: usize,
     pub contacts: usize,
@@ -27,6 +39,9 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            log: Log::Postgres,
+            partitions: 8,
+            session_timeout: Duration::from_secs(3),
             accounts: 5,
             contacts: 20,
             opportunities: 10,

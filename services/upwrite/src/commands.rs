@@ -13,7 +13,9 @@ use crate::{connect, logging, stages};
 /// `upwrite check-config`
 pub fn check_config(path: &Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
-    connect::connectors(&config)?;
+    let mut mistakes = connect::log_mistakes(&config);
+    mistakes.extend(connect::connectors(&config).err().map(|error| error.to_string()));
+    anyhow::ensure!(mistakes.is_empty(), "{}: {}", path.display(), mistakes.join("\n"));
     println!("{}: no mistakes", path.display());
     Ok(())
 }
@@ -43,7 +45,9 @@ pub async fn setup(path: &Path) -> anyhow::Result<()> {
     let mut superuser = PgConnection::connect_with(&connect::superuser(postgres)?).await.with_context(|| {
         format!("logging in to Postgres at {}:{} as {}", postgres.host, postgres.port, postgres.setup_user)
     })?;
-    let report = install(&mut superuser, &plan).await?;
+    let mut report = install(&mut superuser, &plan).await?;
+    let names: Vec<_> = plan.tables.iter().map(|table| table.name.clone()).collect();
+    report.done.extend(connect::prepare_log(&config, &names).await?);
     for line in &report.done {
         println!("{line}");
     }

@@ -8,9 +8,11 @@ use anyhow::Context as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{Connection as _, PgPool};
 use upwrite_connectors::{Connector, salesforce};
+use upwrite_event_log::{Engine as LogEngine, KafkaConfig};
+use upwrite_events::TableName;
 use upwrite_proxy::ServerTls;
 
-use crate::config::{Config, Engine, Postgres, Source};
+use crate::config::{Config, Engine, Kafka, Postgres, Secret, Source};
 use crate::setup::LogBinding;
 
 /// How long a stage waits for a connection before it takes Postgres as away.
@@ -74,11 +76,57 @@ pub(crate) fn superuser(postgres: &Postgres) -> anyhow::Result<PgConnectOptions>
     Ok(options(postgres, &postgres.setup_user, password.expose()).application_name("upwrite setup"))
 }
 
+/// The log's engine with its settings.
+pub(crate) fn engine(config: &Config) -> LogEngine {
+    match &config.engine {
+        Engine::Postgres => LogEngine::Postgres(upwrite_event_log::Config::default()),
+        Engine::Kafka(settings) => LogEngine::Kafka(kafka(settings)),
+    }
+}
+
+fn kafka(settings: &Kafka) -> KafkaConfig {
+    let exposed = |(name, value): (&String, &Secret)| (name.clone(), value.expose().to_owned());
+    KafkaConfig {
+        topic_prefix: settings.topic_prefix.clone(),
+        replication: settings.replication,
+        min_insync: settings.min_insync,
+        retention: settings.retention,
+        registry: settings.registry.as_ref().map(|registry| upwrite_event_log::kafka::Registry {
+            url: registry.url.clone(),
+            username: registry.username.clone(),
+            password: registry.password.as_ref().map(|password| password.expose().to_owned()),
+        }),
+        options: settings.options.iter().map(exposed).collect(),
+        ..KafkaConfig::new(&settings.brokers)
+    }
+}
+
+/// What is wrong with the log's settings, as far as that can be said without asking the brokers.
+pub(crate) fn log_mistakes(config: &Config) -> Vec<String> {
+    match engine(config) {
+        LogEngine::Postgres(_) => vec![],
+        LogEngine::Kafka(kafka) => {
+            kafka.mistakes().into_iter().map(|mistake| format!("kafka.options: {mistake}")).collect()
+        }
+    }
+}
+
 /// Which log the database must be bound to. An error means that the brokers are away.
 pub(crate) async fn log_binding(config: &Config) -> anyhow::Result<LogBinding> {
-    match &config.engine {
-        Engine::Postgres => Ok(LogBinding::default()),
-        Engine::Kafka(_) => anyhow::bail!("the Kafka engine is not there yet"),
+    match engine(config) {
+        LogEngine::Postgres(_) => Ok(LogBinding::default()),
+        LogEngine::Kafka(kafka) => {
+            let cluster = upwrite_event_log::kafka::cluster_id(&kafka).await?;
+            Ok(LogBinding { engine: "kafka", cluster: Some(cluster) })
+        }
+    }
+}
+
+/// Makes what the log needs outside the database; what was done.
+pub(crate) async fn prepare_log(config: &Config, tables: &[TableName]) -> anyhow::Result<Vec<String>> {
+    match engine(config) {
+        LogEngine::Postgres(_) => Ok(vec![]),
+        LogEngine::Kafka(kafka) => Ok(upwrite_event_log::kafka::prepare(&kafka, config.partitions, tables).await?),
     }
 }
 

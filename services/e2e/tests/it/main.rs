@@ -7,6 +7,7 @@ mod chaos;
 mod counters;
 mod drivers;
 mod faults;
+mod fleet;
 mod guarantees;
 mod processes;
 mod settings;

@@ -100,11 +100,7 @@ fn registry(kafka: &Section<'_, '_>) -> Option<Registry> {
     if !url.is_empty() && !url.starts_with("http://") && !url.starts_with("https://") {
         section.wrong("url", "must begin with http:// or https://");
     }
-    Some(Registry {
-        url,
-        username: section.string("username"),
-        password: super::secret::secret(&section, "password"),
-    })
+    Some(Registry { url, username: section.string("username"), password: super::secret::secret(&section, "password") })
 }
 
 /// Values as strings, or secrets from elsewhere.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use sqlx::PgPool;
-use upwrite_event_log::{EventLog, LogError, Notifier, PostgresLog};
+use upwrite_event_log::{EventLog, LogError, Notifier};
 
 use super::stops::Stops;
 use crate::config::Config;
@@ -21,9 +21,10 @@ pub(super) struct Log {
 
 /// Opens the log. Postgres or the brokers may be away, then it is tried again and again, and said so.
 pub(super) async fn open(config: &Config, pool: &PgPool, stops: &Stops) -> anyhow::Result<Log> {
+    let notifier = Notifier::start(pool, stops.log.clone());
     let mut pause = Duration::from_millis(200);
     loop {
-        match try_open(config, pool, stops).await? {
+        match try_open(config, pool, &notifier, stops).await? {
             Ok(log) => return Ok(log),
             Err(away) => {
                 tracing::warn!(reason = away, again_in = ?pause, "Postgres or the log is away");
@@ -35,7 +36,12 @@ pub(super) async fn open(config: &Config, pool: &PgPool, stops: &Stops) -> anyho
 }
 
 /// The inner error passes by itself.
-async fn try_open(config: &Config, pool: &PgPool, stops: &Stops) -> anyhow::Result<Result<Log, String>> {
+async fn try_open(
+    config: &Config,
+    pool: &PgPool,
+    notifier: &Notifier,
+    stops: &Stops,
+) -> anyhow::Result<Result<Log, String>> {
     let binding = match connect::log_binding(config).await {
         Ok(binding) => binding,
         Err(away) => return Ok(Err(away.to_string())),
@@ -53,9 +59,8 @@ async fn try_open(config: &Config, pool: &PgPool, stops: &Stops) -> anyhow::Resu
         }
         Err(away) => return Ok(Err(away.to_string())),
     }
-    let log = PostgresLog::open(pool.clone(), upwrite_event_log::Config::default(), stops.log.clone()).await;
-    match log {
-        Ok(log) => Ok(Ok(Log { notifier: log.notifier(), events: log })),
+    match upwrite_event_log::open(connect::engine(config), pool.clone(), notifier.clone(), stops.log.clone()).await {
+        Ok(events) => Ok(Ok(Log { notifier: notifier.clone(), events })),
         Err(error @ (LogError::Mismatch(_) | LogError::Newer(_))) => {
             Err(error).context("the log cannot be used as it is")
         }

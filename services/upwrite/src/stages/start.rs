@@ -93,6 +93,7 @@ impl Starting<'_> {
         let ends = upwrite_applier::run(
             config,
             self.log.events.clone(),
+            self.group("applier", self.log.events.partitions(), &self.stops.log),
             self.pool.clone(),
             self.connectors.clone(),
             self.budgets.clone(),
