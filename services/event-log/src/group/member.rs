@@ -47,7 +47,9 @@ pub(crate) struct Member {
 
 impl Member {
     pub(crate) fn new(options: &PgConnectOptions, group: &str, items: u16, config: GroupConfig) -> Self {
-        let name = format!("upwrite group {group}");
+        // For people, and for `upwrite ctl status`, which shows who has what. Postgres cuts it at 63 bytes.
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let name = format!("upwrite group {group} {}@{}", std::process::id(), host.trim());
         let idle = config.session_timeout.as_millis().max(1).to_string();
         let options = options.clone().application_name(&name).options([("idle_session_timeout", idle)]);
         Self {

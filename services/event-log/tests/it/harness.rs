@@ -21,6 +21,11 @@ pub(crate) trait Harness: Send + Sync {
 
     fn table(&self) -> TableName;
 
+    /// Whether the events of one append stand one behind the other, with nobody else's in between.
+    fn appends_stay_together(&self) -> bool {
+        true
+    }
+
     /// What a read by the dry run shows: the row's version.
     async fn version(&self, key: &str) -> Option<i64>;
 

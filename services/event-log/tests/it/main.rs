@@ -5,5 +5,6 @@
 mod contract;
 mod group;
 mod harness;
+mod kafka;
 mod postgres;
 mod sample;

@@ -1,6 +1,6 @@
 //! The Postgres engine: its harness, the contract suite on it, and what is its own.
 
 mod engine;
-mod harness;
+pub(crate) mod harness;
 mod notifier;
 mod suite;
