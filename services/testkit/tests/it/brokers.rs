@@ -5,7 +5,8 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use upwrite_testkit::kafka::{Broker, Brokers, Options, Registry, tool, unique_prefix};
+use upwrite_testkit::kafka::{Broker, Brokers, Options, Registry, RegistryOptions, tool, unique_prefix};
+use upwrite_testkit::postgres::{self, Cluster};
 use upwrite_testkit::process::Process;
 use upwrite_testkit::until;
 
@@ -132,6 +133,25 @@ async fn the_registry_speaks_confluents_api() {
     assert!(answer.contains("\"id\":"), "{answer}");
     let answer = http(&registry.url(), "GET", "/subjects", "").await;
     assert!(answer.contains(&subject), "{answer}");
+}
+
+/// The settings are those of docker-compose.yml.
+#[tokio::test]
+async fn a_registry_that_keeps_its_schemas_in_postgres_has_them_after_a_kill() {
+    let cluster = Cluster::start(postgres::Options::default()).await;
+    let database = cluster.create_database().await;
+    let settings = [
+        ("APICURIO_STORAGE_KIND", "sql".to_owned()),
+        ("APICURIO_STORAGE_SQL_KIND", "postgresql".to_owned()),
+        ("APICURIO_DATASOURCE_URL", format!("jdbc:postgresql://127.0.0.1:{}/{database}", cluster.port())),
+        ("APICURIO_DATASOURCE_USERNAME", "postgres".to_owned()),
+        ("APICURIO_DATASOURCE_PASSWORD", cluster.superuser_password().to_owned()),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value)).to_vec();
+    let mut registry = Registry::try_start(RegistryOptions { settings }).await.unwrap();
+    http(&registry.url(), "POST", "/subjects/kept/versions", r#"{"schema": "{\"type\": \"string\"}"}"#).await;
+    registry.restart().await;
+    assert!(http(&registry.url(), "GET", "/subjects", "").await.contains("kept"));
 }
 
 /// One request by hand: the harness has no HTTP client, and needs none.

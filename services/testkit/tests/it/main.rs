@@ -4,5 +4,6 @@
 
 mod brokers;
 mod clusters;
+mod deploy;
 mod drivers;
 mod processes;
