@@ -1,1 +1,28 @@
-//! The gRPC control API and its client.
+#![doc = include_str!("../README.md")]
+
+mod proto;
+
+mod config;
+mod token;
+
+mod filter;
+mod instant;
+mod mutations;
+mod status;
+mod timeline;
+mod watch;
+
+mod operations;
+
+mod server;
+mod service;
+
+mod client;
+
+pub use client::{Answers, Client, ClientConfig, ClientError};
+pub use config::{Config, ControlError, TlsPem};
+pub use operations::{NotHere, OperationError, Operations, Progress, ProgressStream, Target};
+pub use proto::v1;
+pub use server::{Server, serve};
+pub use prost_types::Timestamp;
+pub use token::Token;

@@ -1,0 +1,12 @@
+//! The control API on a real Postgres, a real log and real sockets.
+
+#![allow(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
+
+mod world;
+
+mod access;
+mod mutations;
+mod operations;
+mod reflection;
+mod status;
+mod watch;
