@@ -4,7 +4,15 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Log {
     Postgres,
-    Kafka { brokers: usize, registry: bool },
+    /// On the broker that all tests of a process share, with topics of its own.
+    Kafka {
+        registry: bool,
+    },
+    /// On brokers of its own, which may be killed.
+    OwnKafka {
+        brokers: usize,
+        registry: bool,
+    },
 }
 
 /// What a world is made of.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
 use upwrite_sandbox::AdminClient;
-use upwrite_testkit::kafka::{Brokers, Registry};
+use upwrite_testkit::kafka::{Broker, Brokers, Registry, unique_prefix};
 use upwrite_testkit::postgres::{Cluster, Options as ClusterOptions};
 use upwrite_testkit::process::Process;
 use upwrite_testkit::{binary, free_port, until};
@@ -31,10 +31,56 @@ pub struct Site {
     sandbox_process: Process,
 }
 
-/// Brokers of this site's own, and the registry.
+/// Brokers and topics.
 pub struct Kafka {
-    pub brokers: Brokers,
-    pub registry: Option<Registry>,
+    pub bootstrap: String,
+    pub topic_prefix: String,
+    pub registry_url: Option<String>,
+    copies: usize,
+    /// Of this site's own.
+    pub brokers: Option<Brokers>,
+    _registry: Option<Registry>,
+}
+
+impl Kafka {
+    async fn start(log: Log) -> Option<Self> {
+        let topic_prefix = unique_prefix();
+        match log {
+            Log::Postgres => None,
+            Log::Kafka { registry } => Some(Self {
+                bootstrap: Broker::shared().await.bootstrap(),
+                topic_prefix,
+                registry_url: if registry { Some(Registry::shared().await.url()) } else { None },
+                copies: 1,
+                brokers: None,
+                _registry: None,
+            }),
+            Log::OwnKafka { brokers: count, registry } => {
+                let brokers = Brokers::start(count).await;
+                let registry = if registry { Some(Registry::start().await) } else { None };
+                Some(Self {
+                    bootstrap: brokers.bootstrap(),
+                    topic_prefix,
+                    registry_url: registry.as_ref().map(Registry::url),
+                    copies: count.min(3),
+                    brokers: Some(brokers),
+                    _registry: registry,
+                })
+            }
+        }
+    }
+
+    /// Sections `[kafka]`.
+    fn config(&self) -> String {
+        let mut text = format!(
+            "[kafka]\nbrokers = \"{}\"\ntopic_prefix = \"{}\"\nreplication = {}\n",
+            self.bootstrap, self.topic_prefix, self.copies
+        );
+        if let Some(url) = &self.registry_url {
+            text.push_str(&format!("[kafka.registry]\nurl = \"{url}\"\n"));
+        }
+        text
+    }
 }
 
 /// The application's role.
@@ -54,13 +100,7 @@ impl Site {
         ] {
             sqlx::query(AssertSqlSafe(sql)).execute(&admin).await.unwrap();
         }
-        let kafka = match options.log {
-            Log::Postgres => None,
-            Log::Kafka { brokers, registry } => Some(Kafka {
-                brokers: Brokers::start(brokers).await,
-                registry: if registry { Some(Registry::start().await) } else { None },
-            }),
-        };
+        let kafka = Kafka::start(options.log).await;
         let (sandbox_process, sandbox) = start_sandbox(&options).await;
         let folder = tempfile::tempdir().unwrap();
         let site = Self { options, cluster, kafka, sandbox, admin, database, folder, sandbox_process };
@@ -184,16 +224,10 @@ impl Site {
         let partitions = self.options.partitions;
         let session = self.options.session_timeout.as_millis();
         let common = format!("partitions = {partitions}\nsession_timeout = \"{session}ms\"\n");
-        let Some(kafka) = &self.kafka else { return format!("[log]\n{common}") };
-        let copies = kafka.brokers.count().min(3);
-        let mut text = format!(
-            "[log]\nengine = \"kafka\"\n{common}[kafka]\nbrokers = \"{}\"\nreplication = {copies}\n",
-            kafka.brokers.bootstrap()
-        );
-        if let Some(registry) = &kafka.registry {
-            text.push_str(&format!("[kafka.registry]\nurl = \"{}\"\n", registry.url()));
+        match &self.kafka {
+            None => format!("[log]\n{common}"),
+            Some(kafka) => format!("[log]\nengine = \"kafka\"\n{common}{}", kafka.config()),
         }
-        text
     }
 }
 

@@ -12,7 +12,7 @@ async fn g8_any_process_may_die_or_stall_on_postgres() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn g8_any_process_may_die_or_stall_on_kafka() {
-    any_process_may_die_or_stall(Log::Kafka { brokers: 1, registry: true }).await;
+    any_process_may_die_or_stall(Log::Kafka { registry: true }).await;
 }
 
 async fn any_process_may_die_or_stall(log: Log) {

@@ -9,6 +9,7 @@ mod drivers;
 mod faults;
 mod fleet;
 mod guarantees;
+mod kafka;
 mod processes;
 mod settings;
 mod tokio_scenario;
