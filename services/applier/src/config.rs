@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use tokio::sync::watch;
+
+use crate::ApplierStatus;
 
 /// Settings of the applier.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// For how long after an acknowledged append to a partition its owner may have calls running. Raised to twice the
@@ -26,10 +29,13 @@ pub struct Config {
     pub defer_from: Duration,
     /// Calls in flight per source, should its connector allow more.
     pub concurrency: usize,
-    /// How long calls in flight may take to end after shutdown was asked for.
+    /// How long calls in flight may take to end when a partition is to be given back.
     pub grace: Duration,
     /// How often the offset to Postgres's clock is measured; until then images' times widen by what clocks may drift.
     pub clock_sample_every: Duration,
+    /// Where the applier shows, every second, what it is about.
+    #[serde(skip)]
+    pub status: Option<watch::Sender<ApplierStatus>>,
 }
 
 impl Default for Config {
@@ -45,6 +51,7 @@ impl Default for Config {
             concurrency: 16,
             grace: Duration::from_secs(10),
             clock_sample_every: Duration::from_secs(10),
+            status: None,
         }
     }
 }

@@ -14,13 +14,6 @@ pub enum ApplierError {
     /// The projections name a request that does not stand where they say.
     #[error("the request of mutation {mutation} is not at position {position} of {partition}")]
     RequestMissing { mutation: MutationId, partition: Partition, position: upwrite_events::Position },
-    /// Another applier took every partition: this one has nothing left to do.
-    #[error("another applier owns every partition")]
-    Ousted,
-    /// A marker of this applier's own, whose append had no answer, came behind the one that counts: the partition has no
-    /// owner until the applier is started again.
-    #[error("a marker of this applier came late and left its partition without an owner; start it again")]
-    MarkerOvertaken,
     #[error("the clock that runs during suspend cannot be read")]
     Clock(#[source] std::io::Error),
 }

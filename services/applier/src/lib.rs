@@ -10,6 +10,7 @@ mod lease;
 mod pg_clock;
 mod projections;
 mod run;
+mod status;
 #[cfg(test)]
 mod testing;
 
@@ -18,3 +19,4 @@ pub use config::Config;
 pub use error::ApplierError;
 pub use projections::{PgProjections, ProjectionError, Projections, Snapshot};
 pub use run::{run, run_with};
+pub use status::{ApplierStatus, PartitionStage, PartitionStatus, SourceStatus};

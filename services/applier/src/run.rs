@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 use upwrite_connectors::{Budget, Connector};
 use upwrite_event_log::{EventLog, Membership};
 
-use crate::engine::{self, Outside, Upstream};
+use crate::engine::{Driver, Outside, Upstream};
 use crate::{ApplierError, BootClock, Clock, Config, PgProjections, Projections};
 
-/// Runs the applier until `shutdown`, then drains: what is in flight ends within the grace period, and partitions are
-/// given back. `snapshot` logs in as `upwrite_service`; `connectors` by source name; `budgets` likewise, shared with
+/// Applies the mutations of the partitions that `membership` gives, until `shutdown`; then drains: what is in flight ends
+/// within the grace period, and the partitions are given back. `snapshot` logs in as `upwrite_service`; `connectors` by source name; `budgets` likewise, shared with
 /// whoever else calls that source (a source without one gets its own, without a limit).
 ///
 /// Dropping the future is like a crash: nothing goes on behind it, and a later run finds out what happened.
@@ -42,15 +42,11 @@ pub async fn run_with(
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
 ) -> Result<(), ApplierError> {
-    let _ = membership;
     let upstream = |(source, connector): (String, Arc<dyn Connector>)| {
         let budget = budgets.remove(&source).unwrap_or_else(|| Budget::new(None));
         (source, Upstream { connector, budget })
     };
     let upstreams = Arc::new(connectors.into_iter().map(upstream).collect());
     let outside = Outside { config: Arc::new(config), log, projections, clock, upstreams };
-    match engine::start(outside, &shutdown).await? {
-        Some(driver) => driver.run(shutdown).await,
-        None => Ok(()),
-    }
+    Driver::run(outside, membership, shutdown).await
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use upwrite_connectors::{RetryRule, UpstreamError};
-use upwrite_events::{ErrorClass, Event, Failure, MutationId, MutationRequested, OwnerId, Partition, RowState};
+use upwrite_events::{ErrorClass, Event, Failure, MutationId, MutationRequested, OwnerId, RowState};
 
 use super::pieces::Piece;
 use super::recorded;
@@ -42,7 +42,6 @@ pub(crate) struct Limits {
 #[derive(Debug, Clone)]
 pub(crate) struct Job {
     pub(crate) mutation: MutationId,
-    pub(crate) partition: Partition,
     pub(crate) owner: OwnerId,
     pub(crate) request: Arc<MutationRequested>,
     pub(crate) pieces: Vec<Piece>,

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use upwrite_connectors::{Idempotency, RetryRule, UpstreamError};
-use upwrite_events::{
-    ErrorClass, Event, Failure, Interval, MutationId, Op, Outcome, OwnerId, Partition, Stream, TableName,
-};
+use upwrite_events::{ErrorClass, Event, Failure, Interval, MutationId, Op, Outcome, OwnerId, TableName};
 use uuid::Uuid;
 
 use super::{Answer, Job, JobStep, Limits, Look, Origin, Seen, Taken, Times};
@@ -158,9 +156,8 @@ fn job(plan: &Plan, now: Moment) -> Job {
     let life = testing::requested(mutation, 1);
     let taken = if plan.predecessor.is_some() { Taken::PossiblySent } else { Taken::NotSent };
     let origin = Origin { life: &life, taken, now, not_before: now, late_until: now + LATE };
-    let partition = Partition { stream: Stream::Mutations, number: 0 };
     let deadline = now + Duration::from_secs(plan.deadline_s);
-    Job::new(partition, OwnerId(Uuid::nil()), request, vec![piece], deadline, &origin)
+    Job::new(OwnerId(Uuid::nil()), request, vec![piece], deadline, &origin)
 }
 
 /// What the log was told.

@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use upwrite_connectors::{Idempotency, RetryRule, UpstreamError};
-use upwrite_events::{
-    ErrorClass, Event, Failure, Interval, MutationId, Op, Outcome, OwnerId, Partition, RowState, Stream, TableName,
-};
+use upwrite_events::{ErrorClass, Event, Failure, Interval, MutationId, Op, Outcome, OwnerId, RowState, TableName};
 use uuid::Uuid;
 
 use super::pieces::Piece;
@@ -33,9 +31,8 @@ fn job(rows: u32, max: u32, atomic: bool, op: Op, idempotency: Idempotency) -> J
     });
     let life = testing::requested(MUTATION, rows as usize);
     let origin = Origin { life: &life, taken: Taken::NotSent, now: at(0), not_before: at(0), late_until: at(0) };
-    let partition = Partition { stream: Stream::Mutations, number: 0 };
     let request = Arc::new(testing::request(MUTATION, rows as usize));
-    Job::new(partition, OwnerId(Uuid::nil()), request, pieces.collect(), at(1000), &origin)
+    Job::new(OwnerId(Uuid::nil()), request, pieces.collect(), at(1000), &origin)
 }
 
 fn insert() -> Job {

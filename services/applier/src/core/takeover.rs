@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use upwrite_connectors::Idempotency;
-use upwrite_events::{Lifecycle, MutationRequested, Outcome, OwnerId, Partition, Phase, RowState};
+use upwrite_events::{Lifecycle, MutationRequested, Outcome, OwnerId, Phase, RowState};
 
 use super::job::Job;
 use super::pieces::Piece;
@@ -51,7 +51,6 @@ pub(crate) struct Origin<'a> {
 impl Job {
     /// A job for a mutation as the log tells of it.
     pub(crate) fn new(
-        partition: Partition,
         owner: OwnerId,
         request: Arc<MutationRequested>,
         pieces: Vec<Piece>,
@@ -76,7 +75,6 @@ impl Job {
         let ended_badly = states.iter().any(|state| matches!(state, RowState::Rejected | RowState::InDoubt));
         Self {
             mutation: request.mutation,
-            partition,
             owner,
             pieces,
             deadline,
@@ -155,9 +153,8 @@ mod tests {
         let job = |taken| {
             let now = Moment(std::time::Duration::ZERO);
             let origin = Origin { life: &life, taken, now, not_before: now, late_until: now };
-            let partition = Partition { stream: upwrite_events::Stream::Mutations, number: 0 };
             let request = Arc::new(crate::testing::request(MUTATION, 1));
-            Job::new(partition, OWNER, request, Vec::new(), now, &origin)
+            Job::new(OWNER, request, Vec::new(), now, &origin)
         };
         assert!(!job(Taken::NotSent).has_news());
         let mut doubtful = job(Taken::PossiblySent);

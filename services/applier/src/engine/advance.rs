@@ -2,79 +2,79 @@
 
 use std::time::Duration;
 
-use upwrite_events::{MutationId, Op};
+use upwrite_events::Op;
 
 use super::done::Purpose;
 use super::lanes::{Kind, LaneKey, Ticket};
 use super::partition::Stage;
-use super::{At, Driver, Timer};
+use super::{At, Driver, JobId, Timer};
 use crate::Moment;
 use crate::core::{JobStep, announces};
 
 impl Driver {
     /// Asks the stepper what an idle job needs, and begins it.
-    pub(super) fn advance(&mut self, mutation: MutationId) {
+    pub(super) fn advance(&mut self, id: JobId) {
         let now = self.outside.clock.now();
-        let Some(slot) = self.slots.get_mut(&mutation) else { return };
+        let Some(slot) = self.slots.get_mut(&id) else { return };
         if slot.at != At::Idle {
             return;
         }
-        let number = slot.job.partition.number;
-        let owner = self.partitions.get(&number).is_some_and(|owned| owned.stage == Stage::Owner);
+        let owned = self.tenures.get(&id.tenure).filter(|owned| owned.stage == Stage::Owner);
+        let (owner, draining) = (owned.is_some(), owned.is_some_and(|owned| owned.draining.is_some()));
         match slot.job.next(now, self.limits) {
             JobStep::Record(events) => {
                 slot.at = At::Busy;
-                self.append(number, events, Purpose::Outcome(mutation));
+                self.append(id.tenure, events, Purpose::Outcome(id));
             }
             // All that an ousted owner has to say are outcomes.
             _ if !owner => {
-                self.slots.remove(&mutation);
+                self.slots.remove(&id);
             }
             // What is not settled now is settled by whoever comes next.
-            JobStep::Send(_) | JobStep::LookUp(_) | JobStep::Finished(Some(_)) if self.draining.is_some() => {}
-            JobStep::Send(rows) => self.send(mutation, rows),
-            JobStep::LookUp(rows) => self.enqueue(mutation, rows, Kind::LookUp),
-            JobStep::Wait(until) => self.wait(mutation, now, until),
+            JobStep::Send(_) | JobStep::LookUp(_) | JobStep::Finished(Some(_)) if draining => {}
+            JobStep::Send(rows) => self.send(id, rows),
+            JobStep::LookUp(rows) => self.enqueue(id, rows, Kind::LookUp),
+            JobStep::Wait(until) => self.wait(id, now, until),
             JobStep::Finished(None) => {
-                self.slots.remove(&mutation);
+                self.slots.remove(&id);
             }
-            JobStep::Finished(Some(at)) if now >= at => self.settle(mutation),
-            JobStep::Finished(Some(at)) => self.set_timer(at, Timer::Job(mutation)),
+            JobStep::Finished(Some(at)) if now >= at => self.settle(id),
+            JobStep::Finished(Some(at)) => self.set_timer(at, Timer::Job(id)),
         }
     }
 
     /// Where a call must be announced, that comes first.
-    fn send(&mut self, mutation: MutationId, rows: Vec<u32>) {
+    fn send(&mut self, id: JobId, rows: Vec<u32>) {
         let now_us = self.outside.clock.unix_us();
-        let Some(slot) = self.slots.get_mut(&mutation) else { return };
+        let Some(slot) = self.slots.get_mut(&id) else { return };
         let announced = rows.first().and_then(|row| slot.job.piece_of(*row));
         if announced.is_some_and(|piece| announces(piece.idempotency)) {
             slot.at = At::Busy;
             let event = slot.job.attempted(&rows, now_us);
-            let number = slot.job.partition.number;
-            self.append(number, vec![event], Purpose::Attempted(mutation, rows));
+            self.append(id.tenure, vec![event], Purpose::Attempted(id, rows));
         } else {
-            self.enqueue(mutation, rows, Kind::Send);
+            self.enqueue(id, rows, Kind::Send);
         }
     }
 
     /// The announcement has been read back, and nobody took the partition before it. If the same rows are still to be
     /// sent (no revocation came in between), they go.
-    pub(super) fn announced(&mut self, mutation: MutationId, rows: Vec<u32>) {
+    pub(super) fn announced(&mut self, id: JobId, rows: Vec<u32>) {
         let now = self.outside.clock.now();
-        let Some(slot) = self.slots.get_mut(&mutation) else { return };
+        let Some(slot) = self.slots.get_mut(&id) else { return };
         slot.at = At::Idle;
-        let owner = self.partitions.get(&slot.job.partition.number).is_some_and(|owned| owned.stage == Stage::Owner);
-        let goes = owner && self.draining.is_none() && slot.job.next(now, self.limits) == JobStep::Send(rows.clone());
+        let owned = self.tenures.get(&id.tenure);
+        let sends = owned.is_some_and(|owned| owned.stage == Stage::Owner && owned.draining.is_none());
+        let goes = sends && slot.job.next(now, self.limits) == JobStep::Send(rows.clone());
         if goes {
-            self.enqueue(mutation, rows, Kind::Send);
+            self.enqueue(id, rows, Kind::Send);
         } else {
-            self.advance(mutation);
+            self.advance(id);
         }
     }
 
-    pub(super) fn enqueue(&mut self, mutation: MutationId, rows: Vec<u32>, kind: Kind) {
-        let Some(slot) = self.slots.get_mut(&mutation) else { return };
+    pub(super) fn enqueue(&mut self, id: JobId, rows: Vec<u32>, kind: Kind) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
         let Some(piece) = rows.first().and_then(|row| slot.job.piece_of(*row)) else { return };
         let own_call = match kind {
             Kind::Send => !slot.job.packs(),
@@ -84,23 +84,22 @@ impl Driver {
         let key = LaneKey { table: piece.table.clone(), op: piece.op, kind, own_call };
         slot.generation += 1;
         slot.at = At::Queued;
-        let ticket = Ticket { mutation, rows, generation: slot.generation };
+        let ticket = Ticket { job: id, rows, generation: slot.generation, queued: self.outside.clock.now() };
         self.sources.entry(key.table.source.clone()).or_default().lanes.push(key, ticket);
     }
 
     /// A wait that is long, and news, is a fact in the log.
-    fn wait(&mut self, mutation: MutationId, now: Moment, until: Moment) {
+    fn wait(&mut self, id: JobId, now: Moment, until: Moment) {
         let length = until.since(now);
-        let Some(slot) = self.slots.get_mut(&mutation) else { return };
+        let Some(slot) = self.slots.get_mut(&id) else { return };
         if slot.job.has_news() && length >= self.outside.config.defer_from {
             slot.at = At::Busy;
             let not_before = self.outside.clock.unix_us().saturating_add(micros(length));
             let event = slot.job.deferred(not_before);
-            let number = slot.job.partition.number;
-            tracing::debug!(%mutation, wait_ms = length.as_millis() as u64, "deferred");
-            self.append(number, vec![event], Purpose::Deferred(mutation));
+            tracing::debug!(mutation = %id.mutation, wait_ms = length.as_millis() as u64, "deferred");
+            self.append(id.tenure, vec![event], Purpose::Deferred(id));
         } else {
-            self.set_timer(until, Timer::Job(mutation));
+            self.set_timer(until, Timer::Job(id));
         }
     }
 }

@@ -10,6 +10,7 @@ use super::calls::{Looking, Writing};
 use super::done::{Done, Purpose};
 use super::lanes::{Kind, LaneKey, Ticket};
 use super::partition::Stage;
+use super::traced::Traced;
 use super::upstream::{Table, Upstream};
 use super::{At, Driver, Slot, Timer};
 use crate::Moment;
@@ -33,9 +34,7 @@ impl Driver {
         }
         let slots = &self.slots;
         let valid = |ticket: &Ticket| {
-            slots
-                .get(&ticket.mutation)
-                .is_some_and(|slot| slot.at == At::Queued && slot.generation == ticket.generation)
+            slots.get(&ticket.job).is_some_and(|slot| slot.at == At::Queued && slot.generation == ticket.generation)
         };
         let max_rows = |key: &LaneKey| tables.get(&key.table).map_or(1, |table| table.capabilities.max_batch.max(1));
         let Some((key, tickets)) = source.lanes.take(max_rows, valid) else { return false };
@@ -63,6 +62,7 @@ impl Driver {
     }
 
     fn wait_for_budget(&mut self, name: &str, key: LaneKey, tickets: Vec<Ticket>, wait: std::time::Duration) {
+        metrics::counter!("upwrite_applier_budget_waits_total", "source" => name.to_owned()).increment(1);
         if let Some(source) = self.sources.get_mut(name) {
             source.lanes.put_back(key, tickets);
             source.waits_for_budget = true;
@@ -75,9 +75,9 @@ impl Driver {
         let now = self.outside.clock.now();
         let (mut ready, mut start_until) = (Vec::new(), Moment(std::time::Duration::MAX));
         for ticket in tickets {
-            let Some(slot) = self.slots.get_mut(&ticket.mutation) else { continue };
-            let number = slot.job.partition.number;
-            let Some(owned) = self.partitions.get_mut(&number).filter(|owned| owned.stage == Stage::Owner) else {
+            let Some(slot) = self.slots.get_mut(&ticket.job) else { continue };
+            let tenure = ticket.job.tenure;
+            let Some(owned) = self.tenures.get_mut(&tenure).filter(|owned| owned.stage == Stage::Owner) else {
                 continue;
             };
             match owned.lease.start_until(table.whole_timeout()).filter(|until| now < *until) {
@@ -87,8 +87,8 @@ impl Driver {
                 }
                 None => {
                     slot.at = At::WaitsForLease;
-                    owned.waiting.push(ticket.mutation);
-                    self.renew(number, &ticket);
+                    owned.waiting.push(ticket.job);
+                    self.renew(&ticket);
                 }
             }
         }
@@ -97,15 +97,15 @@ impl Driver {
 
     /// The lease has run out: the next call is announced in the log, unless an append is under way. If somebody else
     /// has taken the partition meanwhile, that counts for nothing, and we read of it.
-    fn renew(&mut self, number: u16, ticket: &Ticket) {
+    fn renew(&mut self, ticket: &Ticket) {
         let now_us = self.outside.clock.unix_us();
-        let (Some(owned), Some(slot)) = (self.partitions.get_mut(&number), self.slots.get(&ticket.mutation)) else {
+        let (Some(owned), Some(slot)) = (self.tenures.get_mut(&ticket.job.tenure), self.slots.get(&ticket.job)) else {
             return;
         };
         if !owned.renewing {
             owned.renewing = true;
             let event = slot.job.attempted(&ticket.rows, now_us);
-            self.append(number, vec![event], Purpose::Renewal);
+            self.append(ticket.job.tenure, vec![event], Purpose::Renewal);
         }
     }
 
@@ -117,12 +117,13 @@ impl Driver {
         upstream: &Upstream,
         table: &Arc<Table>,
     ) {
-        let mut rows = Vec::new();
+        let (mut rows, mut mutations) = (Vec::new(), Vec::new());
         let mut atomic = false;
         for ticket in &tickets {
-            let Some(slot) = self.slots.get_mut(&ticket.mutation) else { continue };
+            let Some(slot) = self.slots.get_mut(&ticket.job) else { continue };
             slot.at = At::Busy;
             rows.extend(call_rows(slot, &ticket.rows).into_iter().map(|(row, _)| row));
+            mutations.push(traced(slot));
             atomic = key.own_call
                 && ticket.rows.len() > 1
                 && ticket.rows.first().and_then(|row| slot.job.piece_of(*row)).is_some_and(|piece| piece.atomic);
@@ -139,20 +140,22 @@ impl Driver {
             atomic,
             start_until,
         };
+        let traced = Traced::new(Kind::Send, &key, mutations);
         let clock = Arc::clone(&self.outside.clock);
         self.tasks.spawn(async move {
-            let called = writing.run().await;
+            let called = traced.run(writing.run()).await;
             Done::Called { key, tickets, called, ended: clock.now() }
         });
     }
 
     fn look_up(&mut self, key: LaneKey, tickets: Vec<Ticket>, upstream: &Upstream, table: &Arc<Table>) {
-        let mut rows = Vec::new();
+        let (mut rows, mut mutations) = (Vec::new(), Vec::new());
         let mut sent_at_us = i64::MAX;
         for ticket in &tickets {
-            let Some(slot) = self.slots.get_mut(&ticket.mutation) else { continue };
+            let Some(slot) = self.slots.get_mut(&ticket.job) else { continue };
             slot.at = At::Busy;
             rows.extend(call_rows(slot, &ticket.rows));
+            mutations.push(traced(slot));
             // Nothing can have been sent before it was asked for.
             sent_at_us = sent_at_us.min(slot.job.request.requested_at_us);
         }
@@ -161,10 +164,11 @@ impl Driver {
         let (upstream, table) = (upstream.clone(), Arc::clone(table));
         let idempotency = crate::core::idempotency(&table.capabilities, key.op);
         let looking = Looking { upstream, table, op: key.op, idempotency, rows, sent_at_us };
+        let traced = Traced::new(Kind::LookUp, &key, mutations);
         let clock = Arc::clone(&self.outside.clock);
         self.tasks.spawn(async move {
             let begun = clock.now();
-            let result = looking.run().await;
+            let result = traced.run(looking.run()).await;
             Done::LookedUp { key, tickets, result, changes: looking.rows, begun }
         });
     }
@@ -174,6 +178,11 @@ impl Driver {
         let source = self.sources.entry(key.table.source.clone()).or_default();
         source.in_flight = source.in_flight.saturating_add_signed(change);
     }
+}
+
+/// Whose trace the call belongs to.
+fn traced(slot: &Slot) -> (MutationId, Option<String>) {
+    (slot.job.mutation, slot.job.request.traceparent.clone())
 }
 
 /// Rows as the connector takes them. References to records that this mutation made before are resolved.

@@ -2,14 +2,15 @@
 
 use upwrite_connectors::{CallRow, Found, RowResult, UpstreamError};
 use upwrite_event_log::LogError;
-use upwrite_events::{Interval, MutationId, Outcome, OwnerId, Position, RowChange, TableSpec};
+use upwrite_events::{Interval, Outcome, OwnerId, Position, RowChange, TableSpec};
 
 use super::append::{self, Appended};
 use super::calls::Called;
 use super::lanes::{Kind, LaneKey, Ticket};
 use super::partition::Stage;
+use super::start::Start;
 use super::upstream::Tables;
-use super::{At, Driver};
+use super::{At, Driver, JobId, Tenure};
 use crate::core::{Answer, Look, Question, Seen, Times, judge, same_by};
 use crate::pg_clock::PgOffset;
 use crate::projections::ProjectionError;
@@ -20,16 +21,21 @@ use crate::{ApplierError, Moment};
 pub(crate) enum Purpose {
     /// Only the lease.
     Renewal,
-    Outcome(MutationId),
-    Deferred(MutationId),
-    Attempted(MutationId, Vec<u32>),
-    Settled(MutationId),
+    Outcome(JobId),
+    Deferred(JobId),
+    Attempted(JobId, Vec<u32>),
+    Settled(JobId),
     TurnedAway,
     Released,
 }
 
 /// The end of something that ran beside the driver.
 pub(crate) enum Done {
+    /// What a tenure starts from has been read.
+    Started {
+        tenure: Tenure,
+        result: Box<Result<Start, ApplierError>>,
+    },
     Called {
         key: LaneKey,
         tickets: Vec<Ticket>,
@@ -44,17 +50,17 @@ pub(crate) enum Done {
         begun: Moment,
     },
     ReadBack {
-        mutation: MutationId,
+        id: JobId,
         result: Result<Vec<(Question, Look)>, UpstreamError>,
     },
     Appended {
-        number: u16,
+        tenure: Tenure,
         purpose: Purpose,
         result: Result<Appended, LogError>,
     },
     /// One try to take a partition, under an owner id of its own.
     Marker {
-        number: u16,
+        tenure: Tenure,
         owner: OwnerId,
         sent: Moment,
         result: Result<Vec<Position>, LogError>,
@@ -66,14 +72,15 @@ pub(crate) enum Done {
 impl Driver {
     pub(super) fn done(&mut self, done: Done) -> Result<(), ApplierError> {
         match done {
+            Done::Started { tenure, result } => self.started(tenure, *result)?,
             Done::Called { key, tickets, called, ended } => self.called(&key, tickets, called, ended),
             Done::LookedUp { key, tickets, result, changes, begun } => {
                 self.count(&key, -1);
                 self.looked_up(&key, tickets, result, changes, begun);
             }
-            Done::ReadBack { mutation, result } => self.read_back(mutation, result),
-            Done::Appended { number, purpose, result } => self.appended(number, purpose, result?),
-            Done::Marker { number, owner, sent, result } => self.marked(number, owner, sent, result)?,
+            Done::ReadBack { id, result } => self.read_back(id, result),
+            Done::Appended { tenure, purpose, result } => self.appended(tenure, purpose, result?),
+            Done::Marker { tenure, owner, sent, result } => self.marked(tenure, owner, sent, result)?,
             Done::Tables(result) => self.tables_read(result),
             Done::Clock(result) => {
                 match result {
@@ -92,19 +99,20 @@ impl Driver {
             Called::Answered { report, begun } => (report, begun),
             Called::NotSent => {
                 for ticket in tickets {
-                    let Some(slot) = self.slots.get_mut(&ticket.mutation) else { continue };
+                    let Some(slot) = self.slots.get_mut(&ticket.job) else { continue };
                     slot.job.not_sent(&ticket.rows);
                     slot.at = At::Idle;
-                    if slot.job.revoke || self.draining.is_some() {
+                    if slot.job.revoke || !self.sends(ticket.job.tenure) {
                         // It need not be sent any more, or not by us.
-                        self.advance(ticket.mutation);
+                        self.advance(ticket.job);
                     } else {
-                        self.enqueue(ticket.mutation, ticket.rows, Kind::Send);
+                        self.enqueue(ticket.job, ticket.rows, Kind::Send);
                     }
                 }
                 return;
             }
         };
+        super::publish::called(key, &report, ended.since(begun));
         if let (Some(pause), Some(upstream)) = (report.pause, self.outside.upstreams.get(&key.table.source)) {
             upstream.budget.pause(pause);
         }
@@ -114,14 +122,14 @@ impl Driver {
         let mut results = report.rows.into_iter();
         for ticket in tickets {
             let answers = results.by_ref().take(ticket.rows.len()).map(|row| answer(row, interval)).collect::<Vec<_>>();
-            let Some(slot) = self.slots.get_mut(&ticket.mutation) else { continue };
-            tell(ticket.mutation, &answers);
+            let Some(slot) = self.slots.get_mut(&ticket.job) else { continue };
+            tell(ticket.job.mutation, &answers);
             // Sent at some point before its end: counted from there, a late effect is never missed.
             let delay = self.delays.after(slot.job.failures());
             let times = Times { now, late_until: ended + late_effect, delay };
             slot.job.answered(&ticket.rows, answers, begun, times);
             slot.at = At::Idle;
-            self.advance(ticket.mutation);
+            self.advance(ticket.job);
         }
     }
 
@@ -147,60 +155,64 @@ impl Driver {
             judged.collect::<Vec<_>>().into_iter()
         });
         for ticket in tickets {
-            let Some(slot) = self.slots.get_mut(&ticket.mutation) else { continue };
+            let Some(slot) = self.slots.get_mut(&ticket.job) else { continue };
             match &mut looks {
                 Ok(looks) => {
                     let looks = looks.by_ref().take(ticket.rows.len()).collect();
                     slot.job.looked_up(&ticket.rows, looks, begun);
                 }
                 Err(error) => {
-                    tracing::debug!(mutation = %ticket.mutation, class = ?error.failure.class, "look-up failed");
+                    tracing::debug!(mutation = %ticket.job.mutation, class = ?error.failure.class, "look-up failed");
                     let delay = self.delays.after(slot.job.failures());
                     slot.job.look_failed(&ticket.rows, error, now, delay);
                 }
             }
             slot.at = At::Idle;
-            self.advance(ticket.mutation);
+            self.advance(ticket.job);
         }
     }
 
     /// Appends beside the driver. Whatever it is for, it renews the lease once it is read back.
-    pub(super) fn append(&mut self, number: u16, events: Vec<upwrite_events::Event>, purpose: Purpose) {
-        let Some(owned) = self.partitions.get_mut(&number) else { return };
+    pub(super) fn append(&mut self, tenure: Tenure, events: Vec<upwrite_events::Event>, purpose: Purpose) {
+        let Some(owned) = self.tenures.get_mut(&tenure) else { return };
         owned.appending += 1;
         let partition = owned.partition;
         let (log, clock) = (std::sync::Arc::clone(&self.outside.log), std::sync::Arc::clone(&self.outside.clock));
         let delays = self.delays.clone();
         self.tasks.spawn(async move {
             let result = append::append(log, clock, delays, partition, events).await;
-            Done::Appended { number, purpose, result }
+            Done::Appended { tenure, purpose, result }
         });
     }
 
-    fn appended(&mut self, number: u16, purpose: Purpose, done: Appended) {
-        let Some(owned) = self.partitions.get_mut(&number) else { return };
+    fn appended(&mut self, tenure: Tenure, purpose: Purpose, done: Appended) {
+        let Some(owned) = self.tenures.get_mut(&tenure) else { return };
         owned.appending -= 1;
         owned.acknowledged(done.position, done.sent);
-        self.confirm(number);
-        let Some(owned) = self.partitions.get_mut(&number) else { return };
+        self.confirm(tenure);
+        let Some(owned) = self.tenures.get_mut(&tenure) else { return };
         match purpose {
             Purpose::Renewal => {}
-            Purpose::Outcome(mutation) => {
-                if let Some(slot) = self.slots.get_mut(&mutation) {
+            Purpose::Outcome(id) => {
+                if let Some(slot) = self.slots.get_mut(&id) {
                     slot.job.recorded();
                 }
-                self.leave(mutation, At::Busy);
+                self.leave(id, At::Busy);
             }
-            Purpose::Deferred(mutation) => self.leave(mutation, At::Busy),
-            Purpose::Attempted(mutation, rows) => {
-                owned.announced.push((done.position, mutation, rows));
-                for (mutation, rows) in owned.take_announced() {
-                    self.announced(mutation, rows);
+            Purpose::Deferred(id) => self.leave(id, At::Busy),
+            // Nobody reads it back for us any more.
+            Purpose::Attempted(id, _) if owned.stage != Stage::Owner => {
+                self.slots.remove(&id);
+            }
+            Purpose::Attempted(id, rows) => {
+                owned.announced.push((done.position, id, rows));
+                for (id, rows) in owned.take_announced() {
+                    self.announced(id, rows);
                 }
             }
-            Purpose::Settled(mutation) => {
-                self.slots.remove(&mutation);
-                tracing::debug!(%mutation, "settled");
+            Purpose::Settled(id) => {
+                self.slots.remove(&id);
+                tracing::debug!(mutation = %id.mutation, "settled");
             }
             Purpose::TurnedAway => {}
             Purpose::Released => owned.released = true,
@@ -208,24 +220,23 @@ impl Driver {
     }
 
     /// If the lease was renewed, those who waited for it go on.
-    pub(super) fn confirm(&mut self, number: u16) {
-        let Some(owned) = self.partitions.get_mut(&number) else { return };
+    pub(super) fn confirm(&mut self, tenure: Tenure) {
+        let Some(owned) = self.tenures.get_mut(&tenure) else { return };
         if owned.confirm() {
-            for mutation in std::mem::take(&mut owned.waiting) {
-                self.leave(mutation, At::WaitsForLease);
+            for id in std::mem::take(&mut owned.waiting) {
+                self.leave(id, At::WaitsForLease);
             }
         }
     }
 
     /// Back to idle, and on.
-    fn leave(&mut self, mutation: MutationId, from: At) {
-        let Some(slot) = self.slots.get_mut(&mutation).filter(|slot| slot.at == from) else { return };
+    fn leave(&mut self, id: JobId, from: At) {
+        let Some(slot) = self.slots.get_mut(&id).filter(|slot| slot.at == from) else { return };
         slot.at = At::Idle;
-        let owner = self.partitions.get(&slot.job.partition.number).is_some_and(|owned| owned.stage == Stage::Owner);
-        if owner {
-            self.advance(mutation);
+        if self.tenures.get(&id.tenure).is_some_and(|owned| owned.stage == Stage::Owner) {
+            self.advance(id);
         } else {
-            self.slots.remove(&mutation);
+            self.slots.remove(&id);
         }
     }
 
@@ -272,7 +283,7 @@ fn answer(row: RowResult, interval: Interval) -> Answer {
 }
 
 /// For people: ids and classes, never values.
-fn tell(mutation: MutationId, answers: &[Answer]) {
+fn tell(mutation: upwrite_events::MutationId, answers: &[Answer]) {
     let failed = answers.iter().find_map(|answer| match answer {
         Answer::Failed(error) => Some(&error.failure),
         Answer::Applied(_) => None,

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use upwrite_event_log::LogRecord;
+use upwrite_event_log::{LogError, LogRecord};
 use upwrite_events::{Event, Folded, Lifecycle, MutationId, MutationRequested};
 
 use super::intake::{Found, Intake};
 use super::partition::{Owned, Stage};
-use super::{At, Driver, Read};
+use super::{At, Driver, JobId, Read, Tenure};
 use crate::ApplierError;
 
 /// What a record asks for beyond the fold.
@@ -23,50 +23,59 @@ enum News {
 }
 
 impl Driver {
-    pub(super) fn ingest(&mut self, (partition, batch): Read) -> Result<(), ApplierError> {
-        let records = batch.ok_or(ApplierError::LogEnded(partition))??;
-        let number = partition.number;
-        let mut news = Vec::new();
-        if let Some(owned) = self.partitions.get_mut(&number) {
-            for record in records {
-                news.extend(fold(owned, record));
+    pub(super) fn ingest(&mut self, (tenure, batch): Read) -> Result<(), ApplierError> {
+        // What an ended tenure still had on its way concerns nobody.
+        let Some(owned) = self.tenures.get_mut(&tenure).filter(|owned| owned.stage != Stage::Ousted) else {
+            return Ok(());
+        };
+        let records = match batch {
+            Some(Err(LogError::Newer(reason))) => {
+                let number = owned.partition.number;
+                self.halt(number, reason);
+                return Ok(());
             }
+            batch => batch.ok_or(ApplierError::LogEnded(owned.partition))??,
+        };
+        let mut news = Vec::new();
+        for record in records {
+            news.extend(fold(owned, record));
         }
         for news in news {
             match news {
-                News::Requested(request, life) => self.take_in_new(number, request, *life),
-                News::RevocationRequested(mutation) => self.revoke(mutation),
-                News::Taken { orderly, found } => self.take_over(number, orderly, found),
-                News::Ousted => self.oust(number)?,
+                News::Requested(request, life) => self.take_in_new(tenure, request, *life),
+                News::RevocationRequested(mutation) => self.revoke(JobId { tenure, mutation }),
+                News::Taken { orderly, found } => self.take_over(tenure, orderly, found),
+                News::Ousted => self.ousted(tenure),
             }
         }
-        self.confirm(number);
-        let ready = self.partitions.get_mut(&number).map(Owned::take_announced).unwrap_or_default();
-        for (mutation, rows) in ready {
-            self.announced(mutation, rows);
+        self.confirm(tenure);
+        let ready = self.tenures.get_mut(&tenure).map(Owned::take_announced).unwrap_or_default();
+        for (id, rows) in ready {
+            self.announced(id, rows);
         }
         Ok(())
     }
 
-    fn take_in_new(&mut self, number: u16, request: Arc<MutationRequested>, life: Lifecycle) {
-        let Some(owned) = self.partitions.get(&number).filter(|owned| owned.stage == Stage::Owner) else { return };
-        if self.draining.is_none() {
-            self.take_in(Intake { partition: owned.partition, owner: owned.owner, request, life, found: None });
+    fn take_in_new(&mut self, tenure: Tenure, request: Arc<MutationRequested>, life: Lifecycle) {
+        if !self.sends(tenure) {
+            return;
         }
+        let Some(owned) = self.tenures.get(&tenure) else { return };
+        self.take_in(Intake { tenure, owner: owned.owner, request, life, found: None });
     }
 
-    fn revoke(&mut self, mutation: MutationId) {
-        let Some(slot) = self.slots.get_mut(&mutation) else { return };
+    fn revoke(&mut self, id: JobId) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
         slot.job.revoke = true;
         if matches!(slot.at, At::Queued | At::WaitsForLease) {
             slot.generation += 1;
             slot.at = At::Idle;
         }
-        self.advance(mutation);
+        self.advance(id);
     }
 
-    fn take_over(&mut self, number: u16, orderly: bool, found: Vec<(MutationId, Lifecycle)>) {
-        let Some(owned) = self.partitions.get_mut(&number) else { return };
+    fn take_over(&mut self, tenure: Tenure, orderly: bool, found: Vec<(MutationId, Lifecycle)>) {
+        let Some(owned) = self.tenures.get_mut(&tenure) else { return };
         let (partition, owner) = (owned.partition, owned.owner);
         // Whoever was there before appended for the last time before this marker was.
         let calls_until = self.outside.clock.now() + owned.lease.length();
@@ -75,25 +84,8 @@ impl Driver {
         for (mutation, life) in found {
             let Some(request) = requests.get(&mutation).cloned() else { continue };
             let found = Some(Found { orderly, calls_until });
-            self.take_in(Intake { partition, owner, request, life, found });
+            self.take_in(Intake { tenure, owner, request, life, found });
         }
-    }
-
-    /// Nothing is called any more for this partition; what is under way is appended as evidence.
-    fn oust(&mut self, number: u16) -> Result<(), ApplierError> {
-        let Some(owned) = self.partitions.get(&number) else { return Ok(()) };
-        if owned.fold.owner().is_some_and(|owner| owned.abandoned.contains(&owner)) {
-            // By a marker of our own that came late: nobody owns the partition. A new start does.
-            tracing::error!(partition = %owned.partition, "a marker that was given up came behind the one that counts");
-            return Err(ApplierError::MarkerOvertaken);
-        }
-        tracing::warn!(partition = %owned.partition, "another applier took the partition");
-        let partition = owned.partition;
-        self.slots.retain(|_, slot| slot.job.partition != partition || slot.at == At::Busy);
-        if self.draining.is_none() && self.partitions.values().all(|owned| owned.stage == Stage::Ousted) {
-            return Err(ApplierError::Ousted);
-        }
-        Ok(())
     }
 }
 

@@ -3,20 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use upwrite_events::{
-    Event, Lifecycle, MutationInDoubt, MutationRejected, MutationRequested, OwnerId, Partition, TableName,
-};
+use upwrite_events::{Event, Lifecycle, MutationInDoubt, MutationRejected, MutationRequested, OwnerId, TableName};
 
 use super::done::Purpose;
 use super::upstream::Table;
-use super::{At, Driver, Slot};
+use super::{At, Driver, JobId, Slot, Tenure};
 use crate::Moment;
 use crate::core::{Job, Origin, Taken, announces, no_table, pieces, taken, unknown_outcome};
 
 /// What the log says of a mutation that is to be taken in.
 #[derive(Clone)]
 pub(crate) struct Intake {
-    pub(crate) partition: Partition,
+    pub(crate) tenure: Tenure,
     pub(crate) owner: OwnerId,
     pub(crate) request: Arc<MutationRequested>,
     pub(crate) life: Lifecycle,
@@ -38,10 +36,10 @@ impl Driver {
     pub(super) fn take_in(&mut self, intake: Intake) {
         match self.job(&intake) {
             Ok(job) => {
-                let mutation = job.mutation;
-                tracing::debug!(%mutation, rows = job.row_count(), "taken in");
-                self.slots.insert(mutation, Slot { job, at: At::Idle, generation: 0 });
-                self.advance(mutation);
+                let id = JobId { tenure: intake.tenure, mutation: job.mutation };
+                tracing::debug!(mutation = %id.mutation, rows = job.row_count(), "taken in");
+                self.slots.insert(id, Slot { job, at: At::Idle, generation: 0 });
+                self.advance(id);
             }
             Err(table) => {
                 tracing::info!(mutation = %intake.request.mutation, %table, "table not known, reading tables again");
@@ -73,7 +71,7 @@ impl Driver {
             // Time enough to find out.
             deadline = deadline.max(late_until + self.outside.config.backoff_max);
         }
-        Ok(Job::new(intake.partition, intake.owner, Arc::clone(&intake.request), pieces, deadline, &origin))
+        Ok(Job::new(intake.owner, Arc::clone(&intake.request), pieces, deadline, &origin))
     }
 
     /// A time in the log as a moment here; past ones are now.
@@ -113,6 +111,6 @@ impl Driver {
             let failure = no_table(table);
             Event::MutationRejected(MutationRejected { mutation, owner, attempt, rows, failure, keep_claims: false })
         };
-        self.append(intake.partition.number, vec![event], Purpose::TurnedAway);
+        self.append(intake.tenure, vec![event], Purpose::TurnedAway);
     }
 }

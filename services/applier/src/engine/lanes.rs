@@ -2,7 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use upwrite_events::{MutationId, Op, TableName};
+use upwrite_events::{Op, TableName};
+
+use super::JobId;
+use crate::Moment;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
@@ -23,10 +26,11 @@ pub(crate) struct LaneKey {
 /// Rows of one mutation that are to be in the same call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ticket {
-    pub(crate) mutation: MutationId,
+    pub(crate) job: JobId,
     pub(crate) rows: Vec<u32>,
     /// Tells a ticket from an older one of the same mutation that was given up.
     pub(crate) generation: u64,
+    pub(crate) queued: Moment,
 }
 
 /// The queues of one source. Bounded by the mutations at hand: each has at most one valid ticket.
@@ -40,6 +44,14 @@ impl Lanes {
     pub(crate) fn push(&mut self, key: LaneKey, ticket: Ticket) {
         self.next += 1;
         self.lanes.entry(key).or_default().push_back((self.next, ticket));
+    }
+
+    /// Valid tickets, and when the first of them was queued.
+    pub(crate) fn waiting(&self, valid: impl Fn(&Ticket) -> bool) -> (usize, Option<Moment>) {
+        let tickets = self.lanes.values().flatten().map(|(_, ticket)| ticket).filter(|ticket| valid(ticket));
+        tickets.fold((0, None), |(count, oldest), ticket| {
+            (count + 1, Some(oldest.map_or(ticket.queued, |oldest: Moment| oldest.min(ticket.queued))))
+        })
     }
 
     /// Puts back what could not go, ahead of everything else, in its order.
@@ -92,8 +104,12 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use upwrite_events::MutationId;
     use uuid::Uuid;
 
+    use super::super::Tenure;
     use super::*;
 
     fn key(table: &str, own_call: bool) -> LaneKey {
@@ -101,12 +117,13 @@ mod tests {
     }
 
     fn ticket(id: u128) -> Ticket {
-        Ticket { mutation: MutationId(Uuid::from_u128(id)), rows: vec![0], generation: 0 }
+        let job = JobId { tenure: Tenure(0), mutation: MutationId(Uuid::from_u128(id)) };
+        Ticket { job, rows: vec![0], generation: 0, queued: Moment(Duration::from_secs(id as u64)) }
     }
 
     fn take(lanes: &mut Lanes, max: usize) -> Vec<u128> {
-        let taken = lanes.take(|_| max, |ticket| ticket.mutation.0.as_u128() != 13);
-        taken.map_or(Vec::new(), |(_, tickets)| tickets.iter().map(|ticket| ticket.mutation.0.as_u128()).collect())
+        let taken = lanes.take(|_| max, |ticket| ticket.job.mutation.0.as_u128() != 13);
+        taken.map_or(Vec::new(), |(_, tickets)| tickets.iter().map(|ticket| ticket.job.mutation.0.as_u128()).collect())
     }
 
     #[test]
@@ -117,6 +134,8 @@ mod tests {
         for id in [3, 13, 4, 5] {
             lanes.push(key("a", false), ticket(id));
         }
+        let (count, oldest) = lanes.waiting(|ticket| ticket.job.mutation.0.as_u128() != 1);
+        assert_eq!((count, oldest), (5, Some(Moment(Duration::from_secs(2)))));
         assert_eq!(take(&mut lanes, 3), [1, 3, 4]);
         assert_eq!(take(&mut lanes, 3), [2]);
         assert_eq!(take(&mut lanes, 3), [5]);

@@ -11,20 +11,25 @@ mod ingest;
 mod intake;
 mod lanes;
 mod partition;
+mod publish;
+mod seats;
 mod settle;
 mod start;
 mod taking;
+mod traced;
 mod upstream;
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use futures::future::OptionFuture;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use upwrite_event_log::{EventLog, LogError, LogRecord};
-use upwrite_events::{MutationId, Partition};
+use upwrite_event_log::{EventLog, LogError, LogRecord, Membership};
+use upwrite_events::MutationId;
+use uuid::Uuid;
 
 use crate::backoff_delay::Delays;
 use crate::core::{Job, Limits};
@@ -33,9 +38,9 @@ use crate::{ApplierError, Clock, Config, Moment, Projections};
 use done::Done;
 use lanes::Lanes;
 use partition::Owned;
+use seats::Seat;
 use upstream::Tables;
 
-pub(crate) use start::start;
 pub(crate) use upstream::Upstream;
 
 /// Batches of log records between the readers and the driver.
@@ -53,8 +58,25 @@ pub(crate) struct Outside {
     pub(crate) upstreams: Arc<HashMap<String, Upstream>>,
 }
 
+/// One time that we have had a partition. Whatever was begun in it belongs to it and to no later one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Tenure(pub(crate) u64);
+
+/// A mutation at hand, in one tenure: an earlier one may still wait for what it has in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct JobId {
+    pub(crate) tenure: Tenure,
+    pub(crate) mutation: MutationId,
+}
+
+impl JobId {
+    fn all_of(tenure: Tenure) -> RangeInclusive<Self> {
+        Self { tenure, mutation: MutationId(Uuid::nil()) }..=Self { tenure, mutation: MutationId(Uuid::max()) }
+    }
+}
+
 /// From a reader of the log.
-type Read = (Partition, Option<Result<Vec<LogRecord>, LogError>>);
+type Read = (Tenure, Option<Result<Vec<LogRecord>, LogError>>);
 
 /// A mutation at hand, and what is being done about it.
 struct Slot {
@@ -95,8 +117,12 @@ impl Default for Source {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Timer {
-    Job(MutationId),
+    Job(JobId),
     Source(String),
+    /// A partition stands still.
+    Halted(u16),
+    /// Metrics and status.
+    Publish,
 }
 
 /// Ordered maps: what runs by a seed must run the same again.
@@ -106,8 +132,14 @@ pub(crate) struct Driver {
     limits: Limits,
     tables: Arc<Tables>,
     offset: PgOffset,
-    partitions: BTreeMap<u16, Owned>,
-    slots: BTreeMap<MutationId, Slot>,
+    membership: Box<dyn Membership>,
+    /// What the membership has given us, by partition.
+    seats: BTreeMap<u16, Seat>,
+    /// What we have ended, for the membership to give to others.
+    returned: Vec<u16>,
+    tenures: BTreeMap<Tenure, Owned>,
+    tenures_begun: u64,
+    slots: BTreeMap<JobId, Slot>,
     /// Mutations of tables that are not known yet, until the tables have been read again.
     strangers: Vec<intake::Intake>,
     sources: BTreeMap<String, Source>,
@@ -116,16 +148,65 @@ pub(crate) struct Driver {
     /// Everything under way. Dropped with the driver: nothing goes on behind its back.
     tasks: JoinSet<Done>,
     readers: JoinSet<()>,
+    sender: mpsc::Sender<Read>,
     reads: mpsc::Receiver<Read>,
     /// Since when shutdown is asked for.
     draining: Option<Moment>,
 }
 
 impl Driver {
-    /// Runs until `shutdown`, then drains. An error means that going on could do harm.
-    pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<(), ApplierError> {
+    /// Takes the partitions that the membership gives until `shutdown`, then drains. An error means that going on could
+    /// do harm.
+    pub(crate) async fn run(
+        outside: Outside,
+        membership: Box<dyn Membership>,
+        shutdown: CancellationToken,
+    ) -> Result<(), ApplierError> {
+        let delays = Delays::new(&outside.config);
+        let offset = tokio::select! {
+            biased;
+            offset = start::first_sample(&outside, &delays) => offset,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        let mut driver = Self::new(outside, membership, delays, offset);
+        driver.sample_clock_later();
+        driver.publish();
+        driver.work(shutdown).await
+    }
+
+    fn new(outside: Outside, membership: Box<dyn Membership>, delays: Delays, offset: PgOffset) -> Self {
+        let (sender, reads) = mpsc::channel(LOG_BATCHES);
+        Self {
+            delays,
+            limits: Limits { max_sends: outside.config.max_attempts.max(1) },
+            tables: Arc::default(),
+            offset,
+            membership,
+            seats: BTreeMap::new(),
+            returned: Vec::new(),
+            tenures: BTreeMap::new(),
+            tenures_begun: 0,
+            slots: BTreeMap::new(),
+            strangers: Vec::new(),
+            sources: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            timers_set: 0,
+            tasks: JoinSet::new(),
+            readers: JoinSet::new(),
+            sender,
+            reads,
+            draining: None,
+            outside,
+        }
+    }
+
+    async fn work(mut self, shutdown: CancellationToken) -> Result<(), ApplierError> {
         loop {
             self.dispatch();
+            self.end_tenures();
+            for number in std::mem::take(&mut self.returned) {
+                self.membership.give_back(number).await;
+            }
             if self.drained() {
                 return Ok(());
             }
@@ -135,7 +216,8 @@ impl Driver {
             let timer = OptionFuture::from(next.map(|moment| clock.sleep_until(moment)));
             tokio::select! {
                 biased;
-                () = shutdown.cancelled(), if self.draining.is_none() => self.drain(now),
+                () = shutdown.cancelled(), if self.draining.is_none() => self.shut_down(now),
+                change = self.membership.changed() => self.changed(change),
                 Some(done) = self.tasks.join_next() => match done {
                     Ok(done) => self.done(done)?,
                     // A bug, and something would wait for ever: stop as by a crash, which is always safe.
@@ -143,6 +225,8 @@ impl Driver {
                         std::panic::resume_unwind(panic);
                     },
                 },
+                // Readers that were stopped.
+                Some(_) = self.readers.join_next() => {}
                 Some(read) = self.reads.recv() => self.ingest(read)?,
                 Some(()) = timer => self.fire(),
             }
@@ -151,8 +235,8 @@ impl Driver {
 
     fn next_timer(&self) -> Option<Moment> {
         let timer = self.timers.first_key_value().map(|((moment, _), _)| *moment);
-        let grace = self.draining.map(|since| since + self.outside.config.grace);
-        [timer, grace].into_iter().flatten().min()
+        let draining = self.tenures.values().filter_map(|owned| owned.draining).chain(self.draining).min();
+        [timer, draining.map(|since| since + self.outside.config.grace)].into_iter().flatten().min()
     }
 
     fn set_timer(&mut self, at: Moment, timer: Timer) {
@@ -167,7 +251,9 @@ impl Driver {
             && entry.key().0 <= now
         {
             match entry.remove() {
-                Timer::Job(mutation) => self.advance(mutation),
+                Timer::Job(id) => self.advance(id),
+                Timer::Halted(number) => self.complain(number),
+                Timer::Publish => self.publish(),
                 Timer::Source(name) => {
                     if let Some(source) = self.sources.get_mut(&name) {
                         source.waits_for_budget = false;

@@ -8,6 +8,9 @@ use upwrite_events::{
     Event, Lifecycle, MutationId, MutationRequested, OwnerId, Partition, PartitionFold, PartitionTaken, Position,
 };
 
+use tokio::task::AbortHandle;
+
+use super::JobId;
 use crate::Moment;
 use crate::lease::Lease;
 
@@ -37,14 +40,26 @@ pub(crate) struct Owned {
     /// Requests of mutations that are not released; kept only until the own marker has come by.
     pub(crate) requests: HashMap<MutationId, Arc<MutationRequested>>,
     /// Jobs that wait for the lease.
-    pub(crate) waiting: Vec<MutationId>,
+    pub(crate) waiting: Vec<JobId>,
     /// Announced attempts that wait to be read back: the call may start once the log has been read beyond the position.
-    pub(crate) announced: Vec<(Position, MutationId, Vec<u32>)>,
+    pub(crate) announced: Vec<(Position, JobId, Vec<u32>)>,
     /// Appends under way, the release excepted.
     pub(crate) appending: usize,
+    /// Since when it is to be given back: nothing new is called.
+    pub(crate) draining: Option<Moment>,
     /// The release is under way, or done.
     pub(crate) releasing: bool,
     pub(crate) released: bool,
+    /// A predecessor may have sent something that the log cannot be told of: no orderly end.
+    pub(crate) doubtful: bool,
+    /// Hands on what the partition holds; ends with the tenure.
+    pub(crate) reader: Option<AbortHandle>,
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.stop_reading();
+    }
 }
 
 impl Owned {
@@ -69,8 +84,17 @@ impl Owned {
             waiting: Vec::new(),
             announced: Vec::new(),
             appending: 0,
+            draining: None,
             releasing: false,
             released: false,
+            doubtful: false,
+            reader: None,
+        }
+    }
+
+    pub(crate) fn stop_reading(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.abort();
         }
     }
 
@@ -104,12 +128,12 @@ impl Owned {
     }
 
     /// The announced attempts that have been read back.
-    pub(crate) fn take_announced(&mut self) -> Vec<(MutationId, Vec<u32>)> {
+    pub(crate) fn take_announced(&mut self) -> Vec<(JobId, Vec<u32>)> {
         let read_to = self.read_to;
         let (ready, rest) = std::mem::take(&mut self.announced).into_iter().partition(|(at, _, _)| *at < read_to);
         self.announced = rest;
-        let ready: Vec<(Position, MutationId, Vec<u32>)> = ready;
-        ready.into_iter().map(|(_, mutation, rows)| (mutation, rows)).collect()
+        let ready: Vec<(Position, JobId, Vec<u32>)> = ready;
+        ready.into_iter().map(|(_, id, rows)| (id, rows)).collect()
     }
 }
 

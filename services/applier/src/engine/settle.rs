@@ -8,20 +8,20 @@ use upwrite_events::{Interval, MutationId, Op, Row, RowChange, TableName};
 use super::calls::Looking;
 use super::done::{Done, Purpose};
 use super::upstream::{Table, Tables, Upstream};
-use super::{At, Driver, Outside, Timer};
+use super::{At, Driver, JobId, Outside, Timer};
 use crate::core::{Look, Question, judge, questions, same_by, settled};
 use crate::pg_clock::PgOffset;
 
 impl Driver {
     /// No late effect is possible any more.
-    pub(super) fn settle(&mut self, mutation: MutationId) {
-        let Some(slot) = self.slots.get_mut(&mutation) else { return };
+    pub(super) fn settle(&mut self, id: JobId) {
+        let Some(slot) = self.slots.get_mut(&id) else { return };
         slot.at = At::Busy;
         let reading = Reading {
             outside: self.outside.clone(),
             tables: Arc::clone(&self.tables),
             offset: self.offset,
-            mutation,
+            mutation: id.mutation,
             sent_at_us: slot.job.request.requested_at_us,
         };
         let job = slot.job.clone();
@@ -30,25 +30,24 @@ impl Driver {
         self.tasks.spawn(async move {
             let _permit = permits.acquire_owned().await;
             let result = reading.run(&job).await;
-            Done::ReadBack { mutation, result }
+            Done::ReadBack { id, result }
         });
     }
 
-    pub(super) fn read_back(&mut self, mutation: MutationId, result: Result<Vec<(Question, Look)>, UpstreamError>) {
+    pub(super) fn read_back(&mut self, id: JobId, result: Result<Vec<(Question, Look)>, UpstreamError>) {
         let now = self.outside.clock.now();
         let now_us = self.outside.clock.unix_us();
-        let Some(slot) = self.slots.get_mut(&mutation) else { return };
+        let Some(slot) = self.slots.get_mut(&id) else { return };
         match result {
             Ok(answers) => {
                 let seen = self.offset.convert(Interval { begun_us: now_us, ended_us: now_us }, now);
                 let event = settled(&slot.job, &answers, seen);
-                let number = slot.job.partition.number;
-                self.append(number, vec![event], Purpose::Settled(mutation));
+                self.append(id.tenure, vec![event], Purpose::Settled(id));
             }
             Err(error) => {
-                tracing::info!(%mutation, class = ?error.failure.class, "not settled, trying again");
+                tracing::info!(mutation = %id.mutation, class = ?error.failure.class, "not settled, trying again");
                 slot.at = At::Idle;
-                self.set_timer(now + self.outside.config.backoff_max, Timer::Job(mutation));
+                self.set_timer(now + self.outside.config.backoff_max, Timer::Job(id));
             }
         }
     }

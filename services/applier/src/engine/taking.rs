@@ -8,37 +8,39 @@ use upwrite_event_log::LogError;
 use upwrite_events::{OwnerId, Position};
 use uuid::Uuid;
 
-use super::Driver;
 use super::done::Done;
 use super::partition::Stage;
+use super::{Driver, Tenure};
 use crate::{ApplierError, Moment};
 
 impl Driver {
     /// Appends the marker, after `delay`.
-    pub(super) fn take(&mut self, number: u16, delay: Duration) {
-        let Some(owned) = self.partitions.get(&number) else { return };
+    pub(super) fn take(&mut self, tenure: Tenure, delay: Duration) {
+        let Some(owned) = self.tenures.get(&tenure) else { return };
         let (owner, partition, marker) = (owned.owner, owned.partition, owned.marker());
         let (log, clock) = (Arc::clone(&self.outside.log), Arc::clone(&self.outside.clock));
         self.tasks.spawn(async move {
             clock.sleep_until(clock.now() + delay).await;
             let sent = clock.now();
             let result = log.append(partition, vec![marker]).await;
-            Done::Marker { number, owner, sent, result }
+            Done::Marker { tenure, owner, sent, result }
         });
     }
 
     pub(super) fn marked(
         &mut self,
-        number: u16,
+        tenure: Tenure,
         owner: OwnerId,
         sent: Moment,
         result: Result<Vec<Position>, LogError>,
     ) -> Result<(), ApplierError> {
-        let Some(owned) = self.partitions.get_mut(&number) else { return Ok(()) };
+        let Some(owned) = self.tenures.get_mut(&tenure) else { return Ok(()) };
         let seen = owned.stage != Stage::CatchingUp && owned.owner == owner;
         match result {
             Ok(positions) => owned.acknowledged(positions.last().copied().unwrap_or(Position::START), sent),
             Err(mismatch @ LogError::Mismatch(_)) => return Err(mismatch.into()),
+            // Given up meanwhile: whoever comes next takes it for itself.
+            Err(_) if owned.stage == Stage::Ousted => return Ok(()),
             // The answer was lost, but the marker came by.
             Err(_) if seen => owned.acknowledged(Position::START, sent),
             Err(error) => {
@@ -46,12 +48,15 @@ impl Driver {
                 owned.abandoned.push(owned.owner);
                 owned.owner = OwnerId(Uuid::now_v7());
                 let delay = self.delays.after(1);
-                if self.draining.is_none() {
-                    self.take(number, delay);
+                if owned.draining.is_none() {
+                    self.take(tenure, delay);
+                } else {
+                    // To be given back anyway, and never taken as far as we know.
+                    self.abandon(tenure);
                 }
             }
         }
-        self.confirm(number);
+        self.confirm(tenure);
         Ok(())
     }
 }

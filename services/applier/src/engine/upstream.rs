@@ -45,6 +45,13 @@ impl Tables {
         Self(specs.into_iter().filter_map(table).collect())
     }
 
+    /// These, and those of a snapshot that may be older or newer.
+    pub(crate) fn with(&self, specs: Vec<TableSpec>, upstreams: &HashMap<String, Upstream>) -> Self {
+        let mut tables = self.0.clone();
+        tables.extend(Self::new(specs, upstreams).0);
+        Self(tables)
+    }
+
     pub(crate) fn get(&self, name: &TableName) -> Option<&Arc<Table>> {
         self.0.get(name)
     }

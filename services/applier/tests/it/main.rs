@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is a failed test; helpers count as tests")]
 
 mod double;
+mod handover;
 mod hazards;
 mod ownership;
 mod real;

@@ -1,8 +1,11 @@
 //! The applier on doubles, in virtual time: start it, ask things of it, kill it, wait for what the log says.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,13 +14,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use upwrite_applier::{ApplierError, Clock, Config, Moment, ProjectionError, Projections, Snapshot, run_with};
 use upwrite_connectors::Connector;
-use upwrite_event_log::{Alone, EventLog, partition_for};
+use upwrite_event_log::{Alone, EventLog, Membership, partition_for};
 use upwrite_events::{
     Ack, Event, Lifecycle, MutationId, MutationRequested, Op, Partition, Position, RevocationRequested, Row, RowChange,
     Stream, TableName, TableSpec,
 };
 use uuid::Uuid;
 
+use super::group::{Dealer, seat};
 use super::log::MemoryLog;
 use super::tables::{KEYED, NOTHING, PROBED, table};
 use super::world::World;
@@ -63,16 +67,14 @@ struct Folded {
 
 #[async_trait]
 impl Projections for Folded {
-    async fn snapshot(&self) -> Result<Snapshot, ProjectionError> {
-        let mut snapshot = Snapshot { tables: self.tables().await?, ..Snapshot::default() };
-        for number in 0..self.log.partitions() {
-            let end = self.log.all(number).len().saturating_sub(self.behind.load(Ordering::Relaxed));
-            let fold = self.log.folded(number, end);
-            snapshot.partitions.insert(number, (Position(end as i64), fold.owner()));
-            let unreleased = fold.iter().filter(|(_, life)| !life.is_released());
-            snapshot.unreleased.extend(unreleased.map(|(id, life)| (number, id, life.clone())));
-        }
-        Ok(snapshot)
+    async fn snapshot(&self, number: u16) -> Result<Snapshot, ProjectionError> {
+        let end = self.log.all(number).len().saturating_sub(self.behind.load(Ordering::Relaxed));
+        let fold = self.log.folded(number, end);
+        // As a reconciler that writes a mutation's row only when an event speaks of that mutation.
+        let unreleased = self.log.written(number, end).into_iter().filter(|(_, life)| !life.is_released());
+        let mut unreleased: Vec<_> = unreleased.collect();
+        unreleased.sort_by_key(|(id, _)| *id);
+        Ok(Snapshot { position: Position(end as i64), owner: fold.owner(), unreleased, tables: self.tables().await? })
     }
 
     async fn tables(&self) -> Result<Vec<TableSpec>, ProjectionError> {
@@ -96,23 +98,60 @@ pub(crate) struct Bench {
 pub(crate) struct Running {
     task: JoinHandle<Result<(), ApplierError>>,
     shutdown: CancellationToken,
+    gate: Arc<Mutex<Gate>>,
+}
+
+#[derive(Default)]
+struct Gate {
+    shut: bool,
+    waker: Option<Waker>,
+}
+
+/// Does not get on while the gate is shut.
+async fn gated<T>(run: impl Future<Output = T>, gate: Arc<Mutex<Gate>>) -> T {
+    let mut run = pin!(run);
+    poll_fn(|context| {
+        {
+            let mut gate = gate.lock().unwrap();
+            gate.waker = Some(context.waker().clone());
+            if gate.shut {
+                return Poll::Pending;
+            }
+        }
+        run.as_mut().poll(context)
+    })
+    .await
 }
 
 impl Running {
+    /// As SIGSTOP: it does nothing, and time goes on.
+    pub(crate) fn pause(&self) {
+        self.gate.lock().unwrap().shut = true;
+    }
+
+    /// As SIGCONT.
+    pub(crate) fn resume(&self) {
+        let mut gate = self.gate.lock().unwrap();
+        gate.shut = false;
+        if let Some(waker) = gate.waker.take() {
+            waker.wake();
+        }
+    }
+
     /// As `kill -9`: nothing of it runs on, what it sent is under way.
     pub(crate) async fn kill(self) {
         self.task.abort();
         let _ = self.task.await;
     }
 
+    pub(crate) fn is_running(&self) -> bool {
+        !self.task.is_finished()
+    }
+
     /// As SIGTERM.
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         self.task.await.unwrap().unwrap();
-    }
-
-    pub(crate) async fn ended(self) -> Result<(), ApplierError> {
-        self.task.await.unwrap()
     }
 }
 
@@ -133,7 +172,24 @@ impl Bench {
         self.behind.store(records, Ordering::Relaxed);
     }
 
+    /// The only member of its group, for all it knows.
     pub(crate) fn start(&self) -> Running {
+        self.join(Box::new(Alone::new(self.log.partitions())))
+    }
+
+    /// With the first partition, and whatever else is dealt to it.
+    pub(crate) fn start_with_first(&self) -> (Running, Dealer) {
+        let (dealer, membership) = seat();
+        dealer.assign(0);
+        (self.join(membership), dealer)
+    }
+
+    pub(crate) fn start_with_nothing(&self) -> (Running, Dealer) {
+        let (dealer, membership) = seat();
+        (self.join(membership), dealer)
+    }
+
+    pub(crate) fn join(&self, membership: Box<dyn Membership>) -> Running {
         let shutdown = CancellationToken::new();
         let connector: Arc<dyn Connector> = self.world.clone();
         let projections =
@@ -141,14 +197,15 @@ impl Bench {
         let run = run_with(
             self.config.clone(),
             self.log.clone(),
-            Box::new(Alone::new(self.log.partitions())),
+            membership,
             Arc::new(projections),
             HashMap::from([("sim".to_owned(), connector)]),
             HashMap::new(),
             Arc::new(self.clock.clone()),
             shutdown.clone(),
         );
-        Running { task: tokio::spawn(run), shutdown }
+        let gate = Arc::new(Mutex::new(Gate::default()));
+        Running { task: tokio::spawn(gated(run, Arc::clone(&gate))), shutdown, gate }
     }
 
     /// Appends a request.

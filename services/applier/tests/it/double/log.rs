@@ -1,17 +1,21 @@
 //! A log in memory, with the contract's words. Can lose the acknowledgement of an append.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::watch;
-use upwrite_event_log::{EventLog, LogError, LogRecord, Submission, Submitted, Subscription};
+use upwrite_event_log::{EventLog, LogError, LogRecord, Submission, Submitted, Subscription, Undecodable};
 use upwrite_events::{Event, Lifecycle, MutationId, Partition, PartitionFold, Position, Stream};
 
+const NEWER: &str = "written by a newer version";
+
 pub(crate) struct MemoryLog {
+    me: Weak<Self>,
     partitions: u16,
     records: Arc<Mutex<HashMap<Partition, Vec<LogRecord>>>>,
     /// The fold at the end of each partition.
@@ -21,6 +25,8 @@ pub(crate) struct MemoryLog {
     preceding: Mutex<Option<(&'static str, Event)>>,
     /// Appends with an event of that name do not arrive.
     held: watch::Sender<Option<&'static str>>,
+    /// The next append of an event of that name is not answered, and arrives that much later.
+    straggling: Mutex<Option<(&'static str, Duration)>>,
     faults: Mutex<(StdRng, f64)>,
 }
 
@@ -29,13 +35,15 @@ impl MemoryLog {
         let (changed, _) = watch::channel(0);
         let (held, _) = watch::channel(None);
         let faults = Mutex::new((StdRng::seed_from_u64(seed), 0.0));
-        Arc::new(Self {
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
             partitions,
             records: Arc::default(),
             folds: Mutex::default(),
             changed,
             preceding: Mutex::default(),
             held,
+            straggling: Mutex::default(),
             faults,
         })
     }
@@ -59,6 +67,21 @@ impl MemoryLog {
         self.held.send_replace(None);
     }
 
+    /// The next append of an event of that name is not answered, and arrives that much later.
+    pub(crate) fn straggle(&self, name: &'static str, delay: Duration) {
+        *self.straggling.lock().unwrap() = Some((name, delay));
+    }
+
+    /// A record that this version cannot read.
+    pub(crate) fn newer(&self, number: u16) {
+        let partition = Partition { stream: Stream::Mutations, number };
+        let event = Err(Undecodable { reason: NEWER.to_owned(), value: Vec::new() });
+        let mut records = self.records.lock().unwrap();
+        let records = records.entry(partition).or_default();
+        records.push(LogRecord { partition, position: Position(records.len() as i64), appended_at_us: 0, event });
+        self.changed.send_modify(|count| *count += 1);
+    }
+
     /// Tells of every append.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
@@ -71,7 +94,7 @@ impl MemoryLog {
 
     /// The events of one partition.
     pub(crate) fn events(&self, number: u16) -> Vec<Event> {
-        self.all(number).into_iter().map(|record| record.event.unwrap()).collect()
+        self.all(number).into_iter().filter_map(|record| record.event.ok()).collect()
     }
 
     /// Where a mutation stands now.
@@ -83,10 +106,21 @@ impl MemoryLog {
     pub(crate) fn folded(&self, number: u16, end: usize) -> PartitionFold {
         let mut fold = PartitionFold::default();
         for record in self.all(number).into_iter().take(end) {
-            let event = record.event.unwrap();
+            let Ok(event) = record.event else { continue };
             fold_in(&mut fold, record.position, &event);
         }
         fold
+    }
+
+    /// The same, as it was when an event last spoke of the mutation: what markers say of all is missing.
+    pub(crate) fn written(&self, number: u16, end: usize) -> HashMap<MutationId, Lifecycle> {
+        let (mut fold, mut written) = (PartitionFold::default(), HashMap::new());
+        for record in self.all(number).into_iter().take(end) {
+            let Ok(event) = record.event else { continue };
+            fold_in(&mut fold, record.position, &event);
+            written.extend(event.mutation().and_then(|id| Some((id, fold.get(id)?.clone()))));
+        }
+        written
     }
 }
 
@@ -104,9 +138,18 @@ impl EventLog for MemoryLog {
     }
 
     async fn append(&self, partition: Partition, events: Vec<Event>) -> Result<Vec<Position>, LogError> {
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
         let arrives = |held: &Option<&str>| held.is_none_or(|name| events.iter().all(|event| event.name() != name));
         let _ = self.held.subscribe().wait_for(arrives).await;
+        let straggles = |(name, _): &mut (&str, Duration)| events.iter().any(|event| event.name() == *name);
+        let straggling = self.straggling.lock().unwrap().take_if(straggles);
+        if let (Some((_, delay)), Some(me)) = (straggling, self.me.upgrade()) {
+            tokio::spawn(async move {
+                tokio::time::sleep(delay).await;
+                let _ = me.append(partition, events).await;
+            });
+            return Err(LogError::Unknown("late".into()));
+        }
         let positions = {
             let mut records = self.records.lock().unwrap();
             let records = records.entry(partition).or_default();
@@ -145,6 +188,11 @@ impl EventLog for MemoryLog {
                     changed.borrow_and_update();
                     let batch: Vec<LogRecord> =
                         records.lock().unwrap().get(&partition).map(|all| all[at..].to_vec()).unwrap_or_default();
+                    let newer = |record: &LogRecord| matches!(&record.event, Err(why) if why.reason == NEWER);
+                    if batch.first().is_some_and(newer) {
+                        return Some((Err(LogError::Newer(NEWER.into())), (at, changed)));
+                    }
+                    let batch: Vec<LogRecord> = batch.into_iter().take_while(|record| !newer(record)).collect();
                     if !batch.is_empty() {
                         return Some((Ok(batch.clone()), (at + batch.len(), changed)));
                     }

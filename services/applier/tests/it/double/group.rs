@@ -1,0 +1,53 @@
+//! A group whose shares the test itself deals out.
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use upwrite_event_log::{Change, Membership};
+
+/// What the test holds of one member.
+pub(crate) struct Dealer {
+    tell: mpsc::UnboundedSender<Change>,
+    given_back: mpsc::UnboundedReceiver<u16>,
+}
+
+struct Seat {
+    changes: mpsc::UnboundedReceiver<Change>,
+    give_back: mpsc::UnboundedSender<u16>,
+}
+
+/// A member, and who tells it what it has.
+pub(crate) fn seat() -> (Dealer, Box<dyn Membership>) {
+    let (tell, changes) = mpsc::unbounded_channel();
+    let (give_back, given_back) = mpsc::unbounded_channel();
+    (Dealer { tell, given_back }, Box::new(Seat { changes, give_back }))
+}
+
+impl Dealer {
+    pub(crate) fn assign(&self, item: u16) {
+        let _ = self.tell.send(Change::Assigned(item));
+    }
+
+    pub(crate) fn lose(&self, item: u16) {
+        let _ = self.tell.send(Change::Lost(item));
+    }
+
+    /// Until it has been given back.
+    pub(crate) async fn recall(&mut self, item: u16) {
+        let _ = self.tell.send(Change::Recalled(item));
+        while self.given_back.recv().await.expect("the member ended without giving back") != item {}
+    }
+}
+
+#[async_trait]
+impl Membership for Seat {
+    async fn changed(&mut self) -> Change {
+        match self.changes.recv().await {
+            Some(change) => change,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn give_back(&mut self, item: u16) {
+        let _ = self.give_back.send(item);
+    }
+}
