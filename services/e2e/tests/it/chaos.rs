@@ -4,6 +4,7 @@
 //!
 //! `UPWRITE_CHAOS_SEED` repeats a run's workload, faults and kill instants; `UPWRITE_CHAOS_KILLS` sets how many.
 
+mod fleet;
 mod judge;
 mod session;
 
@@ -13,12 +14,17 @@ use std::time::Duration;
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tokio::sync::watch;
-use upwrite_e2e::{LIMIT, Options, World};
+use upwrite_e2e::{LIMIT, Options, Site, World};
 use upwrite_sandbox::Chaos;
 use upwrite_testkit::until;
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
+}
+
+/// Of a run that is to be repeated, or a new one.
+fn seed() -> u64 {
+    setting("UPWRITE_CHAOS_SEED", std::time::UNIX_EPOCH.elapsed().unwrap().as_micros() as u64)
 }
 
 const SESSIONS: u64 = 8;
@@ -30,8 +36,7 @@ fn say(text: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn g8_killed_at_100_random_points_nothing_is_lost_wrong_or_doubled() {
-    let clock = std::time::UNIX_EPOCH.elapsed().unwrap().as_micros() as u64;
-    let seed = setting("UPWRITE_CHAOS_SEED", clock);
+    let seed = seed();
     let kills = setting("UPWRITE_CHAOS_KILLS", 100);
     say(&format!("UPWRITE_CHAOS_SEED={seed} UPWRITE_CHAOS_KILLS={kills}"));
     // Short, so that records of a killed process's requests are free again before the next kills.
@@ -44,25 +49,10 @@ async fn g8_killed_at_100_random_points_nothing_is_lost_wrong_or_doubled() {
         ..Options::default()
     };
     let mut world = World::start(options).await;
-    // Late effects land within the configured `late_effect`; everything else that a vendor does on a bad day.
-    let chaos = Chaos {
-        seed,
-        lose_answer: 0.08,
-        execute_late: 0.03,
-        execute_late_ms: 300,
-        server_error: 0.02,
-        html_body: 0.02,
-        reset: 0.02,
-        limit_403: 0.01,
-        lock: 0.02,
-        slow: 0.2,
-        slow_ms: 60,
-        ..Chaos::default()
-    };
-    world.sandbox.chaos(Some(&chaos)).await.unwrap();
+    world.sandbox.chaos(Some(&bad_day(seed))).await.unwrap();
 
     let (stop, stopped) = watch::channel(false);
-    let deals: Arc<Vec<String>> = Arc::new(deals(&world).await);
+    let deals: Arc<Vec<String>> = Arc::new(deals(&world, &world.url()).await);
     let sessions: Vec<_> = (0..SESSIONS)
         .map(|number| {
             let session = session::Session::new(number, seed, world.url(), Arc::clone(&deals));
@@ -97,13 +87,31 @@ async fn g8_killed_at_100_random_points_nothing_is_lost_wrong_or_doubled() {
     world.finish().await;
 }
 
+/// Late effects land within the configured `late_effect`; and everything else that a vendor does on a bad day.
+fn bad_day(seed: u64) -> Chaos {
+    Chaos {
+        seed,
+        lose_answer: 0.08,
+        execute_late: 0.03,
+        execute_late_ms: 300,
+        server_error: 0.02,
+        html_body: 0.02,
+        reset: 0.02,
+        limit_403: 0.01,
+        lock: 0.02,
+        slow: 0.2,
+        slow_ms: 60,
+        ..Chaos::default()
+    }
+}
+
 /// The records that all sessions increment.
-async fn deals(world: &World) -> Vec<String> {
-    let deals: Vec<String> = world
+async fn deals(site: &Site, url: &str) -> Vec<String> {
+    let deals: Vec<String> = site
         .value("select array_agg(id) from (select id from salesforce.opportunity order by id limit 30) d")
         .await
         .unwrap();
-    let client = world.client().await;
+    let client = upwrite_e2e::connect(url).await.unwrap();
     for deal in &deals {
         client.execute("update salesforce.opportunity set amount = 1000 where id = $1", &[deal]).await.unwrap();
     }

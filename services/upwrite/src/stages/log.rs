@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use sqlx::PgPool;
 use upwrite_event_log::{EventLog, LogError, Notifier};
 
+use super::Stage;
 use super::stops::Stops;
 use crate::config::Config;
 use crate::connect;
@@ -19,12 +20,13 @@ pub(super) struct Log {
     pub(super) notifier: Notifier,
 }
 
-/// Opens the log. Postgres or the brokers may be away, then it is tried again and again, and said so.
-pub(super) async fn open(config: &Config, pool: &PgPool, stops: &Stops) -> anyhow::Result<Log> {
+/// Opens the log. A process that is nothing but the control API also starts where database and log do not belong
+/// together, to recover them. Postgres or the brokers may be away, then it is tried again and again, and said so.
+pub(super) async fn open(config: &Config, stages: &[Stage], pool: &PgPool, stops: &Stops) -> anyhow::Result<Log> {
     let notifier = Notifier::start(pool, stops.log.clone());
     let mut pause = Duration::from_millis(200);
     loop {
-        match try_open(config, pool, &notifier, stops).await? {
+        match try_open(config, stages, pool, &notifier, stops).await? {
             Ok(log) => return Ok(log),
             Err(away) => {
                 tracing::warn!(reason = away, again_in = ?pause, "Postgres or the log is away");
@@ -38,6 +40,7 @@ pub(super) async fn open(config: &Config, pool: &PgPool, stops: &Stops) -> anyho
 /// The inner error passes by itself.
 async fn try_open(
     config: &Config,
+    stages: &[Stage],
     pool: &PgPool,
     notifier: &Notifier,
     stops: &Stops,
@@ -48,9 +51,16 @@ async fn try_open(
     };
     match mismatches(pool, &binding, config.partitions).await {
         Ok(Some(found)) if found.is_empty() => {}
+        Ok(Some(found)) if stages == [Stage::Control] => {
+            tracing::error!(
+                "this database and this log do not belong together; only `upwrite ctl recover` will do: {}",
+                found.join("; ")
+            );
+        }
         Ok(Some(found)) => anyhow::bail!(
             "this database and this log do not belong together:\n  {}\nNothing is read or written before that is \
-             settled. If it is what you want, `upwrite ctl recover` takes stock and goes on from there.",
+             settled. If it is what you want, stop all stages, start `upwrite control`, and `upwrite ctl recover` takes stock \
+             and goes on from there.",
             found.join("\n  ")
         ),
         Ok(None) => anyhow::bail!("the database was never set up: run `upwrite setup` first"),

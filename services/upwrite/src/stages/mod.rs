@@ -50,7 +50,7 @@ pub(crate) async fn run(config: Config, stages: Vec<Stage>) -> anyhow::Result<()
     let stops = Stops::default();
     let pool = connect::service_pool(&config.postgres, "upwrite log", 8);
     let log = tokio::select! {
-        log = log::open(&config, &pool, &stops) => log?,
+        log = log::open(&config, &stages, &pool, &stops) => log?,
         signal = signals.next() => {
             tracing::info!(signal, "stopped before Postgres and the log were there");
             return Ok(());

@@ -1,6 +1,7 @@
 //! Starting: configuration → the settings of each stage.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -47,7 +48,7 @@ pub(super) async fn start(
             Stage::Reconciler => starting.reconciler(running),
             Stage::Applier => starting.applier(running),
             Stage::Syncer => starting.syncer(running),
-            Stage::Control => {}
+            Stage::Control => starting.control(running).await?,
             Stage::Proxy => opened.push(starting.proxy(stages, running).await?),
         }
     }
@@ -114,6 +115,29 @@ impl Starting<'_> {
             self.stops.workers.clone(),
         );
         running.spawn(Stage::Syncer, async move { Ok(ends.await?) });
+    }
+
+    async fn control(&self, running: &mut Running) -> anyhow::Result<()> {
+        let Some(settings) = &self.config.control else { return Ok(()) };
+        let tls = match (&settings.tls_certificate, &settings.tls_key) {
+            (Some(certificate), Some(key)) => {
+                let read = |path: &Path| std::fs::read(path).with_context(|| format!("reading {}", path.display()));
+                Some(upwrite_control::TlsPem { certificate: read(certificate)?, key: read(key)? })
+            }
+            _ => None,
+        };
+        let config = upwrite_control::Config {
+            listen: settings.listen,
+            token: settings.token.as_ref().map(|token| upwrite_control::Token::new(token.expose())),
+            tls,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let server = upwrite_control::Server::bind(config).await?;
+        tracing::info!(listen = %settings.listen, tls = settings.tls_key.is_some(), "the control API listens");
+        let operations = Arc::new(upwrite_control::NotHere);
+        let ends = server.serve(self.pool.clone(), self.log.events.clone(), operations, self.stops.workers.clone());
+        running.spawn(Stage::Control, async move { Ok(ends.await?) });
+        Ok(())
     }
 
     /// The token is cancelled once clients can log in.

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use upwrite_e2e::World;
+use upwrite_e2e::Site;
 use upwrite_sandbox::{Effect, EffectOp};
 
 use super::session::{Statement, Told};
 
-pub(super) async fn judge(world: &World, told: &[(Statement, Told)], kills: u64) {
+pub(super) async fn judge(world: &Site, told: &[(Statement, Told)], kills: u64) {
     let effects = world.sandbox.journal(0).await.unwrap();
     let mut faults = Vec::new();
     statements(told, &effects, &mut faults);
@@ -107,7 +107,7 @@ fn increments(effects: &[Effect], faults: &mut Vec<String>) {
 }
 
 /// What `upwrite.mutations` says was created, against the journal; and nothing is left open.
-async fn projection(world: &World, effects: &[Effect], faults: &mut Vec<String>) {
+async fn projection(world: &Site, effects: &[Effect], faults: &mut Vec<String>) {
     let created: HashSet<&str> =
         effects.iter().filter(|effect| effect.op == EffectOp::Create).map(|effect| effect.id.as_str()).collect();
     let sql = "select coalesce(array_agg(key), '{}') from upwrite.mutations, unnest(keys) key \
@@ -126,7 +126,7 @@ async fn projection(world: &World, effects: &[Effect], faults: &mut Vec<String>)
 }
 
 /// What the log and the projection have of the mutation that created this record.
-async fn history(world: &World, effects: &[Effect], id: &str) -> String {
+async fn history(world: &Site, effects: &[Effect], id: &str) -> String {
     let created = effects.iter().find(|effect| effect.op == EffectOp::Create && effect.id == id);
     let Some(mutation) = created.and_then(|effect| effect.key.as_deref()?.rsplit_once('-')).map(|(id, _)| id) else {
         return "its key names no mutation".to_owned();
@@ -143,7 +143,7 @@ async fn history(world: &World, effects: &[Effect], id: &str) -> String {
 }
 
 /// Table = upstream, record by record.
-async fn tables(world: &World, faults: &mut Vec<String>) {
+async fn tables(world: &Site, faults: &mut Vec<String>) {
     for (object, table, fields) in [
         ("Contact", "contact", [("Email", "email"), ("Title", "title"), ("LastName", "last_name")]),
         (
