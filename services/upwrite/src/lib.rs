@@ -3,6 +3,7 @@
 pub mod commands;
 pub mod config;
 mod connect;
+pub mod ctl;
 pub mod demo;
 mod logging;
 pub mod setup;

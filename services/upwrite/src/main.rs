@@ -45,6 +45,9 @@ enum Command {
     Syncer(ConfigArgs),
     /// Run the control API only, which `upwrite ctl` speaks. Needs a section [control].
     Control(ConfigArgs),
+    /// Ask the control API: status, mutations, rebuild, recover.
+    #[command(after_help = upwrite::ctl::EXIT_CODES)]
+    Ctl(upwrite::ctl::Ctl),
     /// Report all mistakes in a configuration file, each with its place.
     CheckConfig {
         #[command(flatten)]
@@ -82,6 +85,11 @@ fn main() -> ExitCode {
         Command::Reconciler(args) => run(&args, Some(Stage::Reconciler)),
         Command::Syncer(args) => run(&args, Some(Stage::Syncer)),
         Command::Control(args) => run(&args, Some(Stage::Control)),
+        Command::Ctl(args) => {
+            let code = runtime.block_on(upwrite::ctl::ctl(args));
+            runtime.shutdown_background();
+            return code;
+        }
         Command::CheckConfig { reference: true, .. } => {
             print!("{}", upwrite::config::REFERENCE);
             Ok(())
