@@ -58,7 +58,7 @@ pub(super) fn suspects(
         "/* rebuild.compare */ create temporary table {SUSPECTS} as
          select row_number() over () as n, key from (
          {}
-         select coalesce(i._key, r.key)
+         select coalesce(i._key, r.key) as key
            from {images} i full join
                 (select * from upwrite.records r where r.source = {source} and r.table_name = {name}) r on r.key = i._key
           where r.key is null {unknown} or i._key is not null and r.key is not null and (
