@@ -14,6 +14,7 @@ mod subscription;
 mod topics;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
@@ -55,6 +56,8 @@ pub(crate) struct Inner {
     readers: Readers,
     ranges: Ranges,
     claims: Appender,
+    /// Behind the last request of this process that was acknowledged, by partition of mutations.
+    known_ends: Vec<AtomicI64>,
     orphans: Orphans,
     shutdown: CancellationToken,
 }
@@ -98,6 +101,7 @@ impl KafkaLog {
             readers: Readers::new(&config),
             ranges: Ranges::new(&config),
             claims: Appender::start(&pool, config.claims.limits(), Arc::new(Nobody), shutdown.clone()),
+            known_ends: (0..partitions).map(|_| AtomicI64::new(-1)).collect(),
             orphans,
             config,
             shutdown: shutdown.clone(),
@@ -200,7 +204,12 @@ impl EventLog for KafkaLog {
         let raw = tokio::task::spawn_blocking(read).await;
         let mut records = Vec::new();
         for raw in raw.map_err(|error| LogError::Unavailable(error.to_string()))?? {
-            records.push(self.inner.codec.record(partition, raw).await?);
+            match self.inner.codec.record(partition, raw).await {
+                Ok(record) => records.push(record),
+                // What comes before it is read first.
+                Err(_) if !records.is_empty() => break,
+                Err(error) => return Err(error),
+            }
         }
         Ok(records)
     }

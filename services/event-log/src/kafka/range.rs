@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use upwrite_events::Position;
 
@@ -75,6 +75,8 @@ fn collect(consumer: &Consumer, limit: usize) -> Result<Vec<Raw>, KafkaError> {
             Some(Err(KafkaError::PartitionEOF(_))) => break,
             // What was read is good; the rest is for another try.
             Some(Err(_)) if !records.is_empty() => break,
+            // Brokers come back within the time there is, or not.
+            Some(Err(error)) if passes(&error) => {}
             Some(Err(error)) => return Err(error),
             None if left.is_zero() && records.is_empty() => {
                 return Err(KafkaError::Canceled);
@@ -84,4 +86,10 @@ fn collect(consumer: &Consumer, limit: usize) -> Result<Vec<Raw>, KafkaError> {
         }
     }
     Ok(records)
+}
+
+fn passes(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, Resolve};
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(AllBrokersDown | BrokerTransportFailure | OperationTimedOut | Resolve))
 }

@@ -50,6 +50,8 @@ pub(crate) struct SchemaRegistry {
 
 impl SchemaRegistry {
     pub(crate) fn new(registry: Registry) -> Result<Self, RegistryError> {
+        // Without a provider no client can be made. Err: there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build();
         let http = http.map_err(|error| RegistryError::Unreachable(error.to_string()))?;
         Ok(Self { registry, http, ids: RwLock::default(), by_id: RwLock::default() })

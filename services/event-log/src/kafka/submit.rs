@@ -1,5 +1,7 @@
 //! Claims in Postgres, then the request on Kafka.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -11,7 +13,7 @@ use crate::appender::{Done, Item, encoded};
 use crate::{LogError, Submission, Submitted, partition_for};
 
 impl Inner {
-    pub(crate) async fn submit(self: std::sync::Arc<Self>, submission: Submission) -> Result<Submitted, LogError> {
+    pub(crate) async fn submit(self: Arc<Self>, submission: Submission) -> Result<Submitted, LogError> {
         let Submission { claims, versions, request } = submission;
         let Some(first) = request.rows.first() else {
             return Err(LogError::NotAppended("a request without rows".to_owned()));
@@ -37,7 +39,10 @@ impl Inner {
         let before = self.watermark_for_settling(partition).await;
         match self.append(partition, vec![event]).await {
             Ok(positions) => match positions.first() {
-                Some(position) => Ok(Submitted::Accepted { partition, position: *position }),
+                Some(position) => {
+                    self.known_ends[usize::from(partition.number)].fetch_max(position.next().0, Ordering::Relaxed);
+                    Ok(Submitted::Accepted { partition, position: *position })
+                }
                 None => Err(LogError::Unknown("the brokers did not say where it stands".to_owned())),
             },
             Err(LogError::Unknown(reason)) => {
@@ -51,17 +56,20 @@ impl Inner {
         }
     }
 
-    /// Where to look for the request later; only if the caller would wait for it.
+    /// A position before which the request, not yet sent, cannot stand; asked for only if the caller would wait.
     async fn watermark_for_settling(&self, partition: Partition) -> Option<Position> {
         if self.config.settle_timeout == Duration::ZERO {
             return None;
         }
-        self.watermarks(partition).await.ok().map(|(_, end)| end)
+        match self.known_ends[usize::from(partition.number)].load(Ordering::Relaxed) {
+            known @ 0.. => Some(Position(known)),
+            _ => self.watermarks(partition).await.ok().map(|(_, end)| end),
+        }
     }
 
     /// Waits, within bounds, until the request or its void stands: the first of them counts.
     async fn settle(
-        self: std::sync::Arc<Self>,
+        self: Arc<Self>,
         partition: Partition,
         mutation: MutationId,
         from: Option<Position>,

@@ -8,7 +8,7 @@ use futures::stream;
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use upwrite_events::{Partition, Position, Stream, decode};
+use upwrite_events::{DecodeError, Partition, Position, Stream, decode};
 
 use super::ends::Ends;
 use crate::appender::Item;
@@ -23,8 +23,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 const READ: &str = "/* event-log.read */ \
-    select position, (extract(epoch from appended_at) * 1000000)::bigint, value \
-      from (select l.position, l.appended_at, l.value, \
+    select position, (extract(epoch from appended_at) * 1000000)::bigint, event, value \
+      from (select l.position, l.appended_at, l.event, l.value, \
                    sum(octet_length(l.value)) over (order by l.position) - octet_length(l.value) as before \
               from upwrite.log l \
              where l.stream = $1 and l.partition = $2 and l.position >= $3 \
@@ -97,7 +97,7 @@ impl Reader {
         from: Position,
         limit: usize,
     ) -> Result<Vec<LogRecord>, LogError> {
-        let rows = sqlx::query_as::<_, (i64, i64, Vec<u8>)>(READ)
+        let rows = sqlx::query_as::<_, (i64, i64, String, Vec<u8>)>(READ)
             .bind(partition.stream.as_str())
             .bind(number(partition))
             .bind(from.0)
@@ -105,14 +105,20 @@ impl Reader {
             .bind(READ_BYTES)
             .fetch_all(&self.pool);
         let rows = answered(self.patience * 5, rows).await?;
-        let records: Vec<_> = rows
-            .into_iter()
-            .map(|(position, at_us, value)| {
-                let position = Position(position);
-                let event = decode(&value).map_err(|error| Undecodable { reason: error.to_string(), value });
-                LogRecord { partition, position, appended_at_us: at_us, event }
-            })
-            .collect();
+        let mut records = Vec::with_capacity(rows.len());
+        for (position, appended_at_us, name, value) in rows {
+            let position = Position(position);
+            let event = match decode(&value) {
+                // Only Upwrite writes this table: its schema is one that is not known yet.
+                Err(DecodeError::UnknownSchema { .. }) if records.is_empty() => {
+                    return Err(LogError::Newer(format!("position {position} of {partition} is {name:?}")));
+                }
+                // What comes before it is read first.
+                Err(DecodeError::UnknownSchema { .. }) => break,
+                decoded => decoded.map_err(|error| Undecodable { reason: error.to_string(), value }),
+            };
+            records.push(LogRecord { partition, position, appended_at_us, event });
+        }
         match (from.0..).zip(&records).find(|(expected, record)| record.position.0 != *expected) {
             None => Ok(records),
             Some((expected, record)) => Err(LogError::Mismatch(format!(

@@ -1,6 +1,10 @@
 //! The Kafka engine: its harness, the contract suite on it, and what is its own.
 
+mod consumers;
 mod engine;
 mod faults;
 mod harness;
+mod registry;
+mod relay;
 mod suite;
+mod topics;

@@ -47,6 +47,21 @@ async fn a_log_that_lost_its_beginning_is_a_mismatch() {
     assert_gap_free(&next(&mut log.subscribe(partition(0), Position(5)), 5).await, 5);
 }
 
+/// Hazard B20: an unknown newer version of a schema stops its partition, after what stands before it.
+#[tokio::test]
+async fn what_a_newer_version_wrote_stops_its_partition() {
+    let harness = PostgresHarness::shared().await;
+    let writer = harness.open(Config::default()).await;
+    writer.append(partition(0), vec![noted("before")]).await.unwrap();
+    harness.append_silently(partition(0), &[&[0xC3, 1][..], &[7; 40]].concat()).await;
+    let log = harness.open(Config::default()).await;
+    let mut reader = log.subscribe(partition(0), Position::START);
+    assert_gap_free(&next(&mut reader, 1).await, 0);
+    let stopped = tokio::time::timeout(LIMIT, reader.next()).await.unwrap();
+    assert!(matches!(stopped, Some(Err(LogError::Newer(_)))), "{stopped:?}");
+    assert!(matches!(log.read(partition(0), Position(1), 1).await, Err(LogError::Newer(_))));
+}
+
 /// Hazard B11, in a running process: the database is set back under it.
 #[tokio::test]
 async fn a_log_that_was_set_back_is_a_mismatch() {
