@@ -12,15 +12,16 @@ export RUST_TEST_THREADS ?= 4
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check fmt format lint doc deny advisories bench packages tools drivers clean
+.PHONY: help demo test check fmt format lint doc deny advisories bench chaos packages tools drivers clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: ## Build, start everything on this machine, take a tour (Ctrl-C ends it)
-	@scripts/install-system-packages demo
+demo: ## Build, start everything on this machine, take a tour (Ctrl-C ends it); KAFKA=1: with the log on Kafka
+	@scripts/install-system-packages $(if $(KAFKA),kafka,demo)
+	@$(if $(KAFKA),scripts/install-tools kafka)
 	cargo build $(CARGO_FLAGS) --bin upwrite --bin upwrite-sandbox
-	@$(TARGET)/debug/upwrite demo
+	@$(TARGET)/debug/upwrite demo $(if $(KAFKA),--kafka)
 
 test: packages drivers ## Run every test on real components
 	cargo build $(CARGO_FLAGS) --all-targets
@@ -52,6 +53,13 @@ advisories: ## Known vulnerabilities and abandoned packages (needs GitHub)
 bench: packages ## Measure held writes against their floor (release build)
 	cargo build $(CARGO_FLAGS) --release --bins
 	$(TARGET)/release/upwrite-load-tests bench
+
+chaos: packages ## Kill Upwrite, brokers and Postgres at 1,000 random points; KAFKA=1: a fleet on Kafka (UPWRITE_CHAOS_POINTS)
+	@scripts/install-tools kafka
+	cargo build $(CARGO_FLAGS) --bins
+	UPWRITE_CHAOS_KILLS=$${UPWRITE_CHAOS_KILLS:-1000} UPWRITE_CHAOS_POINTS=$${UPWRITE_CHAOS_POINTS:-1000} \
+		UPWRITE_BINARIES_BUILT=1 cargo test --locked -p upwrite-e2e --test it -- --nocapture \
+		$(if $(KAFKA),chaos::fleet::,chaos::g8_killed)
 
 packages: ## Install missing system packages (asks on a terminal)
 	@scripts/install-system-packages

@@ -11,12 +11,12 @@ use world::World;
 
 use crate::signals::Signals;
 
-/// Takes the tour; on a terminal then waits for Ctrl-C.
-pub async fn demo() -> anyhow::Result<()> {
+/// Takes the tour, with the log in Postgres or on Kafka; on a terminal then waits for Ctrl-C.
+pub async fn demo(kafka: bool) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     tokio::select! {
         signal = signals.next() => anyhow::bail!("stopped by {signal}"),
-        ended = tour() => {
+        ended = tour(kafka) => {
             let world = ended?;
             if std::io::stdout().is_terminal() {
                 println!("\nEverything stays up until Ctrl-C. Try your own statements.");
@@ -27,8 +27,8 @@ pub async fn demo() -> anyhow::Result<()> {
     }
 }
 
-async fn tour() -> anyhow::Result<World> {
-    let mut world = World::start().await?;
+async fn tour(kafka: bool) -> anyhow::Result<World> {
+    let mut world = World::start(kafka).await?;
     println!("{}", world.instructions());
     tour::take(&mut world).await?;
     Ok(world)

@@ -59,7 +59,11 @@ enum Command {
     /// Start a private Postgres, a stand-in for Salesforce and Upwrite; take a tour of real statements.
     ///
     /// On a terminal it then stays up until Ctrl-C; elsewhere it ends after the tour. Nothing is left behind.
-    Demo,
+    Demo {
+        /// With the log on Kafka: starts a broker and a schema registry, too (`scripts/install-tools kafka` fetches them).
+        #[arg(long)]
+        kafka: bool,
+    },
 }
 
 #[derive(clap::Args)]
@@ -95,7 +99,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::CheckConfig { config, .. } => upwrite::commands::check_config(&config.config),
-        Command::Demo => runtime.block_on(upwrite::demo::demo()),
+        Command::Demo { kafka } => runtime.block_on(upwrite::demo::demo(kafka)),
     };
     // Blocking work that is still under way (a name look-up, say) must not keep the process.
     runtime.shutdown_background();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::process::Command;
 use upwrite_sandbox::AdminClient;
+use upwrite_testkit::kafka::{Brokers, Options as BrokerOptions, Registry, RegistryOptions};
 use upwrite_testkit::postgres::{Cluster, Options};
 use upwrite_testkit::process::Process;
 use upwrite_testkit::{free_port, until};
@@ -30,12 +31,40 @@ pub(super) struct World {
     proxy_port: u16,
     _stand_in: Process,
     cluster: Cluster,
+    kafka: Option<Kafka>,
+}
+
+/// Where the log is, if not in Postgres.
+struct Kafka {
+    brokers: Brokers,
+    registry: Registry,
+}
+
+impl Kafka {
+    async fn start() -> anyhow::Result<Self> {
+        println!("Starting a Kafka broker and a schema registry …");
+        let (brokers, registry) = tokio::try_join!(
+            Brokers::try_start(1, BrokerOptions::default()),
+            Registry::try_start(RegistryOptions::default())
+        )?;
+        Ok(Self { brokers, registry })
+    }
+
+    fn config(&self) -> String {
+        format!(
+            "[log]\nengine = \"kafka\"\n\n[kafka]\nbrokers = \"{}\"\nreplication = 1\n\n[kafka.registry]\nurl = \"{}\"\n\n",
+            self.brokers.bootstrap(),
+            self.registry.url()
+        )
+    }
 }
 
 impl World {
-    pub(super) async fn start() -> anyhow::Result<Self> {
+    /// `kafka`: with the log there instead of in Postgres.
+    pub(super) async fn start(kafka: bool) -> anyhow::Result<Self> {
         println!("Starting a private PostgreSQL cluster …");
         let cluster = tokio::task::spawn_blocking(|| Cluster::start_blocking(Options::default())).await??;
+        let kafka = if kafka { Some(Kafka::start().await?) } else { None };
         let folder = tempfile::Builder::new().prefix("upwrite-demo-").tempdir()?;
         let (stand_in_port, proxy_port) = (free_port(), free_port());
         println!("Starting the stand-in for Salesforce …");
@@ -59,6 +88,7 @@ impl World {
             proxy_port,
             _stand_in: sandbox,
             cluster,
+            kafka,
         };
         world.write_config(&address)?;
         world.setup().await?;
@@ -75,7 +105,8 @@ impl World {
         let text = include_str!("upwrite.toml")
             .replace("@postgres_port@", &self.cluster.port().to_string())
             .replace("@proxy_port@", &self.proxy_port.to_string())
-            .replace("@stand_in@", stand_in);
+            .replace("@stand_in@", stand_in)
+            .replace("@log@", &self.kafka.as_ref().map(Kafka::config).unwrap_or_default());
         std::fs::write(self.config(), text).context("writing the demo's configuration")
     }
 
@@ -125,12 +156,20 @@ impl World {
 
     pub(super) fn instructions(&self) -> String {
         let port = self.proxy_port;
+        let topics = self.kafka.as_ref().map(|kafka| {
+            let (brokers, registry) = (kafka.brokers.bootstrap(), kafka.registry.url());
+            format!(
+                "\nEvents are in Kafka at {brokers}, their schemas at {registry}:\n\
+                 \x20 kcat:  kcat -C -b {brokers} -t upwrite.mutations -e -f '%p/%o %k %h\\n'"
+            )
+        });
+        let topics = topics.unwrap_or_default();
         format!(
             "\nConnect to Upwrite as if it were Postgres:\n\
              \x20 psql:  psql postgresql://app:{PASSWORD}@127.0.0.1:{port}/app\n\
              \x20 URL:   postgresql://app:{PASSWORD}@127.0.0.1:{port}/app\n\
              \x20 JDBC:  jdbc:postgresql://127.0.0.1:{port}/app?user=app&password={PASSWORD}\n\
-             Postgres itself listens on port {}; the stand-in for Salesforce at {}.",
+             Postgres itself listens on port {}; the stand-in for Salesforce at {}.{topics}",
             self.cluster.port(),
             self.stand_in.base_url(),
         )

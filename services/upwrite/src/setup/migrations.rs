@@ -55,6 +55,8 @@ pub(super) async fn migrate(connection: &mut PgConnection, report: &mut SetupRep
 async fn run(connection: &mut PgConnection, file: &str, sql: &'static str, checksum: &str) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin().await?;
     transaction.execute(sqlx::raw_sql(sql)).await?;
+    // That the table is there already is no news.
+    transaction.execute("SET LOCAL client_min_messages = warning").await?;
     transaction.execute(sqlx::raw_sql(RECORD)).await?;
     sqlx::query("/* setup.record_migration */ INSERT INTO upwrite.migrations (file, sha256) VALUES ($1, $2)")
         .bind(file)
