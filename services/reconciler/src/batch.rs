@@ -8,9 +8,9 @@ use upwrite_events::{
     Position, RecordsObserved, Row, RowChange, Stream, TableName, TableSpec,
 };
 
+use crate::finish::{Moved, Positions};
 use crate::merge::Image;
 use crate::status::Status;
-use crate::store::Positions;
 
 /// What the reconciler carries from batch to batch. Rebuilt from Postgres whenever a batch fails.
 #[derive(Debug, Default)]
@@ -30,15 +30,13 @@ pub(crate) struct Tracked {
 }
 
 /// Bytes or an event that could not be folded in.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) struct DeadLetter {
-    pub(crate) partition: Partition,
-    pub(crate) position: Position,
+    pub(crate) record: LogRecord,
     pub(crate) reason: String,
-    pub(crate) value: Option<Vec<u8>>,
 }
 
-/// A real key that belongs to a create which is not finished: it must not become visible unclaimed.
+/// A real key that belongs to a create, which may not be finished: it must not become visible unclaimed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct EarlyClaim {
     pub(crate) table: TableName,
@@ -79,23 +77,28 @@ impl State {
         let mut plan = Plan::default();
         let mut seen = HashSet::new();
         for record in records {
-            let (partition, position) = (record.partition, record.position);
-            match record.event {
-                Err(undecodable) => plan.dead.push(DeadLetter {
-                    partition,
-                    position,
-                    reason: undecodable.reason,
-                    value: Some(undecodable.value),
-                }),
-                Ok(Event::RecordsObserved(observed)) => self.observe(observed, &mut plan),
-                Ok(event) => match self.fold(partition, position, record.appended_at_us, event, &mut plan) {
-                    Ok(Some(mutation)) if seen.insert(mutation) => plan.touched.push(mutation),
-                    Ok(_) => {}
-                    Err(reason) => plan.dead.push(DeadLetter { partition, position, reason, value: None }),
-                },
+            let (partition, next, stamp_us) = (record.partition, record.position.next(), record.appended_at_us);
+            let folded = match record {
+                LogRecord { event: Ok(Event::RecordsObserved(observed)), .. } => {
+                    self.observe(partition, observed, &mut plan);
+                    Ok(None)
+                }
+                LogRecord { event: Ok(ref event), position, .. } => {
+                    let folded = self.fold(partition, position, stamp_us, event, &mut plan);
+                    folded.map_err(|reason| DeadLetter { record, reason })
+                }
+                LogRecord { event: Err(ref undecodable), .. } => {
+                    let reason = undecodable.reason.clone();
+                    Err(DeadLetter { record, reason })
+                }
+            };
+            match folded {
+                Ok(Some(mutation)) if seen.insert(mutation) => plan.touched.push(mutation),
+                Ok(_) => {}
+                Err(letter) => plan.dead.push(letter),
             }
             let owner = self.folds.get(&partition.number).and_then(PartitionFold::owner);
-            plan.positions.insert(partition, (position.next(), owner));
+            plan.positions.insert(partition, Moved { next, owner, stamp_us });
         }
         // Claims are taken in one order everywhere, so that nobody waits in a circle.
         plan.early_claims.sort_by(|a, b| (&a.table, &a.key).cmp(&(&b.table, &b.key)));
@@ -108,26 +111,28 @@ impl State {
         partition: Partition,
         position: Position,
         appended_at_us: i64,
-        event: Event,
+        event: &Event,
         plan: &mut Plan,
     ) -> Result<Option<MutationId>, String> {
-        debug_assert_eq!(partition.stream, Stream::Mutations);
-        if let Event::MutationOutlivedRollback(outlived) = &event
+        if partition.stream != Stream::Mutations {
+            return Err(format!("{} does not belong into the stream of observations", event.name()));
+        }
+        if let Event::MutationOutlivedRollback(outlived) = event
             && !self.tracked.contains_key(&outlived.mutation)
         {
             plan.outlived.push(outlived.mutation);
             return Ok(None);
         }
         let fold = self.folds.entry(partition.number).or_default();
-        let Folded::Changed(mutation) = fold.apply(position, &event).map_err(|illegal| illegal.to_string())? else {
+        let Folded::Changed(mutation) = fold.apply(position, event).map_err(|illegal| illegal.to_string())? else {
             return Ok(None);
         };
         let Some(life) = fold.get(mutation).cloned() else { return Ok(None) };
-        self.begin(mutation, partition, position, appended_at_us, &event);
+        self.begin(mutation, partition, position, appended_at_us, event);
         let Some(tracked) = self.tracked.get_mut(&mutation) else { return Ok(None) };
         tracked.status.fold(&life);
         let status = &mut tracked.status;
-        match &event {
+        match event {
             Event::MutationRequested(_) => status.accepted_at_us = Some(appended_at_us),
             Event::MutationAttempted(attempted) => status.attempted_at_us = Some(attempted.attempted_at_us),
             Event::MutationDeferred(_) => status.attempted_at_us = Some(appended_at_us),
@@ -136,7 +141,7 @@ impl State {
                 // The interval is widened by the clocks' error: it may begin before the request was accepted.
                 let begun = applied.rows.first().map(|row| row.seen.begun_us);
                 status.attempted_at_us = status.attempted_at_us.or(begun.max(status.accepted_at_us));
-                outcome_images(&self.specs, tracked, mutation, &applied.rows, plan);
+                outcome_images(&self.specs, tracked, &applied.rows, plan);
             }
             Event::MutationRejected(_)
             | Event::MutationInDoubt(_)
@@ -144,7 +149,7 @@ impl State {
             | Event::MutationDead(_) => {
                 status.answered_at_us = Some(appended_at_us);
             }
-            Event::MutationSettled(settled) => settled_images(tracked, mutation, &settled.rows, plan),
+            Event::MutationSettled(settled) => settled_images(tracked, &settled.rows, plan),
             _ => {}
         }
         Ok(Some(mutation))
@@ -161,34 +166,35 @@ impl State {
         self.tracked.entry(id).or_insert(Tracked { request, status, parked: 0 });
     }
 
-    fn observe(&self, observed: RecordsObserved, plan: &mut Plan) {
+    fn observe(&self, origin: Partition, observed: RecordsObserved, plan: &mut Plan) {
         let RecordsObserved { table, seen, rows, .. } = observed;
         let spec = self.specs.get(&table);
         let created_by = |row: &ObservedRow| {
             let column = spec?.idempotency_column.as_deref()?;
             let key = row.image.as_ref()?.get(column)?.as_deref()?;
-            MutationId::of_idempotency_key(key).filter(|id| self.tracked.contains_key(id))
+            // Whether it is finished only Postgres can tell: it may be in a partition of another process.
+            MutationId::of_idempotency_key(key)
         };
         for row in rows {
             if let (Some(mutation), Some(spec)) = (created_by(&row), spec) {
                 let key = format!("{}={}", spec.key, row.key);
                 plan.early_claims.push(EarlyClaim { table: table.clone(), key, mutation });
             }
-            let image =
-                Image { key: row.key, row: row.image, vendor_version: row.vendor_version, seen, mutation: None };
+            let image = Image {
+                key: row.key,
+                row: row.image,
+                vendor_version: row.vendor_version,
+                seen,
+                mutation: None,
+                origin,
+            };
             plan.images.push((table.clone(), image));
         }
     }
 }
 
 /// Images of rows that upstream accepted.
-fn outcome_images(
-    specs: &HashMap<TableName, TableSpec>,
-    tracked: &Tracked,
-    mutation: MutationId,
-    rows: &[AppliedRow],
-    plan: &mut Plan,
-) {
+fn outcome_images(specs: &HashMap<TableName, TableSpec>, tracked: &Tracked, rows: &[AppliedRow], plan: &mut Plan) {
     for applied in rows {
         let Some(change) = change_of(tracked, applied.row) else { continue };
         let row = match (change.op, &applied.image) {
@@ -200,17 +206,17 @@ fn outcome_images(
                 Some(stand_in(specs, change, &applied.key))
             }
         };
-        push(plan, change, applied, row, mutation);
+        push(plan, change, applied, row, &tracked.status);
     }
 }
 
 /// Images that were read back once no late effect was possible any more.
-fn settled_images(tracked: &Tracked, mutation: MutationId, rows: &[AppliedRow], plan: &mut Plan) {
+fn settled_images(tracked: &Tracked, rows: &[AppliedRow], plan: &mut Plan) {
     for applied in rows {
         let Some(change) = change_of(tracked, applied.row) else { continue };
         match (&applied.image, change.op) {
-            (Some(image), _) => push(plan, change, applied, Some(image.clone()), mutation),
-            (None, Op::Delete) => push(plan, change, applied, None, mutation),
+            (Some(image), _) => push(plan, change, applied, Some(image.clone()), &tracked.status),
+            (None, Op::Delete) => push(plan, change, applied, None, &tracked.status),
             (None, _) => plan.rereads.push((change.table.clone(), applied.key.clone())),
         }
     }
@@ -220,13 +226,14 @@ fn change_of(tracked: &Tracked, row: u32) -> Option<&RowChange> {
     tracked.request.as_ref()?.rows.get(row as usize)
 }
 
-fn push(plan: &mut Plan, change: &RowChange, applied: &AppliedRow, row: Option<Row>, mutation: MutationId) {
+fn push(plan: &mut Plan, change: &RowChange, applied: &AppliedRow, row: Option<Row>, status: &Status) {
     let image = Image {
         key: applied.key.clone(),
         row,
         vendor_version: applied.vendor_version.clone(),
         seen: widened(applied.seen),
-        mutation: Some(mutation),
+        mutation: Some(MutationId(status.id)),
+        origin: Partition { stream: Stream::Mutations, number: u16::try_from(status.partition).unwrap_or_default() },
     };
     plan.images.push((change.table.clone(), image));
 }

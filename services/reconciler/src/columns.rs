@@ -16,53 +16,85 @@ pub(crate) struct Columns {
     pub(crate) key: String,
     /// Name → type as SQL text.
     pub(crate) types: HashMap<String, String>,
+    /// What of each written row goes into `upwrite.outbox`, if anything does.
+    pub(crate) outbox: Option<Outbox>,
+}
+
+/// A table as its records' topic knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Outbox {
+    pub(crate) table: TableName,
+    /// Names of the columns that its specification has, unquoted.
+    pub(crate) columns: Vec<String>,
+}
+
+impl Columns {
+    pub(crate) fn key_type(&self) -> &str {
+        self.types.get(&self.key).map_or("text", String::as_str)
+    }
 }
 
 /// Loaded when first needed, forgotten on every error (somebody may have altered the table).
 #[derive(Debug, Default)]
-pub(crate) struct ColumnCache(HashMap<TableName, Columns>);
+pub(crate) struct ColumnCache {
+    known: HashMap<TableName, Columns>,
+    outbox: bool,
+}
 
 impl ColumnCache {
+    pub(crate) fn new(outbox: bool) -> Self {
+        Self { known: HashMap::new(), outbox }
+    }
+
     /// `None`: no such synced table.
     pub(crate) async fn of(
         &mut self,
         connection: &mut PgConnection,
         table: &TableName,
     ) -> Result<Option<Columns>, ReconcilerError> {
-        if let Some(columns) = self.0.get(table) {
+        if let Some(columns) = self.known.get(table) {
             return Ok(Some(columns.clone()));
         }
-        let Some(columns) = load(connection, table).await.map_err(doing("reading a table's columns"))? else {
-            return Ok(None);
-        };
-        self.0.insert(table.clone(), columns.clone());
+        let loaded = load(connection, table, self.outbox).await.map_err(doing("reading a table's columns"))?;
+        let Some(columns) = loaded else { return Ok(None) };
+        self.known.insert(table.clone(), columns.clone());
         Ok(Some(columns))
     }
 
     pub(crate) fn forget(&mut self) {
-        self.0.clear();
+        self.known.clear();
     }
 }
 
-async fn load(connection: &mut PgConnection, table: &TableName) -> sqlx::Result<Option<Columns>> {
+async fn load(connection: &mut PgConnection, table: &TableName, outbox: bool) -> sqlx::Result<Option<Columns>> {
     let rows = sqlx::query(
         "/* reconciler.columns */
          select t.relation::regclass::text as relation, t.spec->>'key' as key, a.attname::text as name,
-                format_type(a.atttypid, a.atttypmod) as type
+                format_type(a.atttypid, a.atttypmod) as type,
+                t.spec->'columns' @> jsonb_build_array(jsonb_build_object('name', a.attname)) as specified
            from upwrite.tables t
            join pg_attribute a on a.attrelid = t.relation and a.attnum > 0 and not a.attisdropped
           where t.source = $1 and t.table_name = $2 and a.attgenerated = ''
-            and a.attname not in ('_version', '_synced_at')",
+            and a.attname not in ('_version', '_synced_at')
+          order by a.attnum",
     )
     .bind(&table.source)
     .bind(&table.table)
     .fetch_all(connection)
     .await?;
     let Some(first) = rows.first() else { return Ok(None) };
-    let mut columns =
-        Columns { relation: first.try_get("relation")?, key: first.try_get("key")?, types: HashMap::new() };
+    let mut columns = Columns {
+        relation: first.try_get("relation")?,
+        key: first.try_get("key")?,
+        types: HashMap::new(),
+        outbox: outbox.then(|| Outbox { table: table.clone(), columns: Vec::new() }),
+    };
     for row in &rows {
-        columns.types.insert(row.try_get("name")?, row.try_get("type")?);
+        let name: String = row.try_get("name")?;
+        if let Some(outbox) = columns.outbox.as_mut().filter(|_| row.try_get("specified").unwrap_or(false)) {
+            outbox.columns.push(name.clone());
+        }
+        columns.types.insert(name, row.try_get("type")?);
     }
     Ok(Some(columns))
 }
@@ -70,4 +102,9 @@ async fn load(connection: &mut PgConnection, table: &TableName) -> sqlx::Result<
 /// A name as an SQL identifier.
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text as an SQL literal.
+pub(crate) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }

@@ -10,9 +10,13 @@ pub enum ReconcilerError {
     /// Passing, unless it is a mismatch.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// Another reconciler took over: this one must not write any more.
+    /// Another reconciler took over: this one must not write any more of that partition. Passing: the process goes on
+    /// with the partitions that it still has.
     #[error("another reconciler took over partition {0}")]
     Ousted(Partition),
+    /// Another reconciler wrote a record that nobody had written before. Passing: the batch is repeated.
+    #[error("another reconciler wrote the same new record first")]
+    Raced,
     /// What is stored does not read back; an operator has to look.
     #[error("{what} cannot be read: {reason}")]
     Corrupt { what: &'static str, reason: String },
@@ -21,7 +25,18 @@ pub enum ReconcilerError {
 impl ReconcilerError {
     /// Whether beginning again cannot help.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Ousted(_) | Self::Corrupt { .. } | Self::Log(LogError::Mismatch(_)))
+        matches!(self, Self::Corrupt { .. } | Self::Log(LogError::Mismatch(_)))
+    }
+
+    /// Whether only another transaction was in the way: the same one again can succeed.
+    pub(crate) fn is_contention(&self) -> bool {
+        match self {
+            Self::Raced => true,
+            Self::Database { source: sqlx::Error::Database(error), .. } => {
+                matches!(error.code().as_deref(), Some("40P01" | "40001" | "55P03"))
+            }
+            _ => false,
+        }
     }
 }
 

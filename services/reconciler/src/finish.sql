@@ -1,6 +1,7 @@
 /* reconciler.finish */
--- The end of a batch in one round trip: what is known of the records it wrote, the mutations' rows, the release of claims,
--- the positions. All are of one transaction with the rows before them; how many positions moved says whether this reconciler still may.
+-- The end of a batch in one round trip: the mutations' rows, what is known of the records that were written, the
+-- positions, the release of claims. All are of one transaction with the rows before them. How many records were added
+-- and how many positions moved says whether it may commit.
 with statuses as (
 insert into upwrite.mutations as m (
     id, state, source, table_name, operation, row_count, applied_count, keys, database, username, application_name,
@@ -12,6 +13,7 @@ select x.id, x.state, x.source, x.table_name, x.operation, x.row_count, x.applie
        x.application_name, x.attempts,
        case when x.state in ('in_doubt', 'partial') then '40003'
             when x.state = 'revoked' then '57014'
+            when x.state = 'voided' then '58030'
             when x.state not in ('applied', 'requested') then x.failure->>'sqlstate' end,
        case when x.state not in ('applied', 'requested') then x.failure->>'message' end,
        case when x.state not in ('applied', 'requested') then x.failure->>'detail' end,
@@ -22,7 +24,7 @@ select x.id, x.state, x.source, x.table_name, x.operation, x.row_count, x.applie
        'epoch'::timestamptz + x.attempted_at_us * interval '1 microsecond',
        'epoch'::timestamptz + x.answered_at_us * interval '1 microsecond',
        case when x.finished then clock_timestamp() end,
-       case when x.released then clock_timestamp() end,
+       case when x.released or x.state = 'voided' then clock_timestamp() end,
        'epoch'::timestamptz + x.not_before_us * interval '1 microsecond',
        x.revocation_requested, x.outlived_rollback, x.client_key, x.traceparent, x.redrive_of, x.partition, x.position,
        x.failure, coalesce(x.lifecycle, '{}'), x.released
@@ -42,7 +44,8 @@ on conflict (id) do update set
     revocation_requested = excluded.revocation_requested, outlived_rollback = excluded.outlived_rollback,
     failure = excluded.failure, lifecycle = excluded.lifecycle, released = excluded.released
     returning 1
-), shown as (
+), changed as (
+-- Locked by this transaction since it read them.
 insert into upwrite.records as r
        (source, table_name, key, vendor_version, seen_begun_us, seen_ended_us, by_mutation, deleted)
 select x.* from jsonb_to_recordset($8) as x (source text, table_name text, key text, vendor_version text,
@@ -50,14 +53,20 @@ select x.* from jsonb_to_recordset($8) as x (source text, table_name text, key t
 on conflict (source, table_name, key) do update
    set vendor_version = excluded.vendor_version, seen_begun_us = excluded.seen_begun_us,
        seen_ended_us = excluded.seen_ended_us, by_mutation = excluded.by_mutation, deleted = excluded.deleted
+), added as (
+-- Not there when this transaction looked. If somebody else has added one since, it decided without knowing of that.
+insert into upwrite.records
+       (source, table_name, key, vendor_version, seen_begun_us, seen_ended_us, by_mutation, deleted)
+select x.* from jsonb_to_recordset($9) as x (source text, table_name text, key text, vendor_version text,
+       seen_begun_us int8, seen_ended_us int8, by_mutation bool, deleted bool)
+on conflict do nothing
     returning 1
-), released as (
-delete from upwrite.claims where mutation = any($2)
 ), moved as (
 update upwrite.positions p
-   set next_position = x.next, owner = x.owner, updated_at = clock_timestamp()
-  from unnest($3::text[], $4::int8[], $5::int8[], $6::uuid[], $7::int8[]) as x (stream, partition, next, owner, epoch)
+   set next_position = x.next, owner = x.owner, stamp_us = x.stamp, updated_at = clock_timestamp()
+  from unnest($3::text[], $4::int8[], $5::int8[], $6::uuid[], $7::int8[], $10::int8[])
+       as x (stream, partition, next, owner, epoch, stamp)
  where p.stream = x.stream and p.partition = x.partition and p.epoch = x.epoch
     returning 1
 )
-select count(*) from moved
+select (select count(*) from added), (select count(*) from moved), upwrite.release_claims($2)::text

@@ -1,20 +1,35 @@
 #![doc = include_str!("../README.md")]
 
+mod assignment;
 mod batch;
+mod check;
+mod claims;
 mod columns;
 mod config;
 mod error;
+mod finish;
 mod images;
 mod load;
 mod merge;
 mod parked;
+mod progress;
+mod rebuild;
+mod reconcile;
+mod records;
 mod run;
+mod session;
 mod status;
 mod store;
+mod traced;
 mod vacuum;
+mod voids;
 mod write;
 
 pub use config::Config;
 pub use error::ReconcilerError;
 pub use merge::{Decision, Image, RecordState, decide};
+pub use progress::{PartitionProgress, Progress};
+pub use rebuild::{
+    Binding, MutationsReport, ProjectionsReport, Rebuild, RebuildError, RebuildProgress, RecoverReport, TableReport,
+};
 pub use run::run;

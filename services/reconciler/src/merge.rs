@@ -5,7 +5,7 @@
 //! can tell from the images: a mutation's own image wins (claims order the mutations of a record, so the log's order
 //! is theirs), and an observation is left out and the key is read again by id.
 
-use upwrite_events::{Interval, MutationId, Row};
+use upwrite_events::{Interval, MutationId, Partition, Row};
 
 /// An image on its way into a synced table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Image {
     pub seen: Interval,
     /// The mutation whose outcome this is; `None`: an observation.
     pub mutation: Option<MutationId>,
+    /// Where in the log it came from: that partition's reconciler is the one that writes it, also if it has to wait.
+    pub origin: Partition,
 }
 
 /// What is known of the image that the table holds (`upwrite.records`).
@@ -86,6 +88,7 @@ mod tests {
             vendor_version: version.map(str::to_owned),
             seen: Interval { begun_us, ended_us },
             mutation: mutation.then(|| MutationId(uuid::Uuid::from_u128(1))),
+            origin: Partition { stream: upwrite_events::Stream::Mutations, number: 0 },
         }
     }
 

@@ -1,13 +1,14 @@
 //! Images that wait for somebody's lock: tried again until it is gone.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sqlx::{PgConnection, Row as _, types::Json};
-use upwrite_events::{Interval, MutationId, Row, TableName};
+use upwrite_events::{Interval, MutationId, Partition, Row, Stream, TableName};
 
 use crate::columns::ColumnCache;
 use crate::error::{ReconcilerError, doing};
 use crate::merge::Image;
+use crate::records::Shown;
 use crate::store;
 use crate::write::{Mode, merge};
 
@@ -23,27 +24,38 @@ pub(crate) struct Tried {
     pub(crate) some_left: bool,
     /// Behind which image the next round begins.
     pub(crate) next: i64,
-    pub(crate) shown: store::Shown,
+    pub(crate) shown: Shown,
+    /// Whence the images came that were tried.
+    pub(crate) origins: BTreeSet<Partition>,
+    pub(crate) conflicts: u64,
 }
 
-/// Tries parked images behind `after`, the oldest first, inside the caller's transaction. Round follows round through all
-/// of them, so that many under one lasting lock do not keep others from being tried.
+/// Tries parked images of these partitions behind `after`, the oldest first, inside the caller's transaction. Round
+/// follows round through all of them, so that many under one lasting lock do not keep others from being tried.
 pub(crate) async fn retry(
     tx: &mut PgConnection,
     cache: &mut ColumnCache,
+    partitions: &[Partition],
     after: i64,
 ) -> Result<Tried, ReconcilerError> {
-    let parked = load(tx, after).await?;
+    let parked = load(tx, partitions, after).await?;
     let ids = || parked.values().flatten().map(|(id, _)| *id);
     let is_last_round = i64::try_from(ids().count()).unwrap_or(i64::MAX) < MAX_TRIED;
     let next = if is_last_round { 0 } else { ids().max().unwrap_or(0) };
-    let mut tried =
-        Tried { resolved: HashMap::new(), some_left: after > 0 || next > 0, next, shown: store::Shown::default() };
+    let mut tried = Tried {
+        resolved: HashMap::new(),
+        some_left: after > 0 || next > 0,
+        next,
+        shown: Shown::default(),
+        origins: parked.values().flatten().map(|(_, image)| image.origin).collect(),
+        conflicts: 0,
+    };
     for (table, parked) in parked {
         let (ids, images): (Vec<i64>, Vec<Image>) = parked.into_iter().unzip();
         let written = merge(tx, cache, &table, &images, Mode::Careful).await?;
         tried.some_left |= !written.parked.is_empty();
-        written.shown.iter().for_each(|index| tried.shown.add(&table, &images[*index]));
+        written.shown.iter().for_each(|(index, known)| tried.shown.add(&table, &images[*index], *known));
+        tried.conflicts += written.conflicts.len() as u64;
         let rereads: Vec<_> = written.rereads.iter().map(|key| (table.clone(), key.clone())).collect();
         store::ask_rereads(tx, &rereads).await?;
         for conflict in &written.conflicts {
@@ -68,18 +80,28 @@ pub(crate) async fn retry(
     Ok(tried)
 }
 
-async fn load(tx: &mut PgConnection, after: i64) -> Result<HashMap<TableName, Vec<(i64, Image)>>, ReconcilerError> {
+/// In one order of tables for every transaction.
+async fn load(
+    tx: &mut PgConnection,
+    partitions: &[Partition],
+    after: i64,
+) -> Result<BTreeMap<TableName, Vec<(i64, Image)>>, ReconcilerError> {
     let rows = sqlx::query(
         "/* reconciler.load_parked */
-         select id, source, table_name, key, image, vendor_version, seen_begun_us, seen_ended_us, mutation
-           from upwrite.parked where id > $2 order by id limit $1",
+         select p.id, p.source, p.table_name, p.key, p.image, p.vendor_version, p.seen_begun_us, p.seen_ended_us,
+                p.mutation, p.stream, p.partition
+           from unnest($3::text[], $4::int2[]) as mine (stream, partition)
+           join upwrite.parked p on p.stream = mine.stream and p.partition = mine.partition
+          where p.id > $2 order by p.id limit $1",
     )
     .bind(MAX_TRIED)
     .bind(after)
+    .bind(partitions.iter().map(|partition| partition.stream.as_str()).collect::<Vec<_>>())
+    .bind(partitions.iter().map(|partition| store::number(*partition)).collect::<Vec<_>>())
     .fetch_all(tx)
     .await
     .map_err(doing("reading parked images"))?;
-    let mut parked: HashMap<TableName, Vec<(i64, Image)>> = HashMap::new();
+    let mut parked: BTreeMap<TableName, Vec<(i64, Image)>> = BTreeMap::new();
     for row in rows {
         let read = || -> sqlx::Result<(TableName, i64, Image)> {
             let image = Image {
@@ -88,6 +110,7 @@ async fn load(tx: &mut PgConnection, after: i64) -> Result<HashMap<TableName, Ve
                 vendor_version: row.try_get(5)?,
                 seen: Interval { begun_us: row.try_get(6)?, ended_us: row.try_get(7)? },
                 mutation: row.try_get::<Option<uuid::Uuid>, _>(8)?.map(MutationId),
+                origin: origin(row.try_get(9)?, row.try_get(10)?),
             };
             Ok((TableName::new(row.try_get::<String, _>(1)?, row.try_get::<String, _>(2)?), row.try_get(0)?, image))
         };
@@ -98,4 +121,30 @@ async fn load(tx: &mut PgConnection, after: i64) -> Result<HashMap<TableName, Ve
         parked.entry(table).or_default().push((id, image));
     }
     Ok(parked)
+}
+
+fn origin(stream: &str, number: i16) -> Partition {
+    let stream = if stream == Stream::Mutations.as_str() { Stream::Mutations } else { Stream::Observations };
+    Partition { stream, number: u16::try_from(number).unwrap_or_default() }
+}
+
+/// How many images of each of these partitions are parked.
+pub(crate) async fn count(
+    connection: &mut PgConnection,
+    partitions: &[Partition],
+) -> Result<HashMap<Partition, u64>, ReconcilerError> {
+    let rows: Vec<(String, i16, i64)> = sqlx::query_as(
+        "/* reconciler.count_parked */
+         select p.stream, p.partition, count(*)
+           from unnest($1::text[], $2::int2[]) as mine (stream, partition)
+           join upwrite.parked p on p.stream = mine.stream and p.partition = mine.partition group by 1, 2",
+    )
+    .bind(partitions.iter().map(|partition| partition.stream.as_str()).collect::<Vec<_>>())
+    .bind(partitions.iter().map(|partition| store::number(*partition)).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await
+    .map_err(doing("counting parked images"))?;
+    let counts =
+        rows.iter().map(|(stream, number, count)| (origin(stream, *number), u64::try_from(*count).unwrap_or(0)));
+    Ok(counts.collect())
 }

@@ -16,4 +16,4 @@ select jsonb_build_object(
          'finished', m.finished_at is not null, 'released', m.released),
        (select count(*) from upwrite.parked p where p.mutation = m.id)
   from upwrite.mutations m
- where not m.released
+ where not m.released and m.partition = any($1)

@@ -3,16 +3,16 @@
 //! The fast way is set-wise and lets any error fail the whole transaction. It is then repeated the careful way:
 //! under savepoints, first the table as a whole, then row by row, so that one locked or refused row stops nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 use upwrite_events::{Row, TableName};
 
 use crate::columns::{ColumnCache, Columns, quoted};
 use crate::error::{ReconcilerError, doing};
-use crate::images::upserts;
+use crate::images::{delete, upserts};
 use crate::merge::{Decision, Image, decide};
-use crate::store;
+use crate::records::{Known, lock_records};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -34,8 +34,8 @@ pub(crate) struct Written {
     pub(crate) parked: Vec<usize>,
     pub(crate) conflicts: Vec<Conflict>,
     pub(crate) rereads: Vec<String>,
-    /// Whose image is in the table now: for [`store::finish`].
-    pub(crate) shown: Vec<usize>,
+    /// Whose image is in the table now, and whether the record was known: for [`crate::finish`].
+    pub(crate) shown: Vec<(usize, bool)>,
 }
 
 /// What is to be written where.
@@ -44,7 +44,7 @@ struct Rows<'a> {
     columns: &'a Columns,
     images: &'a [Image],
     /// Records that were written before. Any other record has no row that somebody could have locked.
-    known: &'a HashSet<String>,
+    known: &'a Known,
 }
 
 /// Merges images of one table, in their order.
@@ -69,11 +69,13 @@ pub(crate) async fn merge(
         Mode::Careful => write_carefully(tx, rows, &chosen, &mut written).await?,
     }
     // What came before the latest image of a record is written with it: it waits with it, too.
-    let waiting: HashSet<&str> = written.parked.iter().map(|index| images[*index].key.as_str()).collect();
+    let waiting = written.parked.iter().map(|index| images[*index].key.as_str());
+    let waiting: HashSet<&str> = waiting.chain(known.busy.iter().map(String::as_str)).collect();
     written.parked = (0..images.len()).filter(|index| waiting.contains(images[*index].key.as_str())).collect();
     let kept_out: HashSet<usize> =
         written.parked.iter().copied().chain(written.conflicts.iter().map(|conflict| conflict.index)).collect();
-    written.shown = chosen.into_iter().filter(|index| !kept_out.contains(index)).collect();
+    let shown = chosen.into_iter().filter(|index| !kept_out.contains(index));
+    written.shown = shown.map(|index| (index, known.states.contains_key(&images[index].key))).collect();
     Ok(written)
 }
 
@@ -97,19 +99,22 @@ async fn columns_for(
     }
 }
 
-/// Of all images, the latest of each record, if it is later than what the table holds; and the records that were written
-/// before.
+/// Of all images, the latest of each record, if it is later than what the table holds, in order of the records' keys: the
+/// same in every transaction, so that no two wait for each other; and the records that were written before.
 async fn choose(
     tx: &mut PgConnection,
     table: &TableName,
     images: &[Image],
     written: &mut Written,
-) -> Result<(Vec<usize>, HashSet<String>), ReconcilerError> {
-    let keys: Vec<&str> = images.iter().map(|image| image.key.as_str()).collect();
-    let mut states = store::load_record_states(tx, table, &keys).await?;
-    let known = states.keys().cloned().collect();
-    let mut chosen: HashMap<&str, usize> = HashMap::new();
+) -> Result<(Vec<usize>, Known), ReconcilerError> {
+    let keys: BTreeSet<&str> = images.iter().map(|image| image.key.as_str()).collect();
+    let known = lock_records(tx, table, &keys.into_iter().collect::<Vec<_>>()).await?;
+    let mut states = known.states.clone();
+    let mut chosen: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, image) in images.iter().enumerate() {
+        if known.busy.contains(&image.key) {
+            continue;
+        }
         let decision = decide(states.get(&image.key), image);
         match decision {
             Decision::Write | Decision::WriteAndReread => {
@@ -122,9 +127,7 @@ async fn choose(
             written.rereads.push(image.key.clone());
         }
     }
-    let mut indexes: Vec<usize> = chosen.into_values().collect();
-    indexes.sort_unstable();
-    Ok((indexes, known))
+    Ok((chosen.into_values().collect(), known))
 }
 
 async fn write_carefully(
@@ -215,23 +218,15 @@ async fn write(tx: &mut PgConnection, rows: Rows<'_>, chosen: &[usize]) -> sqlx:
         let free = free.iter().filter_map(|index| Some((&images[*index], images[*index].row.as_ref()?)));
         let free: Vec<(&Image, &Row)> = free.collect();
         for upsert in upserts(columns, free) {
-            let mut query = sqlx::query(AssertSqlSafe(upsert.sql));
-            for array in upsert.arrays {
-                query = query.bind(array);
-            }
-            query.execute(&mut *tx).await?;
+            let query = sqlx::query(AssertSqlSafe(upsert.sql));
+            upsert.arrays.into_iter().fold(query, sqlx::query::Query::bind).execute(&mut *tx).await?;
         }
     }
     if !deletes.is_empty() {
         let free = lock(tx, rows, &deletes, "update", &mut parked).await?;
-        let keys: Vec<&str> = free.iter().map(|index| images[*index].key.as_str()).collect();
-        let sql = format!(
-            "/* reconciler.delete */ delete from {} where {} = any($1::text[]::{}[])",
-            columns.relation,
-            quoted(&columns.key),
-            key_type(columns)
-        );
-        sqlx::query(AssertSqlSafe(sql)).bind(keys).execute(&mut *tx).await?;
+        let delete = delete(columns, free.iter().map(|index| &images[*index]));
+        let query = sqlx::query(AssertSqlSafe(delete.sql));
+        delete.arrays.into_iter().fold(query, sqlx::query::Query::bind).execute(&mut *tx).await?;
     }
     Ok(parked)
 }
@@ -246,11 +241,11 @@ async fn lock(
 ) -> sqlx::Result<Vec<usize>> {
     let Rows { columns, images, known } = rows;
     let keys: Vec<&str> = wanted.iter().map(|index| images[*index].key.as_str()).collect();
-    let keys: Vec<&str> = keys.into_iter().filter(|key| known.contains(*key)).collect();
+    let keys: Vec<&str> = keys.into_iter().filter(|key| known.states.contains_key(*key)).collect();
     if keys.is_empty() {
         return Ok(wanted.to_vec());
     }
-    let (relation, key, key_type) = (&columns.relation, quoted(&columns.key), key_type(columns));
+    let (relation, key, key_type) = (&columns.relation, quoted(&columns.key), columns.key_type());
     let sql = format!(
         "/* reconciler.lock */ with free as materialized (
              select {key} from {relation} where {key} = any($1::text[]::{key_type}[]) for {strength} skip locked)
@@ -262,8 +257,4 @@ async fn lock(
     let (busy, free): (Vec<usize>, Vec<usize>) = wanted.iter().partition(|index| taken.contains(&images[**index].key));
     parked.extend(busy);
     Ok(free)
-}
-
-fn key_type(columns: &Columns) -> &str {
-    columns.types.get(&columns.key).map_or("text", String::as_str)
 }

@@ -2,10 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
 
+mod member;
+mod relay;
 mod world;
 
+mod another_log;
 mod claims;
+mod concurrent;
 mod locks;
 mod once;
 mod order;
+mod orphans;
+mod rebuild;
+mod outbox;
+mod repeats;
+mod shared;
+mod stalled;
 mod vacuum;

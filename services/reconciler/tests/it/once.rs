@@ -1,7 +1,6 @@
 //! Exactly once: a batch that did not commit did not happen, and one that did does not happen again.
 
 use upwrite_events::*;
-use upwrite_reconciler::ReconcilerError;
 
 use crate::world::*;
 
@@ -55,28 +54,6 @@ async fn b15_a_restart_goes_on_with_what_was_unfinished() {
     assert_eq!(name, "new");
     let asked: String = world.value("select key from upwrite.rereads").await.unwrap();
     assert_eq!(asked, "003A", "a stand-in image is to be read by id");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn b19_an_ousted_reconciler_cannot_commit() {
-    let mut world = World::start().await;
-    let (first, partition) = world.submit(insert()).await;
-    let sql = format!("select state from upwrite.mutations where id = '{first}'");
-    world.wait::<String>("the first reconciler at work", &sql).await;
-    let ousted = world.abandon();
-    world.run();
-    let row = applied_row("003A", Some(image("003A", "Ada", "1")), None, (1, 2));
-    // Until the successor has taken over, either may write it; each of them at most once.
-    world.outcome(partition, world.applied(first, vec![row])).await;
-    assert_eq!(world.finished(first).await, "applied");
-    world.wait::<i64>("the successor", "select epoch from upwrite.positions where epoch = 2 limit 1").await;
-    let (second, partition) = world.submit(insert()).await;
-    let row = applied_row("003B", Some(image("003B", "B", "1")), None, (3, 4));
-    world.outcome(partition, world.applied(second, vec![row])).await;
-    assert!(matches!(ousted.await.unwrap(), Err(ReconcilerError::Ousted(_))));
-    assert_eq!(world.finished(second).await, "applied");
-    let versions: Vec<i64> = world.value("select array_agg(_version) from crm.contact").await.unwrap();
-    assert_eq!(versions, [1, 1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

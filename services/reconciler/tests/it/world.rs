@@ -18,7 +18,8 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 pub(crate) struct World {
     pub(crate) admin: PgPool,
     pub(crate) log: Arc<PostgresLog>,
-    reconciler: PgConnectOptions,
+    service: String,
+    pub(crate) reconciler: PgConnectOptions,
     running: Option<(CancellationToken, JoinHandle<Result<(), ReconcilerError>>)>,
     pub(crate) owner: OwnerId,
 }
@@ -56,37 +57,49 @@ fn spec() -> TableSpec {
             column("tags", "text[]"),
             column("stamp", "timestamptz"),
             column("upwrite_key", "text"),
+            column("flag", "boolean"),
         ],
     }
 }
 
 impl World {
+    /// Two partitions, and a reconciler that has both.
     pub(crate) async fn start() -> Self {
-        let cluster = Cluster::shared().await;
-        let database = cluster.create_database().await;
-        let url = cluster.superuser_url(&database);
-        schema::install(&url, &[serde_json::to_string(&spec()).unwrap()], 2).await;
-        let service = cluster.url(&database, "upwrite_service", schema::SERVICE_PASSWORD);
-        let pool = PgPoolOptions::new().max_connections(5).connect(&service).await.unwrap();
-        let log = PostgresLog::open(pool, LogConfig::default(), CancellationToken::new()).await.unwrap();
-        let reconciler = cluster.url(&database, "upwrite_reconciler", schema::RECONCILER_PASSWORD).parse().unwrap();
-        let mut world = Self {
-            admin: PgPoolOptions::new().max_connections(5).connect(&url).await.unwrap(),
-            log,
-            reconciler,
-            running: None,
-            owner: OwnerId(uuid::Uuid::now_v7()),
-        };
-        for number in 0..2 {
-            let taken = PartitionTaken { owner: world.owner, process: "test".into(), lease_ms: 10_000 };
-            let partition = Partition { stream: Stream::Mutations, number };
-            world.log.append(partition, vec![Event::PartitionTaken(taken)]).await.unwrap();
-        }
+        let mut world = Self::without_reconciler(2).await;
         world.run();
         world
     }
 
-    /// Starts a reconciler; one that ran before goes on running, ousted.
+    pub(crate) async fn without_reconciler(partitions: u16) -> Self {
+        let cluster = Cluster::shared().await;
+        let database = cluster.create_database().await;
+        let url = cluster.superuser_url(&database);
+        schema::install(&url, &[serde_json::to_string(&spec()).unwrap()], partitions).await;
+        let service = cluster.url(&database, "upwrite_service", schema::SERVICE_PASSWORD);
+        let log = open_log(&service).await;
+        let reconciler = cluster.url(&database, "upwrite_reconciler", schema::RECONCILER_PASSWORD).parse().unwrap();
+        let world = Self {
+            admin: PgPoolOptions::new().max_connections(5).connect(&url).await.unwrap(),
+            log,
+            service,
+            reconciler,
+            running: None,
+            owner: OwnerId(uuid::Uuid::now_v7()),
+        };
+        for number in 0..partitions {
+            let taken = PartitionTaken { owner: world.owner, process: "test".into(), lease_ms: 10_000 };
+            let partition = Partition { stream: Stream::Mutations, number };
+            world.log.append(partition, vec![Event::PartitionTaken(taken)]).await.unwrap();
+        }
+        world
+    }
+
+    /// The log as another process sees it: with nothing in memory.
+    pub(crate) async fn another_log(&self) -> Arc<PostgresLog> {
+        open_log(&self.service).await
+    }
+
+    /// Starts a reconciler that has everything.
     pub(crate) fn run(&mut self) {
         let stop = CancellationToken::new();
         let log: Arc<dyn EventLog> = self.log.clone();
@@ -108,26 +121,9 @@ impl World {
         }
     }
 
-    /// Leaves the running reconciler alone and hands it out.
-    pub(crate) fn abandon(&mut self) -> JoinHandle<Result<(), ReconcilerError>> {
-        self.running.take().unwrap().1
-    }
-
     pub(crate) async fn submit(&self, change: RowChange) -> (MutationId, Partition) {
         let mutation = MutationId(uuid::Uuid::now_v7());
-        let request = MutationRequested {
-            mutation,
-            requested_at_us: 1_700_000_000_000_000,
-            database: "app".into(),
-            user: "app".into(),
-            application_name: "test".into(),
-            ack: Ack::Reconciled,
-            in_block: false,
-            client_key: None,
-            traceparent: None,
-            redrive_of: None,
-            rows: vec![change.clone()],
-        };
+        let request = request(mutation, change.clone());
         let claim = upwrite_event_log::Claim {
             table: change.table.clone(),
             key: upwrite_event_log::ClaimKey(format!("id={}", change.key)),
@@ -200,6 +196,34 @@ impl World {
         sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut *tx).await.unwrap();
         tx
     }
+}
+
+async fn open_log(service: &str) -> Arc<PostgresLog> {
+    let pool = PgPoolOptions::new().max_connections(5).connect(service).await.unwrap();
+    PostgresLog::open(pool, LogConfig::default(), CancellationToken::new()).await.unwrap()
+}
+
+pub(crate) fn request(mutation: MutationId, change: RowChange) -> MutationRequested {
+    MutationRequested {
+        mutation,
+        requested_at_us: 1_700_000_000_000_000,
+        database: "app".into(),
+        user: "app".into(),
+        application_name: "test".into(),
+        ack: Ack::Reconciled,
+        in_block: false,
+        client_key: None,
+        traceparent: None,
+        redrive_of: None,
+        rows: vec![change],
+    }
+}
+
+/// A key of the test's table whose mutations are in that partition.
+pub(crate) fn key_in(number: u16, partitions: u16, nth: usize) -> String {
+    let mut keys = (0..).map(|n| format!("003-{n}"));
+    let wanted = |key: &String| partition_for(Stream::Mutations, &table(), key, partitions).number == number;
+    keys.by_ref().filter(wanted).nth(nth).unwrap()
 }
 
 pub(crate) fn image(key: &str, name: &str, n: &str) -> Row {

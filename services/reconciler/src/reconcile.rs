@@ -1,0 +1,247 @@
+//! A batch as one transaction, and what is true in memory once it has committed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sqlx::{Connection as _, PgConnection};
+use upwrite_event_log::{EventLog, LogRecord, Notifier, VERDICT_CHANNEL};
+use upwrite_events::{MutationId, Partition, Phase, TableName};
+
+use crate::batch::{Plan, State};
+use crate::claims::claim_early;
+use crate::columns::ColumnCache;
+use crate::error::doing;
+use crate::finish::{Positions, finish, hold_epochs};
+use crate::load::Start;
+use crate::merge::Image;
+use crate::progress::{Reporter, now_us};
+use crate::records::Shown;
+use crate::run::Outside;
+use crate::status::Status;
+use crate::write::{Mode, merge};
+use crate::{ReconcilerError, parked, store, traced};
+
+/// How often a batch that another transaction was in the way of is repeated before all is read anew.
+const REPEATS: u32 = 20;
+const REPEAT_PAUSE: Duration = Duration::from_millis(3);
+
+pub(crate) struct Reconciler {
+    connection: PgConnection,
+    start: Start,
+    partitions: Vec<Partition>,
+    columns: ColumnCache,
+    log: Arc<dyn EventLog>,
+    notifier: Notifier,
+    reporter: Reporter,
+    some_parked: bool,
+    /// Behind which parked image the next round of trying begins.
+    parked_after: i64,
+}
+
+impl Reconciler {
+    pub(crate) fn new(connection: PgConnection, start: Start, outside: &Outside) -> Self {
+        Self {
+            connection,
+            partitions: start.positions.keys().copied().collect(),
+            columns: ColumnCache::new(outside.config.outbox),
+            log: Arc::clone(&outside.log),
+            notifier: outside.notifier.clone(),
+            reporter: Reporter::begin(outside.config.progress.clone(), &start.positions, &start.epochs),
+            start,
+            // There may be parked observations too: look once.
+            some_parked: true,
+            parked_after: 0,
+        }
+    }
+
+    pub(crate) fn some_parked(&self) -> bool {
+        self.some_parked
+    }
+
+    pub(crate) fn reporter(&self) -> &Reporter {
+        &self.reporter
+    }
+
+    /// Whether images are parked now that none were before.
+    pub(crate) async fn reconcile(&mut self, records: Vec<LogRecord>) -> Result<bool, ReconcilerError> {
+        if records.is_empty() {
+            return Ok(false);
+        }
+        let (begun, count, parked_before) = (Instant::now(), records.len(), self.some_parked);
+        let plan = self.start.state.plan(records);
+        self.bury(&plan).await?;
+        let _spans = traced::writes(&self.start.state, &plan);
+        let (mut mode, mut repeats) = (Mode::Fast, 0);
+        loop {
+            let Err(error) = self.commit(&plan, mode).await else { break };
+            let refused = matches!(&error, ReconcilerError::Database { source: sqlx::Error::Database(_), .. });
+            if !error.is_contention() && !(refused && mode == Mode::Fast) || repeats == REPEATS {
+                return Err(error);
+            }
+            tracing::debug!(%error, repeats, "the batch is written again");
+            if refused {
+                // Row by row from now on: what stops one row stops no other.
+                mode = Mode::Careful;
+                self.columns.forget();
+            }
+            if repeats > 0 {
+                tokio::time::sleep(REPEAT_PAUSE * repeats).await;
+            }
+            repeats += 1;
+        }
+        self.reporter.committed(count, begun.elapsed(), &plan.positions);
+        Ok(self.some_parked && !parked_before)
+    }
+
+    /// Before the position passes them: each gets there at least once.
+    async fn bury(&self, plan: &Plan) -> Result<(), ReconcilerError> {
+        for letter in &plan.dead {
+            self.log.dead_letter(&letter.record).await?;
+            metrics::counter!("upwrite_reconciler_dead_letters_total").increment(1);
+        }
+        Ok(())
+    }
+
+    /// The batch's transaction. Nothing in memory changes before it has committed.
+    async fn commit(&mut self, plan: &Plan, mode: Mode) -> Result<(), ReconcilerError> {
+        let begin =
+            if plan.may_be_lost(&self.start.state) { "begin; set local synchronous_commit = off" } else { "begin" };
+        let mut tx = self.connection.begin_with(begin).await.map_err(doing("beginning a batch"))?;
+        claim_early(&mut tx, &plan.early_claims).await?;
+        let mut parked: HashMap<MutationId, usize> = HashMap::new();
+        let mut rereads = plan.rereads.clone();
+        let mut some_parked = self.some_parked;
+        let mut shown = Shown::default();
+        for (table, images) in by_table(&plan.images) {
+            let written = merge(&mut tx, &mut self.columns, &table, &images, mode).await?;
+            written.shown.iter().for_each(|(index, known)| shown.add(&table, &images[*index], *known));
+            for index in written.parked {
+                let image = &images[index];
+                store::park(&mut tx, &table, image).await?;
+                some_parked = true;
+                if let Some(mutation) = image.mutation {
+                    *parked.entry(mutation).or_default() += 1;
+                }
+            }
+            for conflict in written.conflicts {
+                tracing::warn!(%table, sqlstate = conflict.sqlstate, "a row was refused by the synced table");
+                metrics::counter!("upwrite_reconciler_conflicts_total").increment(1);
+                store::report_conflict(&mut tx, &table, &images[conflict.index], &conflict).await?;
+            }
+            rereads.extend(written.rereads.into_iter().map(|key| (table.clone(), key)));
+        }
+        store::ask_rereads(&mut tx, &rereads).await?;
+        store::dead_letters(&mut tx, &plan.dead).await?;
+        store::outlived(&mut tx, &plan.outlived).await?;
+        let statuses = settle(&self.start.state, &plan.touched, |mutation, before| {
+            before + parked.get(&mutation).copied().unwrap_or_default()
+        });
+        finish(&mut tx, &shown, &statuses, &plan.positions, &self.start.epochs).await?;
+        tx.commit().await.map_err(doing("committing a batch"))?;
+        for (mutation, count) in parked {
+            if let Some(tracked) = self.start.state.tracked.get_mut(&mutation) {
+                tracked.parked += count;
+            }
+        }
+        self.some_parked = some_parked;
+        self.committed(statuses);
+        Ok(())
+    }
+
+    pub(crate) async fn retry_parked(&mut self) -> Result<(), ReconcilerError> {
+        // An error here would count as the row's own, also one from columns that have changed since.
+        self.columns.forget();
+        let mut tx = self.connection.begin().await.map_err(doing("beginning to retry parked images"))?;
+        let tried = parked::retry(&mut tx, &mut self.columns, &self.partitions, self.parked_after).await?;
+        let touched: Vec<MutationId> = tried.resolved.keys().copied().collect();
+        let statuses = settle(&self.start.state, &touched, |mutation, before| {
+            before.saturating_sub(tried.resolved.get(&mutation).copied().unwrap_or_default())
+        });
+        hold_epochs(&mut tx, &tried.origins, &self.start.epochs).await?;
+        finish(&mut tx, &tried.shown, &statuses, &Positions::new(), &self.start.epochs).await?;
+        let left = parked::count(&mut tx, &self.partitions).await?;
+        tx.commit().await.map_err(doing("committing parked images"))?;
+        for (mutation, count) in tried.resolved {
+            if let Some(tracked) = self.start.state.tracked.get_mut(&mutation) {
+                tracked.parked = tracked.parked.saturating_sub(count);
+            }
+        }
+        self.some_parked = tried.some_left;
+        self.parked_after = tried.next;
+        self.reporter.parked(&left);
+        metrics::counter!("upwrite_reconciler_conflicts_total").increment(tried.conflicts);
+        self.committed(statuses);
+        Ok(())
+    }
+
+    /// Releases voids that have been remembered for long enough.
+    pub(crate) async fn forget_voided(&mut self, retention: Duration) -> Result<(), ReconcilerError> {
+        let until = now_us() - i64::try_from(retention.as_micros()).unwrap_or(i64::MAX);
+        let expired = |status: &&Status| {
+            // Of a void this is when it was appended.
+            status.requested_at_us < until && status.lifecycle.as_ref().is_some_and(|life| life.phase == Phase::Voided)
+        };
+        let statuses = self.start.state.tracked.values().map(|tracked| &tracked.status).filter(expired);
+        let statuses: Vec<Status> = statuses.map(|status| Status { released: true, ..status.clone() }).collect();
+        if statuses.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.connection.begin().await.map_err(doing("beginning to forget voids"))?;
+        let mutations =
+            self.partitions.iter().filter(|partition| partition.stream == upwrite_events::Stream::Mutations);
+        hold_epochs(&mut tx, &mutations.copied().collect(), &self.start.epochs).await?;
+        finish(&mut tx, &Shown::default(), &statuses, &Positions::new(), &self.start.epochs).await?;
+        tx.commit().await.map_err(doing("committing forgotten voids"))?;
+        self.committed(statuses);
+        Ok(())
+    }
+
+    /// Takes over what is now true, and tells those who wait.
+    fn committed(&mut self, statuses: Vec<Status>) {
+        for status in statuses {
+            let mutation = MutationId(status.id);
+            let tracked = self.start.state.tracked.get_mut(&mutation);
+            if status.finished && tracked.as_ref().is_some_and(|tracked| !tracked.status.finished) {
+                Reporter::verdict(&status);
+            }
+            let answered = status.lifecycle.as_ref().is_some_and(|life| life.phase.is_finished());
+            if answered {
+                self.notifier.notify(VERDICT_CHANNEL, status.id.to_string());
+            }
+            if status.released {
+                self.start.state.tracked.remove(&mutation);
+                let number = u16::try_from(status.partition).unwrap_or_default();
+                if let Some(fold) = self.start.state.folds.get_mut(&number) {
+                    fold.forget(mutation);
+                }
+            } else if let Some(tracked) = tracked {
+                tracked.status = status;
+            }
+        }
+    }
+}
+
+/// The touched mutations' rows as they will be, given how many of their images will be parked.
+fn settle(state: &State, touched: &[MutationId], parked: impl Fn(MutationId, usize) -> usize) -> Vec<Status> {
+    let settled = touched.iter().filter_map(|mutation| {
+        let tracked = state.tracked.get(mutation)?;
+        let mut status = tracked.status.clone();
+        let written = parked(*mutation, tracked.parked) == 0;
+        let life = status.lifecycle.as_ref()?;
+        status.finished |= written && life.phase.is_finished();
+        // A void is remembered for a while: its request may still come, and must then do nothing.
+        status.released = written && life.is_released() && life.phase != Phase::Voided;
+        Some(status)
+    });
+    settled.collect()
+}
+
+/// Images by table, tables in one order for every transaction, images in the log's.
+fn by_table(images: &[(TableName, Image)]) -> BTreeMap<TableName, Vec<Image>> {
+    let mut tables: BTreeMap<TableName, Vec<Image>> = BTreeMap::new();
+    for (table, image) in images {
+        tables.entry(table.clone()).or_default().push(image.clone());
+    }
+    tables
+}

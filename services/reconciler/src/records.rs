@@ -1,0 +1,95 @@
+//! What is known of the records that a transaction writes (`upwrite.records`), safe with others that write them, too.
+//!
+//! Reading, deciding and writing is one step for a record that is known: its row is locked. A record that is not yet
+//! known has no row to lock; should somebody else have added one in the meantime, [`crate::finish`] notices and the whole
+//! transaction is repeated. Nobody ever waits: a locked record is parked like a locked row.
+
+use std::collections::{HashMap, HashSet};
+
+use sqlx::{PgConnection, Row as _};
+use upwrite_events::{Interval, TableName};
+
+use crate::error::{ReconcilerError, doing};
+use crate::merge::{Image, RecordState};
+
+/// Records as they are, until the end of the transaction.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) states: HashMap<String, RecordState>,
+    /// Another reconciler is about to write them.
+    pub(crate) busy: HashSet<String>,
+}
+
+/// Reads and locks what is known of these records.
+pub(crate) async fn lock_records(
+    tx: &mut PgConnection,
+    table: &TableName,
+    keys: &[&str],
+) -> Result<Known, ReconcilerError> {
+    let rows = sqlx::query(
+        "/* reconciler.lock_records */
+         with free as materialized (
+             select key, vendor_version, seen_begun_us, seen_ended_us, by_mutation
+               from upwrite.records where source = $1 and table_name = $2 and key = any($3)
+                for no key update skip locked)
+         select r.key, f.key is null, f.vendor_version, f.seen_begun_us, f.seen_ended_us, f.by_mutation
+           from upwrite.records r left join free f on f.key = r.key
+          where r.source = $1 and r.table_name = $2 and r.key = any($3)",
+    )
+    .bind(&table.source)
+    .bind(&table.table)
+    .bind(keys)
+    .fetch_all(tx)
+    .await
+    .map_err(doing("reading what is known of records"))?;
+    let mut known = Known::default();
+    let mut take = |row: &sqlx::postgres::PgRow| -> sqlx::Result<()> {
+        let key: String = row.try_get(0)?;
+        if row.try_get(1)? {
+            known.busy.insert(key);
+            return Ok(());
+        }
+        let seen = Interval { begun_us: row.try_get(3)?, ended_us: row.try_get(4)? };
+        let state = RecordState { vendor_version: row.try_get(2)?, seen, by_mutation: row.try_get(5)? };
+        known.states.insert(key, state);
+        Ok(())
+    };
+    rows.iter().try_for_each(&mut take).map_err(doing("reading what is known of records"))?;
+    Ok(known)
+}
+
+/// What will be known of the records whose images a transaction writes.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    pub(crate) changed: Vec<ShownRow>,
+    /// Records that were not known.
+    pub(crate) added: Vec<ShownRow>,
+}
+
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct ShownRow {
+    source: String,
+    table_name: String,
+    key: String,
+    vendor_version: Option<String>,
+    seen_begun_us: i64,
+    seen_ended_us: i64,
+    by_mutation: bool,
+    deleted: bool,
+}
+
+impl Shown {
+    pub(crate) fn add(&mut self, table: &TableName, image: &Image, was_known: bool) {
+        let row = ShownRow {
+            source: table.source.clone(),
+            table_name: table.table.clone(),
+            key: image.key.clone(),
+            vendor_version: image.vendor_version.clone(),
+            seen_begun_us: image.seen.begun_us,
+            seen_ended_us: image.seen.ended_us,
+            by_mutation: image.mutation.is_some(),
+            deleted: image.row.is_none(),
+        };
+        if was_known { self.changed.push(row) } else { self.added.push(row) }
+    }
+}

@@ -1,0 +1,285 @@
+//! One session: batch after batch, each one transaction, until the process's partitions are others or something fails.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::future::ready;
+use futures::stream::{BoxStream, SelectAll, once, select_all};
+use futures::{FutureExt as _, StreamExt as _};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection as _, PgConnection};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use upwrite_event_log::{EventLog, LogError, LogRecord};
+use upwrite_events::{Event, Partition, Position, Stream};
+
+use crate::assignment::{Assignment, Urgency};
+use crate::error::doing;
+use crate::load::{Start, load};
+use crate::reconcile::Reconciler;
+use crate::run::{Outside, succeeded};
+use crate::{Config, ReconcilerError, voids};
+
+/// How long records that nobody waits for wait for company: mostly the outcome of the same mutation, with a fast
+/// upstream, which then shares a transaction with its request instead of waiting for that to end.
+const LINGER: Duration = Duration::from_millis(3);
+/// When an image that was just parked is tried again for the first time.
+const FIRST_RETRY: Duration = Duration::from_millis(5);
+/// So many batches of mutations may come before an observation that waits.
+const MUTATION_BATCHES_IN_A_ROW: u32 = 16;
+/// How often it is said that a partition stands still.
+const REMIND: Duration = Duration::from_secs(60);
+
+/// Why a session ended in good order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Shutdown,
+    /// The process has other partitions now.
+    Reassigned,
+}
+
+/// What a partition has to say.
+type Told = (Partition, Result<Vec<LogRecord>, LogError>);
+
+pub(crate) struct Session {
+    reconciler: Reconciler,
+    mutations: SelectAll<BoxStream<'static, Told>>,
+    observations: SelectAll<BoxStream<'static, Told>>,
+    /// Partitions that stand still, and why.
+    halted: BTreeMap<Partition, String>,
+    items: Vec<i16>,
+    max_batch: usize,
+    next_retry: Instant,
+    next_look: Instant,
+    next_reminder: Instant,
+    in_a_row: u32,
+}
+
+impl Session {
+    /// Takes the partitions over.
+    pub(crate) async fn begin(outside: &Outside, items: &BTreeSet<u16>) -> Result<Self, ReconcilerError> {
+        let mut connection = connect(&outside.config, &outside.options).await?;
+        let start = load(&mut connection, outside.log.as_ref(), items).await?;
+        tracing::info!(partitions = ?items, unreleased = start.state.tracked.len(), "reconciling");
+        let feed = |stream| feed(outside.log.as_ref(), &start, stream);
+        let (mutations, observations) = (feed(Stream::Mutations), feed(Stream::Observations));
+        let now = Instant::now();
+        Ok(Self {
+            reconciler: Reconciler::new(connection, start, outside),
+            mutations,
+            observations,
+            halted: BTreeMap::new(),
+            items: items.iter().filter_map(|item| i16::try_from(*item).ok()).collect(),
+            max_batch: outside.config.max_batch,
+            next_retry: now,
+            next_look: now + outside.config.void_check,
+            next_reminder: now + REMIND,
+            in_a_row: 0,
+        })
+    }
+
+    pub(crate) async fn work(
+        self,
+        outside: &Outside,
+        assignment: &mut Assignment,
+        shutdown: &CancellationToken,
+        pause: &mut Duration,
+    ) -> Result<End, ReconcilerError> {
+        let items = self.items.clone();
+        tokio::select! {
+            ended = self.batches(&outside.config, assignment, shutdown, pause) => ended,
+            () = voids::keep_voided(&outside.config, &outside.options, outside.log.as_ref(), &items) => Ok(End::Reassigned),
+        }
+    }
+
+    async fn batches(
+        mut self,
+        config: &Config,
+        assignment: &mut Assignment,
+        shutdown: &CancellationToken,
+        pause: &mut Duration,
+    ) -> Result<End, ReconcilerError> {
+        loop {
+            if shutdown.is_cancelled() {
+                return Ok(End::Shutdown);
+            }
+            if assignment.has_changed() {
+                return Ok(End::Reassigned);
+            }
+            let Some(due) = self.due(assignment, shutdown).await else { continue };
+            let is_batch = matches!(due, Due::Mutations(_) | Due::Observations(_));
+            let Some(()) = unless_lost(config, assignment, self.run(config, due)).await? else {
+                return Ok(End::Reassigned);
+            };
+            if is_batch {
+                succeeded(pause);
+            }
+        }
+    }
+
+    /// Waits for the next thing to do. Cancels nothing that has begun.
+    async fn due(&mut self, assignment: &mut Assignment, shutdown: &CancellationToken) -> Option<Due> {
+        // However many mutations come, parked images and observations have their turn.
+        if self.reconciler.some_parked() && Instant::now() >= self.next_retry {
+            return Some(Due::Parked);
+        }
+        if self.in_a_row >= MUTATION_BATCHES_IN_A_ROW {
+            self.in_a_row = 0;
+            if let Some(Some(told)) = self.observations.next().now_or_never() {
+                return Some(Due::Observations(told));
+            }
+        }
+        let some_parked = self.reconciler.some_parked();
+        // Mutations first: a client waits for them.
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => None,
+            _ = assignment.changes() => None,
+            Some(told) = self.mutations.next() => Some(Due::Mutations(told)),
+            () = tokio::time::sleep_until(self.next_retry), if some_parked => Some(Due::Parked),
+            () = tokio::time::sleep_until(self.next_look) => Some(Due::Look),
+            Some(told) = self.observations.next() => Some(Due::Observations(told)),
+        }
+    }
+
+    async fn run(&mut self, config: &Config, due: Due) -> Result<(), ReconcilerError> {
+        match due {
+            Due::Parked => {
+                self.reconciler.retry_parked().await?;
+                self.next_retry = Instant::now() + config.parked_retry;
+            }
+            Due::Mutations(told) => {
+                let records = self.gather(told).await?;
+                if self.reconciler.reconcile(records).await? {
+                    // Mostly somebody's dry run, which is over in no time.
+                    self.next_retry = self.next_retry.min(Instant::now() + FIRST_RETRY);
+                }
+                self.in_a_row += 1;
+            }
+            Due::Observations(told) => {
+                let records = self.heard(told)?;
+                self.reconciler.reconcile(records).await?;
+            }
+            Due::Look => {
+                self.remind();
+                self.reconciler.forget_voided(config.void_retention).await?;
+                self.next_look = Instant::now() + config.void_check;
+            }
+        }
+        Ok(())
+    }
+
+    /// A batch of mutations, with those that come in time to share its transaction.
+    async fn gather(&mut self, first: Told) -> Result<Vec<LogRecord>, ReconcilerError> {
+        let mut records = self.heard(first)?;
+        let linger = Instant::now() + LINGER;
+        while records.len() < self.max_batch {
+            let more = if records.iter().all(nobody_waits_for) {
+                tokio::time::timeout_at(linger, self.mutations.next()).await.ok()
+            } else {
+                self.mutations.next().now_or_never()
+            };
+            let Some(Some(more)) = more else { break };
+            records.extend(self.heard(more)?);
+        }
+        Ok(records)
+    }
+
+    /// Events that only a newer version can read stop their partition; any other error ends the session.
+    fn heard(&mut self, (partition, told): Told) -> Result<Vec<LogRecord>, ReconcilerError> {
+        match told {
+            Ok(records) => Ok(records),
+            Err(LogError::Newer(reason)) => {
+                tracing::error!(%partition, %reason, "the partition stands still until this program is as new");
+                self.reconciler.reporter().halted(partition, &reason);
+                self.halted.insert(partition, reason);
+                Ok(Vec::new())
+            }
+            Err(_) if self.halted.contains_key(&partition) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn remind(&mut self) {
+        if Instant::now() < self.next_reminder {
+            return;
+        }
+        self.next_reminder = Instant::now() + REMIND;
+        for (partition, reason) in &self.halted {
+            tracing::error!(%partition, %reason, "the partition stands still until this program is as new");
+        }
+    }
+}
+
+/// What a session has to do.
+enum Due {
+    Mutations(Told),
+    Observations(Told),
+    Parked,
+    /// Now and then: voids that need not be remembered any more, reminders.
+    Look,
+}
+
+/// The streams of all partitions as one, which ends with the last of them. None of them may end without an error.
+fn feed(log: &dyn EventLog, start: &Start, stream: Stream) -> SelectAll<BoxStream<'static, Told>> {
+    let wanted = start.positions.iter().filter(|(partition, _)| partition.stream == stream);
+    select_all(wanted.map(|(partition, position): (&Partition, &Position)| {
+        let partition = *partition;
+        let ended = LogError::Unavailable(format!("the subscription of {partition} ended"));
+        let told = log.subscribe(partition, *position).chain(once(ready(Err(ended))));
+        told.map(move |batch| (partition, batch)).boxed()
+    }))
+}
+
+/// Does the work unless a partition is lost meanwhile: then it is dropped, and its transaction with it. Postgres ends a
+/// transaction that stalls, unless the connection itself is dead without having been closed: hence the time limit.
+async fn unless_lost<T>(
+    config: &Config,
+    assignment: &mut Assignment,
+    work: impl Future<Output = Result<T, ReconcilerError>>,
+) -> Result<Option<T>, ReconcilerError> {
+    let limit = tokio::time::sleep(2 * config.session_timeout);
+    tokio::pin!(work, limit);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done.map(Some),
+            urgency = assignment.changes() => if urgency == Urgency::AtOnce {
+                return Ok(None);
+            },
+            () = &mut limit => {
+                return Err(doing("waiting for an answer")(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())));
+            }
+        }
+    }
+}
+
+/// Whether the record only begins something.
+fn nobody_waits_for(record: &LogRecord) -> bool {
+    matches!(
+        record.event,
+        Ok(Event::MutationRequested(_)
+            | Event::MutationAttempted(_)
+            | Event::PartitionTaken(_)
+            | Event::PartitionReleased(_))
+    )
+}
+
+async fn connect(config: &Config, options: &PgConnectOptions) -> Result<PgConnection, ReconcilerError> {
+    let millis = |duration: Duration| format!("{}ms", duration.as_millis());
+    let session = millis(config.session_timeout);
+    let options = options.clone().application_name("upwrite reconciler").options([
+        ("lock_timeout", millis(config.lock_timeout)),
+        ("idle_in_transaction_session_timeout", session.clone()),
+        ("statement_timeout", session),
+        ("synchronous_commit", "on".to_owned()),
+        // Planning the same few statements for every batch would cost more than running them.
+        ("plan_cache_mode", "force_generic_plan".to_owned()),
+        ("jit", "off".to_owned()),
+        ("datestyle", "ISO, YMD".to_owned()),
+        ("intervalstyle", "postgres".to_owned()),
+        ("timezone", "UTC".to_owned()),
+        ("client_encoding", "UTF8".to_owned()),
+    ]);
+    PgConnection::connect_with(&options).await.map_err(doing("connecting"))
+}
