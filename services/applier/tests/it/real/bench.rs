@@ -7,12 +7,16 @@ use std::time::Duration;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::types::Json;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use upwrite_applier::{ApplierError, Config};
+use upwrite_applier::{ApplierError, ApplierStatus, Config, PartitionStage};
 use upwrite_connectors::Connector;
 use upwrite_connectors::salesforce::{self, Auth, ObjectConfig, Salesforce, Secret, install_crypto_provider};
-use upwrite_event_log::{Alone, Config as LogConfig, EventLog, PostgresLog, Submission, Submitted};
+use upwrite_event_log::{
+    Alone, Config as LogConfig, EventLog, GroupConfig, Membership, PgMembership, PostgresLog, Submission, Submitted,
+    partition_for,
+};
 use upwrite_events::{
     Ack, Event, Lifecycle, MutationId, MutationRequested, Op, Partition, PartitionFold, Position, Row, RowChange,
     Stream, TableName,
@@ -37,9 +41,19 @@ pub(super) struct Bench {
 pub(super) struct Running {
     task: JoinHandle<Result<(), ApplierError>>,
     shutdown: CancellationToken,
+    status: watch::Receiver<ApplierStatus>,
 }
 
 impl Running {
+    /// Until it says that it owns so many partitions.
+    pub(super) async fn owns(&mut self, count: usize) {
+        let owned = |status: &ApplierStatus| {
+            status.partitions.iter().filter(|at| at.stage == PartitionStage::Owner).count() == count
+        };
+        let waited = tokio::time::timeout(LIMIT, self.status.wait_for(owned)).await;
+        assert!(matches!(waited, Ok(Ok(_))), "{count} partitions are not owned: {:?}", self.task.is_finished());
+    }
+
     pub(super) async fn stop(self) {
         self.shutdown.cancel();
         self.task.await.unwrap().unwrap();
@@ -87,20 +101,38 @@ impl Bench {
     }
 
     pub(super) async fn run(&self) -> Running {
+        self.join(Box::new(Alone::new(self.log.partitions())))
+    }
+
+    /// One of several.
+    pub(super) fn run_in_group(&self) -> Running {
+        let options = self.pool.connect_options().as_ref().clone();
+        let never = CancellationToken::new();
+        self.join(Box::new(PgMembership::join(
+            options,
+            "applier",
+            self.log.partitions(),
+            GroupConfig::default(),
+            never,
+        )))
+    }
+
+    fn join(&self, membership: Box<dyn Membership>) -> Running {
         let shutdown = CancellationToken::new();
+        let (sender, status) = watch::channel(ApplierStatus::default());
         let connector: Arc<dyn Connector> = self.connector.clone();
         let connectors = HashMap::from([("salesforce".to_owned(), connector)]);
-        let config = Config { lease: Duration::from_secs(6), ..Config::default() };
+        let config = Config { lease: Duration::from_secs(6), status: Some(sender), ..Config::default() };
         let run = upwrite_applier::run(
             config,
             self.log.clone(),
-            Box::new(Alone::new(self.log.partitions())),
+            membership,
             self.pool.clone(),
             connectors,
             HashMap::new(),
             shutdown.clone(),
         );
-        Running { task: tokio::spawn(run), shutdown }
+        Running { task: tokio::spawn(run), shutdown, status }
     }
 
     pub(super) fn fault(&self, op: &str, fault: Fault) {
@@ -111,6 +143,14 @@ impl Bench {
     pub(super) fn fault_after(&self, op: &str, skip: u64, fault: Fault) {
         let matching = FaultMatch { op: Some(op.to_owned()), ..FaultMatch::default() };
         self.sandbox.add_fault(FaultRule { skip, ..FaultRule::once(matching, fault) }).unwrap();
+    }
+
+    /// A new contact, in that partition.
+    pub(super) async fn ask_in(&self, number: u16, last_name: &str) -> Asked {
+        let there =
+            |row: &RowChange| partition_for(Stream::Mutations, &row.table, &row.key, PARTITIONS).number == number;
+        let row = std::iter::repeat_with(|| contact(last_name)).find(there).expect("endless");
+        self.ask(vec![row]).await
     }
 
     pub(super) async fn ask(&self, rows: Vec<RowChange>) -> Asked {

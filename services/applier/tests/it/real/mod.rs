@@ -158,3 +158,33 @@ async fn a_restart_goes_on_from_the_snapshot() {
     assert!(bench.events().await.iter().any(|event| matches!(event, Event::PartitionReleased(_))));
     running.stop().await;
 }
+
+/// Two processes on one database: they share the partitions; one leaves, comes again, and is killed.
+#[tokio::test]
+async fn two_appliers_share_the_partitions_and_take_over_from_each_other() {
+    let bench = Bench::start().await;
+    let mut first = bench.run_in_group();
+    first.owns(2).await;
+    let mut second = bench.run_in_group();
+    second.owns(1).await;
+    first.owns(1).await;
+    let both = [bench.ask_in(0, "One").await, bench.ask_in(1, "Two").await];
+    for asked in both {
+        assert_eq!(bench.finished(asked).await.phase, Phase::Applied);
+    }
+    second.stop().await;
+    first.owns(2).await;
+    let mut second = bench.run_in_group();
+    second.owns(1).await;
+    first.owns(1).await;
+    let killed = std::time::Instant::now();
+    first.kill().await;
+    let both = [bench.ask_in(0, "Three").await, bench.ask_in(1, "Four").await];
+    for asked in both {
+        assert_eq!(bench.finished(asked).await.phase, Phase::Applied);
+    }
+    println!("first verdict of the taken-over partition {:?} after the kill", killed.elapsed());
+    assert_eq!(bench.sandbox.journal_after(0).len(), 4, "each once");
+    second.owns(2).await;
+    second.stop().await;
+}
