@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use sqlx::{Connection as _, PgConnection};
 
 use crate::config::Config;
+use crate::observe::Traces;
 use crate::setup::{Grant, SetupPlan, setup as install};
 use crate::stages::Stage;
 use crate::{connect, logging, stages};
@@ -23,7 +24,7 @@ pub fn check_config(path: &Path) -> anyhow::Result<()> {
 /// `upwrite setup`
 pub async fn setup(path: &Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
-    logging::begin(&config.logging)?;
+    logging::begin(&config.logging, None)?;
     let mut tables = Vec::new();
     for (name, connector) in connect::connectors(&config)? {
         eprintln!("{name}: describing objects …");
@@ -74,12 +75,17 @@ fn grants(config: &Config) -> Vec<Grant> {
 /// `upwrite run` (`only`: none), and `upwrite proxy` and so on.
 pub async fn run(path: &Path, only: Option<Stage>) -> anyhow::Result<()> {
     let config = Config::load(path)?;
-    logging::begin(&config.logging)?;
+    let stages = only.map_or_else(|| Stage::all(&config), |stage| vec![stage]);
+    let traces = Traces::begin(&config.observe, &stages)?;
+    logging::begin(&config.logging, traces.as_ref())?;
     anyhow::ensure!(
         only != Some(Stage::Control) || config.control.is_some(),
         "{} has no section [control]",
         path.display()
     );
-    let stages = only.map_or_else(|| Stage::all(&config), |stage| vec![stage]);
-    stages::run(config, stages).await
+    let ended = stages::run(config, stages).await;
+    if let Some(traces) = traces {
+        traces.end().await;
+    }
+    ended
 }

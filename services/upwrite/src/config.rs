@@ -2,6 +2,7 @@
 
 mod control;
 mod log;
+mod observe;
 mod reader;
 mod secret;
 mod sources;
@@ -15,6 +16,7 @@ use upwrite_proxy::{AuthMode, ServerTls, TlsConfig};
 
 pub use control::Control;
 pub use log::{Engine, Kafka, Registry};
+pub use observe::Observe;
 pub use reader::Mistake;
 use reader::{Mistakes, Section};
 pub use secret::Secret;
@@ -38,6 +40,7 @@ pub struct Config {
     pub logging: Logging,
     pub grace: Duration,
     pub control: Option<Control>,
+    pub observe: Observe,
     pub sources: Vec<Source>,
     pub grants: Vec<Grant>,
 }
@@ -132,6 +135,7 @@ fn read(root: &Section<'_, '_>) -> Config {
         },
         grace: root.section("shutdown").duration("grace").unwrap_or(Duration::from_secs(30)),
         control: control::control(root),
+        observe: observe::observe(root),
         grants: sources::grants(root, &sources),
         sources,
     }

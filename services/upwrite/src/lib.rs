@@ -6,6 +6,8 @@ mod connect;
 pub mod ctl;
 pub mod demo;
 mod logging;
+mod observe;
+mod operations;
 pub mod setup;
 mod signals;
 mod stages;

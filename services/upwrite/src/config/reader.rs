@@ -149,6 +149,20 @@ impl<'a, 'i> Section<'a, 'i> {
         None
     }
 
+    /// A number from 0 to 1.
+    pub(super) fn share(&self, name: &str) -> Option<f64> {
+        let share = self.typed(name, "a number", |value| match value {
+            DeValue::Integer(number) => number.as_str().parse().ok(),
+            DeValue::Float(number) => number.as_str().parse().ok(),
+            _ => None,
+        })?;
+        if (0.0..=1.0).contains(&share) {
+            return Some(share);
+        }
+        self.wrong(name, "must be from 0 to 1");
+        None
+    }
+
     /// A duration such as `25s`, `500ms`, `2m`.
     pub(super) fn duration(&self, name: &str) -> Option<Duration> {
         let text = self.string(name)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use sqlx::PgPool;
-use upwrite_event_log::{EventLog, LogError, Notifier};
+use upwrite_event_log::{EventLog, LogError, Measured, Notifier};
 
 use super::Stage;
 use super::stops::Stops;
@@ -70,7 +70,7 @@ async fn try_open(
         Err(away) => return Ok(Err(away.to_string())),
     }
     match upwrite_event_log::open(connect::engine(config), pool.clone(), notifier.clone(), stops.log.clone()).await {
-        Ok(events) => Ok(Ok(Log { notifier: notifier.clone(), events })),
+        Ok(events) => Ok(Ok(Log { notifier: notifier.clone(), events: Measured::of(events) })),
         Err(error @ (LogError::Mismatch(_) | LogError::Newer(_))) => {
             Err(error).context("the log cannot be used as it is")
         }

@@ -11,6 +11,7 @@ use sqlx::PgPool;
 
 use crate::config::Config;
 use crate::connect;
+use crate::observe::Observed;
 use crate::setup::{Severity, check};
 use crate::signals::Signals;
 use stops::{Running, Stops};
@@ -49,6 +50,8 @@ pub(crate) async fn run(config: Config, stages: Vec<Stage>) -> anyhow::Result<()
     let mut signals = Signals::listen()?;
     let stops = Stops::default();
     let pool = connect::service_pool(&config.postgres, "upwrite log", 8);
+    let observed = Observed::begin(&config.observe, &stages, start::budgets(&config), stops.log.clone()).await?;
+    observed.readiness.postgres(pool.clone());
     let log = tokio::select! {
         log = log::open(&config, &stages, &pool, &stops) => log?,
         signal = signals.next() => {
@@ -58,7 +61,8 @@ pub(crate) async fn run(config: Config, stages: Vec<Stage>) -> anyhow::Result<()
     };
     report_findings(&pool).await?;
     let mut running = Running::default();
-    let opened = start::start(&config, &stages, &pool, &log, &stops, &mut running).await?;
+    observed.readiness.log(log.events.clone());
+    let opened = start::start(&config, &stages, &pool, &log, &observed, &stops, &mut running).await?;
     tokio::spawn(async move {
         for gate in opened {
             gate.cancelled().await;

@@ -15,14 +15,15 @@ use super::stops::{Running, Stops};
 use super::{Stage, heartbeat};
 use crate::config::{Config, Source};
 use crate::connect;
+use crate::observe::Observed;
 
 /// What starting a stage takes.
 struct Starting<'a> {
     config: &'a Config,
     pool: &'a PgPool,
     log: &'a Log,
+    observed: &'a Observed,
     stops: &'a Stops,
-    budgets: HashMap<String, Budget>,
     connectors: HashMap<String, Arc<dyn Connector>>,
 }
 
@@ -32,12 +33,13 @@ pub(super) async fn start(
     stages: &[Stage],
     pool: &PgPool,
     log: &Log,
+    observed: &Observed,
     stops: &Stops,
     running: &mut Running,
 ) -> anyhow::Result<Vec<CancellationToken>> {
     let calls = stages.iter().any(|stage| matches!(stage, Stage::Applier | Stage::Syncer));
     let connectors = if calls { connect::connectors(config)? } else { HashMap::new() };
-    let starting = Starting { config, pool, log, stops, budgets: budgets(config), connectors };
+    let starting = Starting { config, pool, log, observed, stops, connectors };
     let mut opened = Vec::new();
     // What the others need comes first: a client that the proxy lets in is to get its answer.
     for stage in [Stage::Reconciler, Stage::Applier, Stage::Syncer, Stage::Control, Stage::Proxy] {
@@ -51,12 +53,13 @@ pub(super) async fn start(
             Stage::Control => starting.control(running).await?,
             Stage::Proxy => opened.push(starting.proxy(stages, running).await?),
         }
+        observed.readiness.runs(stage);
     }
     tokio::spawn(heartbeat::keep(pool.clone(), stages.to_vec(), stops.log.clone()));
     Ok(opened)
 }
 
-fn budgets(config: &Config) -> HashMap<String, Budget> {
+pub(super) fn budgets(config: &Config) -> HashMap<String, Budget> {
     let each = config.sources.iter().map(|source| match source {
         Source::Salesforce(settings) => (settings.source.clone(), Budget::new(settings.requests_per_second)),
     });
@@ -65,10 +68,11 @@ fn budgets(config: &Config) -> HashMap<String, Budget> {
 
 impl Starting<'_> {
     /// A place among those that do the same.
-    fn group(&self, name: &str, items: u16, stop: &CancellationToken) -> Box<dyn Membership> {
+    fn group(&self, name: &'static str, items: u16, stop: &CancellationToken) -> Box<dyn Membership> {
         let options = self.pool.connect_options().as_ref().clone();
         let config = GroupConfig { session_timeout: self.config.session_timeout, ..GroupConfig::default() };
-        Box::new(PgMembership::join(options, name, items, config, stop.clone()))
+        let member = Box::new(PgMembership::join(options, name, items, config, stop.clone()));
+        self.observed.readiness.member(name, member)
     }
 
     fn reconciler(&self, running: &mut Running) {
@@ -97,7 +101,7 @@ impl Starting<'_> {
             self.group("applier", self.log.events.partitions(), &self.stops.log),
             self.pool.clone(),
             self.connectors.clone(),
-            self.budgets.clone(),
+            self.observed.budgets.clone(),
             self.stops.workers.clone(),
         );
         running.spawn(Stage::Applier, async move { Ok(ends.await?) });
@@ -111,7 +115,7 @@ impl Starting<'_> {
             self.log.events.clone(),
             self.group("syncer", sources, &self.stops.log),
             self.connectors.clone(),
-            self.budgets.clone(),
+            self.observed.budgets.clone(),
             self.stops.workers.clone(),
         );
         running.spawn(Stage::Syncer, async move { Ok(ends.await?) });
@@ -134,7 +138,11 @@ impl Starting<'_> {
         };
         let server = upwrite_control::Server::bind(config).await?;
         tracing::info!(listen = %settings.listen, tls = settings.tls_key.is_some(), "the control API listens");
-        let operations = Arc::new(upwrite_control::NotHere);
+        let operations = Arc::new(crate::operations::FromLog {
+            config: self.config.clone(),
+            pool: self.pool.clone(),
+            log: self.log.events.clone(),
+        });
         let ends = server.serve(self.pool.clone(), self.log.events.clone(), operations, self.stops.workers.clone());
         running.spawn(Stage::Control, async move { Ok(ends.await?) });
         Ok(())
@@ -167,6 +175,7 @@ impl Starting<'_> {
             proxy.hear(self.log.notifier.subscribe());
         }
         let (stop, opened) = (self.stops.proxy.clone(), proxy.opened());
+        self.observed.readiness.proxy(opened.clone(), stop.clone());
         running.spawn(Stage::Proxy, async move {
             proxy.serve(stop).await;
             Ok(())

@@ -1,0 +1,42 @@
+//! What can be seen of a process from outside: traces, metrics, whether it lives and whether it is ready.
+
+mod describe;
+mod http;
+mod member;
+mod readiness;
+mod traces;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use upwrite_connectors::Budget;
+
+pub(crate) use readiness::Readiness;
+pub(crate) use traces::Traces;
+
+use crate::config::Observe;
+use crate::stages::Stage;
+
+/// What the stages are looked at through.
+pub(crate) struct Observed {
+    pub(crate) readiness: Arc<Readiness>,
+    /// By source.
+    pub(crate) budgets: HashMap<String, Budget>,
+}
+
+impl Observed {
+    /// Serves the pages, if the configuration says where, until `stop`.
+    pub(crate) async fn begin(
+        observe: &Observe,
+        stages: &[Stage],
+        budgets: HashMap<String, Budget>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let readiness = Readiness::new(stages);
+        if let Some(listen) = observe.listen {
+            http::serve(listen, readiness.clone(), budgets.clone(), stop).await?;
+        }
+        Ok(Self { readiness, budgets })
+    }
+}
