@@ -64,11 +64,11 @@ chaos: packages ## Kill Upwrite, brokers and Postgres at 1,000 random points; KA
 packages: ## Install missing system packages (asks on a terminal)
 	@scripts/install-system-packages
 
-tools: ## Install what the checks need: cargo-deny, Kafka, Python and Node.js client libraries
+tools: ## Install what the checks need: cargo-deny, Kafka, Java, Python and Node.js client libraries
 	@scripts/install-tools
 
 drivers: packages
-	@scripts/install-tools python node kafka
+	@scripts/install-tools python node kafka java
 
 clean: ## Remove all that was built or installed in this folder
 	rm -rf target services/testkit/drivers/.venv services/testkit/drivers/node_modules .demo

@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 
 use crate::binary::workspace_root;
 
-/// The interpreter of a virtual environment with psycopg 3, asyncpg and SQLAlchemy. Made at the first call.
+/// The interpreter of a virtual environment with psycopg 3, asyncpg, SQLAlchemy and confluent-kafka. Made at the first
+/// call.
 pub fn python() -> PathBuf {
     static READY: LazyLock<()> = LazyLock::new(|| install("python"));
     LazyLock::force(&READY);
@@ -27,6 +28,21 @@ pub fn node(script: impl AsRef<Path>) -> Command {
     let mut command = Command::new("node");
     command.env("NODE_PATH", modules).arg(script.as_ref());
     command
+}
+
+/// The Java example of `docs/examples/consume`; give it its arguments. Built at the first call.
+pub fn java_example() -> Command {
+    static READY: LazyLock<()> = LazyLock::new(|| install("java"));
+    LazyLock::force(&READY);
+    let folder = workspace_root().join("target/tools/java");
+    let mut command = Command::new("java");
+    command.arg("-cp").arg(format!("{0}/consume-1.jar:{0}/libs/*", folder.display())).arg("Consume");
+    command
+}
+
+/// A file of `docs/examples`.
+pub fn example(path: &str) -> PathBuf {
+    workspace_root().join("docs/examples").join(path)
 }
 
 fn drivers() -> PathBuf {

@@ -15,6 +15,6 @@ pub mod process;
 pub mod schema;
 
 pub use binary::binary;
-pub use drivers::{node, node_dir, python};
+pub use drivers::{example, java_example, node, node_dir, python};
 pub use port::free_port;
 pub use until::until;

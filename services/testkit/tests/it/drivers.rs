@@ -10,11 +10,13 @@ fn run(command: &mut Command) -> String {
 
 #[test]
 fn python_has_the_pinned_clients() {
-    let script =
-        "import psycopg, asyncpg, sqlalchemy; print(psycopg.__version__, asyncpg.__version__, sqlalchemy.__version__)";
+    let script = "import psycopg, asyncpg, sqlalchemy, confluent_kafka as kafka; \
+         print(psycopg.__version__, asyncpg.__version__, sqlalchemy.__version__, kafka.__version__)";
     let versions = run(Command::new(upwrite_testkit::python()).args(["-c", script]));
     let pinned = include_str!("../../drivers/requirements.txt");
-    for (name, version) in ["psycopg", "asyncpg", "SQLAlchemy"].into_iter().zip(versions.split_whitespace()) {
+    for (name, version) in
+        ["psycopg", "asyncpg", "SQLAlchemy", "confluent-kafka"].into_iter().zip(versions.split_whitespace())
+    {
         assert!(pinned.contains(&format!("{name}=={version}\n")), "{name} {version} is not what is pinned");
     }
 }
