@@ -4,14 +4,10 @@ use upwrite_events::TableName;
 
 use super::encode::Layout;
 use super::shapes::Spoken;
+use crate::columns::{literal, quoted};
 
 /// Keys that differ, numbered.
 pub(super) const SUSPECTS: &str = "upwrite_suspects";
-
-/// Text as an SQL literal.
-pub(super) fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
 
 /// Whether row `l` differs from what image `i` speaks of, byte by byte.
 pub(super) fn differs(layout: &Layout, shapes: &[Spoken]) -> String {
@@ -21,8 +17,7 @@ pub(super) fn differs(layout: &Layout, shapes: &[Spoken]) -> String {
         if ours.is_empty() {
             continue;
         }
-        let theirs: Vec<String> =
-            layout.spoken(spoken).map(|column| format!("l.{}", crate::columns::quoted(&column.name))).collect();
+        let theirs: Vec<String> = layout.spoken(spoken).map(|column| format!("l.{}", quoted(&column.name))).collect();
         // The casts keep Postgres from taking this apart into comparisons that not every type has.
         cases.push_str(&format!(
             " when {number} then row({})::record *<> row({})::record",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sqlx::PgConnection;
 use upwrite_event_log::EventLog;
 use upwrite_events::{
-    ErrorClass, Event, Failure, MutationId, MutationInDoubt, OwnerId, Outcome, Partition, PartitionTaken, Position,
+    ErrorClass, Event, Failure, MutationId, MutationInDoubt, Outcome, OwnerId, Partition, PartitionTaken, Position,
     Stream,
 };
 use uuid::Uuid;
@@ -44,7 +44,9 @@ pub(super) async fn mark(
 ) -> Result<u64, RebuildError> {
     let mut events: BTreeMap<u16, Vec<Event>> = BTreeMap::new();
     for (number, mutation, tracked) in unreleased(lives) {
-        if let (Some(owner), Some(event)) = (owners.get(&number), owners.get(&number).and_then(|o| in_doubt(mutation, *o, tracked))) {
+        if let (Some(owner), Some(event)) =
+            (owners.get(&number), owners.get(&number).and_then(|o| in_doubt(mutation, *o, tracked)))
+        {
             let _ = owner;
             events.entry(number).or_default().push(event);
         }

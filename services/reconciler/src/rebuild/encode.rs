@@ -4,6 +4,7 @@ use upwrite_events::Row;
 
 use super::shapes::{Shapes, Spoken};
 use crate::columns::{Columns, quoted};
+use crate::images::image_of;
 use crate::merge::Image;
 
 /// A synced table's columns as the temporary tables have them. Without columns: only the order of images is of interest.
@@ -16,6 +17,8 @@ pub(super) struct Layout {
     pub(super) key_type: String,
     /// All that the reconciler writes but the key, by name: the order of [`Row`].
     pub(super) columns: Vec<Column>,
+    /// SQL of what a row `t` that was written says in `upwrite.outbox`, if that is used.
+    pub(super) outbox: Option<String>,
 }
 
 #[derive(Debug)]
@@ -61,6 +64,7 @@ impl Layout {
             key: quoted(&columns.key),
             key_type: columns.types.get(&columns.key).cloned().unwrap_or_else(|| "text".to_owned()),
             columns: all,
+            outbox: columns.outbox.as_ref().map(image_of),
         }
     }
 
@@ -178,10 +182,7 @@ mod tests {
         };
         let (mut lines, shapes) = (Vec::new(), Shapes::default());
         line(&mut lines, &layout, &shapes, Place { at_us: 9, position: 1, index: 3 }, &image);
-        assert_eq!(
-            String::from_utf8(lines).unwrap(),
-            "k\t9\t16387\tv\t1\t2\tf\tf\t0\t\\N\t\\N\tx\\ty\\\\\\n\n"
-        );
+        assert_eq!(String::from_utf8(lines).unwrap(), "k\t9\t16387\tv\t1\t2\tf\tf\t0\t\\N\t\\N\tx\\ty\\\\\\n\n");
         let spoken = &shapes.all()[0];
         assert_eq!(layout.spoken(spoken).map(|column| column.name.as_str()).collect::<Vec<_>>(), ["a", "c"]);
         assert_eq!(layout.columns[1].value("i"), "i.c1::character varying(3)");

@@ -115,10 +115,10 @@ impl Feed {
     /// Outcomes count only as the fold says, so these are taken one after another.
     fn fold(&mut self, partition: Partition, records: Vec<LogRecord>, lines: &mut Vec<u8>) {
         let specs = &self.specs;
-        let folding = self.folds.entry(partition.number).or_insert_with(|| Folding {
-            state: State { specs: specs.clone(), ..State::default() },
-            at_us: i64::MIN,
-        });
+        let folding = self
+            .folds
+            .entry(partition.number)
+            .or_insert_with(|| Folding { state: State { specs: specs.clone(), ..State::default() }, at_us: i64::MIN });
         for record in records {
             let position = record.position.0;
             folding.at_us = folding.at_us.max(record.appended_at_us);
@@ -156,7 +156,8 @@ fn observed(lines: &mut Vec<u8>, table: &TableName, layout: &Layout, shapes: &Sh
     }
     let origin = record.partition;
     for (index, row) in rows.into_iter().enumerate() {
-        let image = Image { key: row.key, row: row.image, vendor_version: row.vendor_version, seen, mutation: None, origin };
+        let image =
+            Image { key: row.key, row: row.image, vendor_version: row.vendor_version, seen, mutation: None, origin };
         line(lines, layout, shapes, Place { at_us, position, index }, &image);
     }
 }

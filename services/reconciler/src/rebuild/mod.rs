@@ -22,6 +22,7 @@ mod error;
 mod expected;
 mod feed;
 mod fold;
+mod judge;
 mod mend;
 mod mutations;
 mod positions;
@@ -31,10 +32,11 @@ mod shadow;
 mod shapes;
 mod table;
 mod told;
+mod write;
 
 pub use error::RebuildError;
 pub use recover::{Binding, RecoverReport};
-pub use told::{MutationsReport, RebuildProgress, ProjectionsReport, TableReport};
+pub use told::{MutationsReport, ProjectionsReport, RebuildProgress, TableReport};
 
 use std::sync::Arc;
 
@@ -47,12 +49,22 @@ pub struct Rebuild {
     options: PgConnectOptions,
     log: Arc<dyn EventLog>,
     told: told::Told,
+    outbox: bool,
 }
 
 impl Rebuild {
     /// `options` log in as `upwrite_reconciler`. Whoever listens to `progress` too slowly misses some of it.
-    pub fn new(options: PgConnectOptions, log: Arc<dyn EventLog>, progress: Option<mpsc::Sender<RebuildProgress>>) -> Self {
-        Self { options, log, told: told::Told(progress) }
+    pub fn new(
+        options: PgConnectOptions,
+        log: Arc<dyn EventLog>,
+        progress: Option<mpsc::Sender<RebuildProgress>>,
+    ) -> Self {
+        Self { options, log, told: told::Told(progress), outbox: false }
+    }
+
+    /// Whether rows that are mended go to the topics of records, as those that the reconciler writes (log on Kafka).
+    pub fn with_outbox(self, outbox: bool) -> Self {
+        Self { outbox, ..self }
     }
 }
 

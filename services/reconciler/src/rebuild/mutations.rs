@@ -64,11 +64,7 @@ impl Lives {
     }
 
     /// Folds what stands before `to` and has not been folded.
-    pub(super) async fn advance(
-        &mut self,
-        connection: &mut PgConnection,
-        to: &Positions,
-    ) -> Result<(), RebuildError> {
+    pub(super) async fn advance(&mut self, connection: &mut PgConnection, to: &Positions) -> Result<(), RebuildError> {
         let mutations: Positions =
             to.iter().filter(|(of, _)| of.stream == Stream::Mutations).map(|(of, to)| (*of, *to)).collect();
         let total = positions::between(&self.next, &mutations);
@@ -104,10 +100,8 @@ impl Lives {
 
     fn fold(&mut self, partition: Partition, records: Vec<LogRecord>, out: &mut Out) {
         let specs = &self.specs;
-        let state = self
-            .states
-            .entry(partition.number)
-            .or_insert_with(|| State { specs: specs.clone(), ..State::default() });
+        let state =
+            self.states.entry(partition.number).or_insert_with(|| State { specs: specs.clone(), ..State::default() });
         for record in records {
             let plan = state.plan(vec![record]);
             out.outlived.extend(plan.outlived.iter().map(|mutation| mutation.0));
@@ -259,11 +253,12 @@ async fn mend_batch(
     let mut tx = connection.begin().await.map_err(doing("beginning to mend mutations"))?;
     let held = hold(&mut tx).await?;
     lives.advance(&mut tx, &held).await?;
-    let before: Vec<Uuid> = sqlx::query_scalar("/* rebuild.before */ select id from upwrite.mutations where id = any($1)")
-        .bind(ids)
-        .fetch_all(&mut *tx)
-        .await
-        .map_err(doing("mending mutations"))?;
+    let before: Vec<Uuid> =
+        sqlx::query_scalar("/* rebuild.before */ select id from upwrite.mutations where id = any($1)")
+            .bind(ids)
+            .fetch_all(&mut *tx)
+            .await
+            .map_err(doing("mending mutations"))?;
     if !ids.is_empty() {
         let query = sqlx::query(AssertSqlSafe(mend())).bind(ids).execute(&mut *tx);
         let written = query.await.map_err(doing("mending mutations"))?.rows_affected();
@@ -293,7 +288,8 @@ async fn mend_batch(
 
 /// What is not released: the fold's word and the request.
 pub(super) fn unreleased(lives: &Lives) -> impl Iterator<Item = (u16, MutationId, &Tracked)> {
-    lives.states.iter().flat_map(|(number, state)| {
-        state.tracked.iter().map(move |(mutation, tracked)| (*number, *mutation, tracked))
-    })
+    lives
+        .states
+        .iter()
+        .flat_map(|(number, state)| state.tracked.iter().map(move |(mutation, tracked)| (*number, *mutation, tracked)))
 }

@@ -34,7 +34,8 @@ pub(super) async fn ensure(connection: &mut PgConnection, log: &dyn EventLog) ->
 
 /// As of the connection's snapshot.
 pub(super) async fn read(connection: &mut PgConnection) -> Result<Positions, RebuildError> {
-    load(connection, "/* rebuild.read_positions */ select stream, partition, next_position from upwrite.positions").await
+    load(connection, "/* rebuild.read_positions */ select stream, partition, next_position from upwrite.positions")
+        .await
 }
 
 /// As they are, and will be until the transaction ends: no reconciler commits meanwhile.

@@ -156,10 +156,11 @@ async fn lost(connection: &mut PgConnection) -> Result<u64, RebuildError> {
 /// in no page.
 async fn sweep(connection: &mut PgConnection) -> Result<(u64, u64), RebuildError> {
     let mut tx = connection.begin().await.map_err(doing("asking for a sweep"))?;
-    let tables = sqlx::query("/* rebuild.sweep */ update upwrite.tables set backfilled_at = null, backfill_cursor = null")
-        .execute(&mut *tx)
-        .await
-        .map_err(doing("asking for a sweep"))?;
+    let tables =
+        sqlx::query("/* rebuild.sweep */ update upwrite.tables set backfilled_at = null, backfill_cursor = null")
+            .execute(&mut *tx)
+            .await
+            .map_err(doing("asking for a sweep"))?;
     let rereads = sqlx::query(
         "/* rebuild.reread */ insert into upwrite.rereads (source, table_name, key)
          select r.source, r.table_name, r.key from upwrite.records r where not r.deleted

@@ -7,7 +7,7 @@ use std::time::Instant;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, types::Json};
 use upwrite_events::{TableName, TableSpec};
 
-use super::compare::{SUSPECTS, literal, suspects};
+use super::compare::{SUSPECTS, suspects};
 use super::connect::{connect, run};
 use super::encode::Layout;
 use super::error::{RebuildError, doing};
@@ -15,7 +15,7 @@ use super::feed::Feed;
 use super::mend::Mending;
 use super::told::TableReport;
 use super::{Rebuild, positions, shadow};
-use crate::columns::ColumnCache;
+use crate::columns::{ColumnCache, literal};
 
 /// What of a table is made anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Rebuild {
         let begun = Instant::now();
         let mut connection = connect(&self.options).await?;
         let specs = specs(&mut connection).await?;
-        let columns = ColumnCache::default().of(&mut connection, table).await?;
+        let columns = ColumnCache::new(self.outbox).of(&mut connection, table).await?;
         let columns = columns.ok_or_else(|| RebuildError::NoSuchTable(table.clone()))?;
         let layout = Layout::new(&columns, of == Of::RowsAndRecords);
         positions::ensure(&mut connection, self.log.as_ref()).await?;
@@ -94,8 +94,7 @@ impl Rebuild {
         run(&mut tx, "comparing", format!("analyze {} (_key)", shadow::IMAGES)).await?;
         shadow::fold(&mut tx, &feed.layout, &feed.shapes, shadow::IMAGES, "true").await?;
         let rows = of == Of::RowsAndRecords;
-        let sql =
-            suspects(&feed.layout, &feed.shapes.all(), shadow::IMAGES, table, rows, report.log_is_complete);
+        let sql = suspects(&feed.layout, &feed.shapes.all(), shadow::IMAGES, table, rows, report.log_is_complete);
         let differing = run(&mut tx, "comparing", sql).await?;
         let count = format!("/* rebuild.count */ select count(*) from {} where not _deleted", shadow::IMAGES);
         report.rows = counted(&mut tx, count).await?;

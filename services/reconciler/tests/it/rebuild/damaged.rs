@@ -11,7 +11,8 @@ async fn damaged_rows_are_mended() {
     world.observe((90_000, 90_001), (0..6).map(|n| seen_row(&format!("004{n}"), "Ada", "1")).collect()).await;
     let before = contents(&world).await;
     let version: i64 = world.value("select _version from crm.contact where id = '0040'").await.unwrap();
-    let records: Vec<String> = world.value("select array_agg(r::text order by key) from upwrite.records r").await.unwrap();
+    let records: Vec<String> =
+        world.value("select array_agg(r::text order by key) from upwrite.records r").await.unwrap();
     let untouched = "(select * from crm.contact where id = '0043')";
     let untouched_before: String = world.value(&format!("select t::text from {untouched} t")).await.unwrap();
     damage(

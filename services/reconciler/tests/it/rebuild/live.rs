@@ -16,8 +16,11 @@ async fn a_rebuild_goes_on_beside_writes() {
         let rows = (0..500).map(|n| seen_row(&format!("{chunk}-{n}"), "Ada", "1")).collect();
         world.observe((chunk * 10, chunk * 10 + 1), rows).await;
     }
-    damage(&world, "update crm.contact set name = 'Mallory' where id like '3-%'; delete from crm.contact where id like '2-%'")
-        .await;
+    damage(
+        &world,
+        "update crm.contact set name = 'Mallory' where id like '3-%'; delete from crm.contact where id like '2-%'",
+    )
+    .await;
     let stop = Arc::new(AtomicBool::new(false));
     let writers: Vec<_> = (0..3_i64)
         .map(|writer| {

@@ -86,7 +86,11 @@ async fn b11_a_database_restored_to_an_older_state_is_recovered() {
     restore(&mut world).await;
 
     let report = recover(&world).await;
-    assert_eq!((report.in_doubt, report.lost, report.claims, report.tables, report.rereads), (1, 0, 1, 1, 1), "{report:?}");
+    assert_eq!(
+        (report.in_doubt, report.lost, report.claims, report.tables, report.rereads),
+        (1, 0, 1, 1, 1),
+        "{report:?}"
+    );
     assert_eq!(report.positions_set, 0);
     let again = recover(&world).await;
     assert_eq!((again.in_doubt, again.claims), (0, 1), "twice is once: {again:?}");
@@ -113,8 +117,7 @@ async fn b11_a_database_restored_to_an_older_state_is_recovered() {
     let taken = PartitionTaken { owner: world.owner, process: "test".into(), lease_ms: 1 };
     world.outcome(open_at, Event::PartitionTaken(taken)).await;
     let rows = vec![applied_row("003A", Some(image("003A", "Grace", "1")), Some("0009"), (9, 10))];
-    let settled =
-        MutationSettled { mutation: open, owner: world.owner, applied: vec![0], not_applied: vec![], rows };
+    let settled = MutationSettled { mutation: open, owner: world.owner, applied: vec![0], not_applied: vec![], rows };
     world.outcome(open_at, Event::MutationSettled(settled)).await;
     let sql = format!("select true from upwrite.mutations where id = '{open}' and state = 'applied' and released");
     world.wait::<bool>("the end", &sql).await;
