@@ -9,6 +9,7 @@ use crate::{Config, EventLog, KafkaConfig, KafkaLog, LogError, Notifier, Postgre
 
 /// The engine, and how it works.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one per process")]
 pub enum Engine {
     Postgres(Config),
     Kafka(KafkaConfig),

@@ -147,6 +147,7 @@ impl Raw {
 }
 
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "taken apart at once")]
 pub(crate) enum Decoded {
     Event(Event),
     Undecodable(Undecodable),

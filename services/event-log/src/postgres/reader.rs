@@ -8,7 +8,7 @@ use futures::stream;
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use upwrite_events::{DecodeError, Partition, Position, Stream, decode};
+use upwrite_events::{DecodeError, EVENT_SCHEMAS, Partition, Position, Stream, decode};
 
 use super::ends::Ends;
 use crate::appender::Item;
@@ -23,8 +23,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 const READ: &str = "/* event-log.read */ \
-    select position, (extract(epoch from appended_at) * 1000000)::bigint, event, value \
-      from (select l.position, l.appended_at, l.event, l.value, \
+    select position, (extract(epoch from appended_at) * 1000000)::bigint, event, mutation is not null, value \
+      from (select l.position, l.appended_at, l.event, l.mutation, l.value, \
                    sum(octet_length(l.value)) over (order by l.position) - octet_length(l.value) as before \
               from upwrite.log l \
              where l.stream = $1 and l.partition = $2 and l.position >= $3 \
@@ -97,7 +97,7 @@ impl Reader {
         from: Position,
         limit: usize,
     ) -> Result<Vec<LogRecord>, LogError> {
-        let rows = sqlx::query_as::<_, (i64, i64, String, Vec<u8>)>(READ)
+        let rows = sqlx::query_as::<_, (i64, i64, String, bool, Vec<u8>)>(READ)
             .bind(partition.stream.as_str())
             .bind(number(partition))
             .bind(from.0)
@@ -106,15 +106,16 @@ impl Reader {
             .fetch_all(&self.pool);
         let rows = answered(self.patience * 5, rows).await?;
         let mut records = Vec::with_capacity(rows.len());
-        for (position, appended_at_us, name, value) in rows {
+        for (position, appended_at_us, name, of_a_mutation, value) in rows {
             let position = Position(position);
             let event = match decode(&value) {
-                // Only Upwrite writes this table: its schema is one that is not known yet.
-                Err(DecodeError::UnknownSchema { .. }) if records.is_empty() => {
-                    return Err(LogError::Newer(format!("position {position} of {partition} is {name:?}")));
+                Err(DecodeError::UnknownSchema { .. }) if of_a_mutation || is_known(&name) => {
+                    if records.is_empty() {
+                        return Err(LogError::Newer(format!("position {position} of {partition} is {name:?}")));
+                    }
+                    // What comes before it is read first.
+                    break;
                 }
-                // What comes before it is read first.
-                Err(DecodeError::UnknownSchema { .. }) => break,
                 decoded => decoded.map_err(|error| Undecodable { reason: error.to_string(), value }),
             };
             records.push(LogRecord { partition, position, appended_at_us, event });
@@ -127,6 +128,11 @@ impl Reader {
             ))),
         }
     }
+}
+
+/// Whether this program knows an event of that name, in whichever version.
+fn is_known(event: &str) -> bool {
+    EVENT_SCHEMAS.iter().any(|schema| schema.event == event)
 }
 
 fn number(partition: Partition) -> i16 {

@@ -53,8 +53,14 @@ async fn what_a_newer_version_wrote_stops_its_partition() {
     let harness = PostgresHarness::shared().await;
     let writer = harness.open(Config::default()).await;
     writer.append(partition(0), vec![noted("before")]).await.unwrap();
-    harness.append_silently(partition(0), &[&[0xC3, 1][..], &[7; 40]].concat()).await;
+    let unknown = [&[0xC3, 1][..], &[7; 40]].concat();
+    for partition in [partition(0), partition(1)] {
+        harness.append_silently(partition, &unknown).await;
+    }
+    harness.execute("update upwrite.log set event = 'MutationVoided' where partition = 0 and event = 'Foreign'").await;
     let log = harness.open(Config::default()).await;
+    // Under a name that is not ours it is foreign.
+    assert!(next(&mut log.subscribe(partition(1), Position::START), 1).await[0].event.is_err());
     let mut reader = log.subscribe(partition(0), Position::START);
     assert_gap_free(&next(&mut reader, 1).await, 0);
     let stopped = tokio::time::timeout(LIMIT, reader.next()).await.unwrap();
