@@ -1,8 +1,8 @@
-"""Folds one mutation's events to its state: what Upwrite itself does with them.
+"""Folds the events of mutations to their state: what Upwrite itself does with them.
 
-    python fold.py localhost:9092 http://localhost:8080/apis/ccompat/v7 upwrite.mutations MUTATION_ID
+    python fold.py localhost:9092 http://localhost:8080/apis/ccompat/v7 upwrite.mutations MUTATION_ID…
 
-Prints the state as JSON: the phase (requested, attempted, deferred, applied, rejected, partial, in_doubt, revoked,
+Prints the state of each, a line of JSON: the phase (requested, attempted, deferred, applied, rejected, partial, in_doubt, revoked,
 voided, dead), each row's outcome, attempts, the failure that decided. Needs ../consume/python/requirements.txt.
 """
 
@@ -147,19 +147,20 @@ def records(brokers, registry, topic):
     consumer.close()
 
 
-def main(brokers, registry, topic, mutation):
+def main(brokers, registry, topic, *mutations):
     # A mutation's whole life is in one partition, and which one is not worth computing: it is where its key is.
-    states, home = {}, None
+    states, home = {}, {}
     for partition, name, key, event in records(brokers, registry, topic):
-        state = states.setdefault(partition, Mutation())
-        if key == mutation:
-            home = partition
-            state.apply(name, event)
-        elif name in ("PartitionTaken", "PartitionReleased"):
-            state.apply(name, event)
-    if home is None:
-        raise SystemExit(f"{topic} has no mutation {mutation}")
-    print(json.dumps(states[home].state()))
+        for mutation in mutations:
+            state = states.setdefault((partition, mutation), Mutation())
+            if key == mutation:
+                home[mutation] = state
+            if key == mutation or name in ("PartitionTaken", "PartitionReleased"):
+                state.apply(name, event)
+    for mutation in mutations:
+        if mutation not in home:
+            raise SystemExit(f"{topic} has no mutation {mutation}")
+        print(json.dumps({"mutation": mutation} | home[mutation].state()))
 
 
 if __name__ == "__main__":

@@ -205,7 +205,6 @@ async fn kcat_lists_every_topic() {
         letters.starts_with(&begin) && letters.trim_end().ends_with("upwrite-reason=not an Avro value 7"),
         "{letters}"
     );
-    assert!(!site.harness.config().topic_prefix.is_empty());
 }
 
 /// The events of some mutations, in the order of their partition.
@@ -315,7 +314,7 @@ fn stories(table: &TableName) -> (Story, Vec<MutationId>) {
 }
 
 /// The state in the words of `docs/examples/fold`.
-fn state(life: &Lifecycle) -> Value {
+fn state(mutation: MutationId, life: &Lifecycle) -> Value {
     let word = |row: &RowState| match row {
         RowState::Pending => "pending",
         RowState::Applied(_) => "applied",
@@ -327,6 +326,7 @@ fn state(life: &Lifecycle) -> Value {
         _ => None,
     };
     json!({
+        "mutation": mutation,
         "phase": life.phase.as_str(),
         "rows": life.rows.iter().map(word).collect::<Vec<_>>(),
         "keys": life.rows.iter().enumerate().filter_map(key).collect::<serde_json::Map<_, _>>(),
@@ -345,20 +345,56 @@ async fn the_example_folds_mutations_as_upwrite_does() {
         let position = site.append(event).await;
         let _ = fold.apply(Position(position), event); // an illegal one leaves the fold as it was
     }
+    let to_topic = vec![site.config.brokers.clone(), site.registry(), site.topic(Stream::Mutations)];
+    let arguments = to_topic.iter().cloned().chain(mutations.iter().map(ToString::to_string)).collect();
+    let said = python_program("fold/fold.py", arguments).await;
+    assert_eq!(said.lines().count(), mutations.len());
     let mut phases = Vec::new();
-    for mutation in mutations {
-        let arguments =
-            vec![site.config.brokers.clone(), site.registry(), site.topic(Stream::Mutations), mutation.to_string()];
-        let said = python_program("fold/fold.py", arguments).await;
+    for (mutation, said) in mutations.into_iter().zip(said.lines()) {
         let life = fold.get(mutation).unwrap();
-        assert_eq!(serde_json::from_str::<Value>(&said).unwrap(), state(life), "{mutation}");
+        assert_eq!(serde_json::from_str::<Value>(said).unwrap(), state(mutation, life));
         phases.push(life.phase);
     }
     phases.sort_by_key(|phase| phase.as_str());
     phases.dedup();
     assert_eq!(phases.len(), 9, "the story leaves ways out: {phases:?}");
-    let unknown = vec![site.config.brokers.clone(), site.registry(), site.topic(Stream::Mutations)];
     let mut command = Command::new(python());
-    command.arg(example("fold/fold.py")).args(unknown).arg(new_id().to_string());
+    command.arg(example("fold/fold.py")).args(to_topic).arg(new_id().to_string());
     assert!(!tokio::task::spawn_blocking(move || command.status()).await.unwrap().unwrap().success());
+}
+
+/// `docs/topics.md` names every event and part of one, and every field of each.
+#[test]
+fn every_field_is_documented() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = std::fs::read_to_string(root.join("docs/topics.md")).unwrap();
+    let section = |name: &str| {
+        let from = text.split_once(&format!("\n### {name}\n")).unwrap_or_else(|| panic!("{name} is not documented")).1;
+        from.split("\n### ").next().unwrap().to_owned()
+    };
+    let mut seen = 0;
+    let schemas = std::fs::read_dir(root.join("schemas/avro")).unwrap().map(|entry| entry.unwrap().path());
+    for path in schemas.filter(|path| path.extension().is_some_and(|end| end == "avsc")) {
+        let mut open = vec![serde_json::from_str::<Value>(&std::fs::read_to_string(path).unwrap()).unwrap()];
+        while let Some(part) = open.pop() {
+            if let (Some(kind), Some(name)) = (part["type"].as_str(), part["name"].as_str())
+                && matches!(kind, "record" | "enum")
+            {
+                let section = section(name);
+                let fields = part["fields"].as_array().into_iter().flatten().map(|field| &field["name"]);
+                let symbols = part["symbols"].as_array().into_iter().flatten();
+                for word in fields.chain(symbols) {
+                    let word = format!("`{}`", word.as_str().unwrap());
+                    assert!(section.contains(&word), "{name} has {word}, of which docs/topics.md does not speak");
+                    seen += 1;
+                }
+            }
+            match part {
+                Value::Array(parts) => open.extend(parts),
+                Value::Object(parts) => open.extend(parts.into_iter().map(|(_, part)| part)),
+                _ => {}
+            }
+        }
+    }
+    assert!(seen > 100, "{seen}");
 }
