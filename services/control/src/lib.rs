@@ -22,7 +22,7 @@ mod client;
 pub use client::{Answers, Client, ClientConfig, ClientError};
 pub use config::{Config, ControlError, TlsPem};
 pub use operations::{NotHere, OperationError, Operations, Progress, ProgressStream, Target};
+pub use prost_types::Timestamp;
 pub use proto::v1;
 pub use server::{Server, serve};
-pub use prost_types::Timestamp;
 pub use token::Token;

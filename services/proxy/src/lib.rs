@@ -32,7 +32,7 @@ pub use classify::{Capture, Classifier, Kind, PlainDml, SessionCommand, Statemen
 pub use config::{AuthMode, Config, LimitsConfig, ServerConfig, ServerTls, TlsConfig};
 pub use error::PgError;
 pub use hold::{Gate, Held, Limits, Submit, Turn};
-pub use proxy::{Proxy, ProxyError, run};
+pub use proxy::{Activity, Proxy, ProxyError, run};
 pub use returning::{Again, FieldShape, Placeholders, Returning};
 pub use tls::TlsError;
 pub use verdict::{Success, Verdict};

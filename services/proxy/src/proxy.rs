@@ -69,6 +69,22 @@ pub async fn run(
     Ok(())
 }
 
+/// What the proxy is about, for people. A cheap handle.
+#[derive(Clone)]
+pub struct Activity(Arc<Doors>);
+
+impl Activity {
+    /// Clients connected.
+    pub fn clients(&self) -> usize {
+        self.0.config.limits.connections.saturating_sub(self.0.connections.available_permits())
+    }
+
+    /// Clients that are held until their mutation has its verdict.
+    pub fn held(&self) -> usize {
+        self.0.shared.get().map_or(0, |shared| shared.gate.held())
+    }
+}
+
 impl Proxy {
     /// Opens the port. `control` logs in as `upwrite_service` to the database that has the synced tables.
     pub async fn bind(config: Config, control: PgPool, log: Arc<dyn EventLog>) -> Result<Self, ProxyError> {
@@ -106,6 +122,10 @@ impl Proxy {
     /// Cancelled once sessions can begin: before that clients are told 57P03, since Postgres could not be asked yet.
     pub fn opened(&self) -> CancellationToken {
         self.opened.clone()
+    }
+
+    pub fn activity(&self) -> Activity {
+        Activity(self.doors.clone())
     }
 
     /// Hears a notifier of this process ([`upwrite_event_log::Notifier::subscribe`]): verdicts come sooner than by way of

@@ -13,7 +13,7 @@ use upwrite_reconciler::{
     Binding, ProjectionsReport, Rebuild, RebuildError, RebuildProgress, RecoverReport, TableReport,
 };
 
-use crate::config::Config;
+use crate::config::{Config, Engine};
 use crate::connect;
 
 /// Steps that a slow caller may lag behind; further ones are left out.
@@ -69,7 +69,7 @@ impl Operations for FromLog {
 impl FromLog {
     fn new_rebuild(&self, tell: mpsc::Sender<RebuildProgress>) -> Rebuild {
         let options = connect::reconciler(&self.config.postgres);
-        Rebuild::new(options, self.log.clone(), Some(tell)).with_outbox(self.config.kafka.is_some())
+        Rebuild::new(options, self.log.clone(), Some(tell)).with_outbox(matches!(self.config.engine, Engine::Kafka(_)))
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::instant::micros;
 use crate::v1::{Counts, Partition, StatusResponse};
 
-use super::told::name;
+use super::told::{halted, name};
 
 /// Events that wait for longer stand still, rather than being under way. Microseconds.
 const STALLED_US: i64 = 30_000_000;
@@ -19,6 +19,7 @@ pub(super) fn judge(status: &mut StatusResponse) {
     for partition in &status.partitions {
         problems.extend(stands(partition, now_us));
     }
+    problems.extend(halted(&status.processes));
     orphaned(status, &mut problems);
     for process in status.processes.iter().filter(|process| !process.alive) {
         let since = process.seen_at.as_ref().map_or(0, |at| (now_us - micros(at)) / 1_000_000);

@@ -54,6 +54,24 @@ pub(super) fn fill(status: &mut StatusResponse, members: &[Member]) {
     }
 }
 
+/// Partitions that a living process says stand still, a sentence each.
+pub(super) fn halted(processes: &[Process]) -> Vec<String> {
+    let mut halted = Vec::new();
+    for process in processes.iter().filter(|process| process.alive) {
+        let told: Value = serde_json::from_str(&process.detail_json).unwrap_or(Value::Null);
+        for stage in ["applier", "reconciler"] {
+            for partition in told[stage]["partitions"].as_array().into_iter().flatten() {
+                let Some(why) = partition["halted"].as_str() else { continue };
+                let number = partition["partition"].as_u64().or_else(|| partition["number"].as_u64());
+                let stream = partition["stream"].as_str().unwrap_or("mutations");
+                let place = number.map_or_else(|| stream.to_owned(), |number| format!("{stream}/{number}"));
+                halted.push(format!("the {stage} {} stands still at {place}: {why}", name(process)));
+            }
+        }
+    }
+    halted
+}
+
 /// The name under which a process is shown.
 pub(super) fn name(process: &Process) -> String {
     format!("{}/{}", process.host, process.pid)
@@ -96,6 +114,19 @@ mod tests {
             detail_json: detail.into(),
             ..Default::default()
         }
+    }
+
+    #[test]
+    fn what_stands_still_is_said() {
+        let applier =
+            r#"{"applier":{"partitions":[{"partition":1,"halted":null},{"partition":2,"halted":"too new"}]}}"#;
+        let reconciler = r#"{"reconciler":{"partitions":[{"stream":"observations","number":3,"halted":"gone"}]}}"#;
+        let processes = [process(1, true, applier), process(2, true, reconciler), process(3, false, applier)];
+        let expected = [
+            "the applier host-a/1 stands still at mutations/2: too new",
+            "the reconciler host-a/2 stands still at observations/3: gone",
+        ];
+        assert_eq!(halted(&processes), expected);
     }
 
     #[test]

@@ -50,6 +50,11 @@ impl Gate {
         tokio::spawn(news::hear(self.shared.clone(), notices, shutdown));
     }
 
+    /// How many mutations are held.
+    pub(crate) fn held(&self) -> usize {
+        self.shared.state().held.len()
+    }
+
     /// Claims and appends, waiting for records that are claimed by others (with nothing claimed). An error means that
     /// nothing was sent, unless it is 40003. The wait honours `lock_timeout` (55P03), the others end it with 57014.
     pub async fn submit(&self, plan: &Plan, turn: &mut Turn, limits: &Limits) -> Result<Submit, PgError> {

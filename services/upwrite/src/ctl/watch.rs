@@ -8,6 +8,7 @@ use upwrite_control::{Client, ClientConfig, ClientError, v1};
 
 use super::exit::Failure;
 use super::{mutations, page};
+use crate::signals::Signals;
 
 /// How long a server that went away is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,9 +22,10 @@ pub(super) async fn watch(
     resume_token: String,
     json: bool,
 ) -> Result<(), Failure> {
+    let mut signals = Signals::listen()?;
     tokio::select! {
         ended = follow(client, place, filter, resume_token, json) => ended,
-        _ = tokio::signal::ctrl_c() => Ok(()),
+        _ = signals.next() => Ok(()),
     }
 }
 

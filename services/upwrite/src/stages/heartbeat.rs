@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -17,8 +18,11 @@ const BEAT: &str = "/* upwrite.heartbeat */
     VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT (id) DO UPDATE SET seen_at = now(), status = excluded.status";
 
+/// What a stage tells of itself, as JSON; docs/operations.md lists it.
+pub(super) type Telling = Box<dyn Fn() -> Value + Send + Sync>;
+
 /// Until `stop`; then the row goes.
-pub(super) async fn keep(pool: PgPool, stages: Vec<Stage>, stop: CancellationToken) {
+pub(super) async fn keep(pool: PgPool, stages: Vec<Stage>, tellings: Vec<(Stage, Telling)>, stop: CancellationToken) {
     let id = Uuid::now_v7();
     let names: Vec<&str> = stages.iter().map(|stage| stage.as_str()).collect();
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -29,7 +33,7 @@ pub(super) async fn keep(pool: PgPool, stages: Vec<Stage>, stop: CancellationTok
             .bind(i32::try_from(std::process::id()).unwrap_or_default())
             .bind(env!("CARGO_PKG_VERSION"))
             .bind(&names)
-            .bind(serde_json::json!({}))
+            .bind(status(&tellings))
             .execute(&pool);
         if let Err(error) = beat.await {
             tracing::debug!(%error, "no heartbeat");
@@ -43,4 +47,9 @@ pub(super) async fn keep(pool: PgPool, stages: Vec<Stage>, stop: CancellationTok
     if let Err(error) = gone.await {
         tracing::debug!(%error, "the process's row stays");
     }
+}
+
+/// By stage.
+fn status(tellings: &[(Stage, Telling)]) -> Value {
+    tellings.iter().map(|(stage, tell)| (stage.as_str().to_owned(), tell())).collect()
 }

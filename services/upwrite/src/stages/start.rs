@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
+use serde_json::json;
 use sqlx::PgPool;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use upwrite_connectors::{Budget, Connector};
 use upwrite_event_log::{GroupConfig, Membership, PgMembership};
@@ -25,6 +27,7 @@ struct Starting<'a> {
     observed: &'a Observed,
     stops: &'a Stops,
     connectors: HashMap<String, Arc<dyn Connector>>,
+    tellings: Mutex<Vec<(Stage, heartbeat::Telling)>>,
 }
 
 /// Starts the stages. Each of the tokens is cancelled once its stage is ready.
@@ -39,7 +42,7 @@ pub(super) async fn start(
 ) -> anyhow::Result<Vec<CancellationToken>> {
     let calls = stages.iter().any(|stage| matches!(stage, Stage::Applier | Stage::Syncer));
     let connectors = if calls { connect::connectors(config)? } else { HashMap::new() };
-    let starting = Starting { config, pool, log, observed, stops, connectors };
+    let starting = Starting { config, pool, log, observed, stops, connectors, tellings: Mutex::default() };
     let mut opened = Vec::new();
     // What the others need comes first: a client that the proxy lets in is to get its answer.
     for stage in [Stage::Reconciler, Stage::Applier, Stage::Syncer, Stage::Control, Stage::Proxy] {
@@ -55,7 +58,8 @@ pub(super) async fn start(
         }
         observed.readiness.runs(stage);
     }
-    tokio::spawn(heartbeat::keep(pool.clone(), stages.to_vec(), stops.log.clone()));
+    let tellings = starting.tellings.into_inner().unwrap_or_else(PoisonError::into_inner);
+    tokio::spawn(heartbeat::keep(pool.clone(), stages.to_vec(), tellings, stops.log.clone()));
     Ok(opened)
 }
 
@@ -67,6 +71,11 @@ pub(super) fn budgets(config: &Config) -> HashMap<String, Budget> {
 }
 
 impl Starting<'_> {
+    /// What the stage tells of itself in `upwrite.processes`.
+    fn tells(&self, stage: Stage, tell: impl Fn() -> serde_json::Value + Send + Sync + 'static) {
+        self.tellings.lock().unwrap_or_else(PoisonError::into_inner).push((stage, Box::new(tell)));
+    }
+
     /// A place among those that do the same.
     fn group(&self, name: &'static str, items: u16, stop: &CancellationToken) -> Box<dyn Membership> {
         let options = self.pool.connect_options().as_ref().clone();
@@ -77,11 +86,15 @@ impl Starting<'_> {
 
     fn reconciler(&self, running: &mut Running) {
         let config = upwrite_reconciler::Config { lock_timeout: self.config.lock_timeout, ..Default::default() };
+        let progress = config.progress.subscribe();
+        self.tells(Stage::Reconciler, move || json!(*progress.borrow()));
+        let member = self.group("reconciler", self.log.events.partitions(), &self.stops.log);
+        let member = self.observed.readiness.reconciler(member, config.progress.subscribe());
         let ends = upwrite_reconciler::run(
             config,
             connect::reconciler(&self.config.postgres),
             self.log.events.clone(),
-            self.group("reconciler", self.log.events.partitions(), &self.stops.log),
+            member,
             self.log.notifier.clone(),
             self.stops.reconciler.clone(),
         );
@@ -89,7 +102,10 @@ impl Starting<'_> {
     }
 
     fn applier(&self, running: &mut Running) {
+        let (tell, status) = watch::channel(upwrite_applier::ApplierStatus::default());
+        self.tells(Stage::Applier, move || json!(*status.borrow()));
         let config = upwrite_applier::Config {
+            status: Some(tell),
             lease: self.config.lease,
             deadline: self.config.max_age,
             grace: self.config.grace,
@@ -174,6 +190,8 @@ impl Starting<'_> {
             // In one process: verdicts need not travel through Postgres.
             proxy.hear(self.log.notifier.subscribe());
         }
+        let activity = proxy.activity();
+        self.tells(Stage::Proxy, move || json!({ "clients": activity.clients(), "held": activity.held() }));
         let (stop, opened) = (self.stops.proxy.clone(), proxy.opened());
         self.observed.readiness.proxy(opened.clone(), stop.clone());
         running.spawn(Stage::Proxy, async move {

@@ -75,6 +75,11 @@ impl Database {
         Session::connect(&self.url(user, password)).await
     }
 
+    /// Host, port and name.
+    pub(crate) fn place(&self) -> (&str, u16, &str) {
+        (self.cluster.host(), self.cluster.port(), &self.name)
+    }
+
     /// As the application's user; its secret is registered.
     pub(crate) async fn app(&self) -> Session {
         let session = self.session_as(&self.user, &self.password).await;

@@ -11,5 +11,6 @@ mod capture_mixed;
 mod capture_replica;
 mod capture_rights;
 mod capture_veto;
+mod ctl;
 mod setup_check;
 mod setup_install;
