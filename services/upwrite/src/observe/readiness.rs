@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt as _, join_all};
 use sqlx::PgPool;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use upwrite_event_log::{EventLog, Membership};
 use upwrite_events::{Partition, Stream};
+use upwrite_reconciler::Progress;
 
 use super::member::Watched;
 use crate::stages::Stage;
@@ -90,6 +92,20 @@ impl Readiness {
         Box::new(watched)
     }
 
+    /// With a share, the reconciler must have a session, and stand nowhere still.
+    pub(crate) fn reconciler(
+        &self,
+        membership: Box<dyn Membership>,
+        progress: watch::Receiver<Progress>,
+    ) -> Box<dyn Membership> {
+        let (watched, items) = Watched::new(membership);
+        self.begins(Stage::Reconciler.as_str(), move || {
+            let said = reconciles(*items.borrow(), &progress.borrow());
+            std::future::ready(said).boxed()
+        });
+        Box::new(watched)
+    }
+
     /// The stage runs; nothing more is known of it, unless it has been said otherwise.
     pub(crate) fn runs(&self, stage: Stage) {
         let probe = self.parts().get(stage.as_str()).cloned().flatten();
@@ -108,9 +124,42 @@ fn share(items: usize) -> String {
     if items == 0 { "waits for a share of the work".to_owned() } else { format!("has {items} of its group's items") }
 }
 
+fn reconciles(items: usize, progress: &Progress) -> Said {
+    if let Some(halted) = progress.partitions.iter().find(|partition| partition.halted.is_some()) {
+        return Err(format!("{}/{} stands still", halted.stream, halted.number));
+    }
+    if items > 0 && progress.partitions.is_empty() {
+        return Err("has no session for its partitions yet".to_owned());
+    }
+    Ok(share(items))
+}
+
 #[cfg(test)]
 mod tests {
+    use upwrite_reconciler::PartitionProgress;
+
     use super::*;
+
+    fn progress(halted: Option<&str>) -> Progress {
+        let partition = PartitionProgress {
+            stream: "mutations",
+            number: 3,
+            position: 1,
+            epoch: 1,
+            lag_ms: 0,
+            parked: 0,
+            halted: halted.map(str::to_owned),
+        };
+        Progress { partitions: vec![partition] }
+    }
+
+    #[test]
+    fn a_reconciler_is_ready_with_a_session_or_without_a_share() {
+        assert!(reconciles(0, &Progress::default()).is_ok());
+        assert!(reconciles(1, &Progress::default()).is_err());
+        assert!(reconciles(1, &progress(None)).is_ok());
+        assert_eq!(reconciles(1, &progress(Some("too new"))), Err("mutations/3 stands still".to_owned()));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_has_not_begun_or_does_not_answer_is_not_ready() {
