@@ -48,6 +48,9 @@ pub(crate) async fn load(
     Ok(start)
 }
 
+/// Number, position, owner there, epoch, stamp.
+type TakenOver = (i16, i64, Option<uuid::Uuid>, i64, Option<i64>);
+
 /// Raises the epoch of these partitions of both streams, in one order for everybody.
 async fn take_over(
     tx: &mut PgConnection,
@@ -56,7 +59,7 @@ async fn take_over(
 ) -> Result<HashMap<u16, Option<OwnerId>>, ReconcilerError> {
     let mut owners = HashMap::new();
     for stream in [Stream::Mutations, Stream::Observations] {
-        let rows = sqlx::query(
+        let rows: Vec<TakenOver> = sqlx::query_as(
             "/* reconciler.take_over */
              insert into upwrite.positions as p (stream, partition, epoch)
              select $1, n, 1 from unnest($2::int2[]) n order by n
@@ -68,11 +71,7 @@ async fn take_over(
         .fetch_all(&mut *tx)
         .await
         .map_err(doing("taking the log positions over"))?;
-        for row in rows {
-            let read = || -> sqlx::Result<(i16, i64, Option<uuid::Uuid>, i64, Option<i64>)> {
-                Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?))
-            };
-            let (number, next, owner, epoch, stamp) = read().map_err(doing("taking the log positions over"))?;
+        for (number, next, owner, epoch, stamp) in rows {
             let partition = Partition { stream, number: u16::try_from(number).unwrap_or_default() };
             start.positions.insert(partition, Position(next));
             start.stamps.extend(stamp.map(|stamp| (partition, stamp)));

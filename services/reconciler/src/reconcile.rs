@@ -76,7 +76,8 @@ impl Reconciler {
         loop {
             let Err(error) = self.commit(&plan, mode).await else { break };
             let refused = matches!(&error, ReconcilerError::Database { source: sqlx::Error::Database(_), .. });
-            if !error.is_contention() && !(refused && mode == Mode::Fast) || repeats == REPEATS {
+            let again = error.is_contention() || (refused && mode == Mode::Fast);
+            if !again || repeats == REPEATS {
                 return Err(error);
             }
             tracing::debug!(%error, repeats, "the batch is written again");

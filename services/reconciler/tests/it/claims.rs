@@ -57,3 +57,23 @@ async fn b4_an_ousted_owners_outcome_is_no_verdict() {
     let version: i64 = world.value("select _version from crm.contact").await.unwrap();
     assert_eq!(version, 1);
 }
+
+/// The other half of B10: the claim is added while the mutation's claims are being released, and is not yet to be seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn b10_a_release_takes_the_claim_that_is_just_being_added_with_it() {
+    let world = World::without_reconciler(2).await;
+    let (mutation, _) = world.submit(insert()).await;
+    let adds = format!(
+        "with held as materialized (select partition from upwrite.claims where mutation = '{mutation}' for key share)
+         insert into upwrite.claims (source, table_name, key, mutation, partition)
+         select 'crm', 'contact', 'id=003A', '{mutation}', partition from held"
+    );
+    let adding = world.lock(&adds).await;
+    let (admin, sql) = (world.admin.clone(), format!("select upwrite.release_claims(array['{mutation}'::uuid])"));
+    let release = tokio::spawn(async move { sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&admin).await });
+    let waits = "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    world.wait::<i32>("the release to wait", waits).await;
+    adding.commit().await.unwrap();
+    release.await.unwrap().unwrap();
+    assert_eq!(world.claims(mutation).await, 0);
+}

@@ -8,7 +8,7 @@ use upwrite_events::*;
 use crate::member::{Member, quick};
 use crate::world::*;
 
-const ROUNDS: usize = 150;
+const ROUNDS: usize = 80;
 
 struct Two {
     world: World,

@@ -7,6 +7,9 @@ use upwrite_reconciler::Config;
 use crate::member::{Member, quick};
 use crate::world::*;
 
+/// Table, key, version, vendor's version, image, mutation.
+type InOutbox = (String, String, i64, Option<String>, Option<serde_json::Value>, Option<uuid::Uuid>);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_row_written_or_deleted_is_in_the_outbox_as_the_table_has_it() {
     let world = World::without_reconciler(2).await;
@@ -31,7 +34,7 @@ async fn every_row_written_or_deleted_is_in_the_outbox_as_the_table_has_it() {
 
     let sql = "select source || '.' || table_name, key, version, vendor_version, image, mutation from upwrite.outbox order by id";
     let rows = sqlx::query(sql).fetch_all(&world.admin).await.unwrap();
-    let rows: Vec<(String, String, i64, Option<String>, Option<serde_json::Value>, Option<uuid::Uuid>)> =
+    let rows: Vec<InOutbox> =
         rows.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3), row.get(4), row.get(5))).collect();
     let table = || "crm.contact".to_owned();
     let image = |id: &str, name: &str, flag: Option<&str>| {

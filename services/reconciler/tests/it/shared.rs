@@ -110,7 +110,7 @@ async fn two_reconcilers_swap_partitions_under_load_and_lose_and_repeat_nothing(
     while !written.load(Ordering::SeqCst) && !all.is_finished() {
         let item = swaps * 7 % has.len();
         has[item] = 1 - has[item];
-        swap(&mut members, u16::try_from(item).unwrap(), has[item], swaps % 3 != 0).await;
+        swap(&mut members, u16::try_from(item).unwrap(), has[item], !swaps.is_multiple_of(3)).await;
         swaps += 1;
     }
     all.await.unwrap();
