@@ -147,7 +147,7 @@ impl Brokers {
 
     /// Stops node `n` from doing anything (SIGSTOP) until [`Brokers::resume`]; its connections stay open.
     pub async fn pause(&self, n: usize) {
-        self.node(n).lock().await.signal(Signal::SIGSTOP);
+        self.node(n).lock().await.pause().await;
     }
 
     /// Lets a paused node go on (SIGCONT).

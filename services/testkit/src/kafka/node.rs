@@ -97,6 +97,23 @@ impl Node {
         }
     }
 
+    /// Stops it (SIGSTOP), and returns when each of its threads stands still: on a busy machine that takes a moment.
+    pub(super) async fn pause(&self) {
+        let Some(process) = &self.process else { return };
+        process.signal(Signal::SIGSTOP);
+        let tasks = format!("/proc/{}/task", process.id());
+        until(END_LIMIT, "a stopped process to stand still", || async {
+            let mut threads = std::fs::read_dir(&tasks).ok()?.flatten();
+            let stands = |thread: std::fs::DirEntry| {
+                let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+                // The state comes behind the name, which may hold anything, in parentheses. A thread that has gone has none.
+                stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+            };
+            threads.all(stands).then_some(())
+        })
+        .await;
+    }
+
     pub(super) fn data(&self) -> &Path {
         &self.data
     }
