@@ -12,7 +12,8 @@ use crate::session::{End, Session};
 use crate::{Config, ReconcilerError, vacuum};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Not longer: mostly it is the transaction of a reconciler that stalls, and clients wait for its end.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs until `shutdown`, or until beginning again cannot help. Item n of the group is partition n of both streams.
 /// `options` log in as `upwrite_reconciler`.

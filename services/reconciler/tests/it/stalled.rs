@@ -32,8 +32,10 @@ async fn stalled(session_timeout: Duration) -> Stalled {
     member.assign([0, 1]).await;
     world.observe((1, 2), vec![seen_row("003A", "a", "2026-01-01")]).await;
 
-    let lock = world.lock("lock table upwrite.records in access exclusive mode").await;
     let (mutation, partition) = world.submit(change(Op::Update, "003A", "a2")).await;
+    let requested = format!("select state from upwrite.mutations where id = '{mutation}'");
+    assert_eq!(world.wait::<String>("the request", &requested).await, "requested");
+    let lock = world.lock("lock table upwrite.records in access exclusive mode").await;
     let row = applied_row("003A", Some(image("003A", "a2", "1")), Some("2026-01-02"), (10, 20));
     world.outcome(partition, world.applied(mutation, vec![row])).await;
     let waits = "select pid from pg_stat_activity where datname = current_database()
