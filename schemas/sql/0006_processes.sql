@@ -63,6 +63,15 @@ create table upwrite.outbox (
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 create index outbox_table on upwrite.outbox (source, table_name, id);
 
+-- What is left of each source's rate budget, which all processes take slices of. A crash may forget it.
+create unlogged table upwrite.budgets (
+    source              text primary key,
+    tokens              float8 not null,       -- requests that may go, as of "at"
+    at                  timestamptz not null default clock_timestamp(),
+    writes_until        timestamptz not null default to_timestamp(0)  -- a write waits: reads get nothing before that
+) with (fillfactor = 50);
+
+grant select, insert, update on upwrite.budgets to upwrite_service;
 grant select, insert, update, delete on upwrite.processes to upwrite_service, upwrite_reconciler;
 grant select, insert, delete on upwrite.outbox to upwrite_reconciler;
 grant select, delete on upwrite.outbox to upwrite_service;

@@ -1,9 +1,14 @@
 //! One rate budget per upstream scope, shared by all who call it: the applier's writes and the syncer's reads.
 
+mod share;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
+
+pub use share::{Ask, Slice};
 
 /// Who asks. Writes have a client waiting: reads stand back while a write is waiting for a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,9 +17,16 @@ pub enum Priority {
     Read,
 }
 
-/// A token bucket that can be paused. Clones share it.
+/// A token bucket that can be paused. Clones share it. Among processes it is shared by [`Budget::share`].
 #[derive(Debug, Clone)]
-pub struct Budget(Arc<Mutex<Bucket>>);
+pub struct Budget(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    bucket: Mutex<Bucket>,
+    /// A shared bucket is running out.
+    short: Notify,
+}
 
 #[derive(Debug)]
 struct Bucket {
@@ -26,7 +38,16 @@ struct Bucket {
     paused_until: Instant,
     /// A write was told to come back by then: reads wait that long.
     write_expected_until: Instant,
+    /// Filled in slices by somebody else, and by time not at all.
+    sliced: bool,
+    /// Whether a write was short of tokens since the last slice.
+    write_short: bool,
 }
+
+/// A slice that was not used by then is void: it is somebody else's by now.
+const SLICE_LASTS: Duration = Duration::from_secs(1);
+/// When to ask again for what a slice is to bring.
+const SLICE_WAIT: Duration = Duration::from_millis(5);
 
 /// How long a write that was told to wait keeps its place before reads.
 const WRITE_KEEPS_PLACE: Duration = Duration::from_millis(20);
@@ -38,19 +59,29 @@ impl Budget {
         let rate = requests_per_second.filter(|rate| rate.is_finite() && *rate > 0.0);
         let burst = rate.map_or(1.0, |rate| (rate / 10.0).max(1.0));
         let now = Instant::now();
-        Self(Arc::new(Mutex::new(Bucket {
+        let bucket = Bucket {
             rate,
             burst,
             tokens: burst,
             filled: now,
             paused_until: now,
             write_expected_until: now,
-        })))
+            sliced: false,
+            write_short: false,
+        };
+        Self(Arc::new(Shared { bucket: Mutex::new(bucket), short: Notify::new() }))
     }
 
     /// Takes one request's worth, or says how long to wait before asking again.
     pub fn try_take(&self, priority: Priority) -> Result<(), Duration> {
-        self.bucket().take(priority, Instant::now())
+        let mut bucket = self.bucket();
+        let taken = bucket.take(priority, Instant::now());
+        if bucket.sliced && bucket.tokens < 1.0 {
+            bucket.write_short |= priority == Priority::Write;
+            drop(bucket);
+            self.0.short.notify_one();
+        }
+        taken
     }
 
     /// Waits for one request's worth.
@@ -73,7 +104,7 @@ impl Budget {
 
     /// Plain numbers are never left half changed, so a panic elsewhere does not spoil them.
     fn bucket(&self) -> MutexGuard<'_, Bucket> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.bucket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,7 +120,8 @@ pub struct Level {
 impl Bucket {
     fn level(&self, now: Instant) -> Level {
         let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
-        let requests = self.rate.map(|rate| (self.tokens + elapsed * rate).min(self.burst).max(0.0));
+        let fills = if self.sliced { 0.0 } else { elapsed };
+        let requests = self.rate.map(|rate| (self.tokens + fills * rate).min(self.burst).max(0.0));
         Level { requests, paused: self.paused_until.saturating_duration_since(now) }
     }
 
@@ -114,6 +146,9 @@ impl Bucket {
             self.tokens = self.burst;
             return wait;
         };
+        if self.sliced {
+            return wait.max(self.wait_for_slice(now));
+        }
         let elapsed = now.saturating_duration_since(self.filled).as_secs_f64();
         self.tokens = (self.tokens + elapsed * rate).min(self.burst);
         self.filled = now;
@@ -123,6 +158,14 @@ impl Bucket {
             wait = wait.max(Duration::from_secs_f64(missing) + Duration::from_millis(1));
         }
         wait
+    }
+
+    fn wait_for_slice(&mut self, now: Instant) -> Duration {
+        if now.saturating_duration_since(self.filled) > SLICE_LASTS {
+            // One stays, so that the first call after a pause need not wait.
+            self.tokens = self.tokens.min(1.0);
+        }
+        if self.tokens < 1.0 { SLICE_WAIT } else { Duration::ZERO }
     }
 }
 
@@ -139,6 +182,8 @@ mod tests {
             filled: now,
             paused_until: now,
             write_expected_until: now,
+            sliced: false,
+            write_short: false,
         };
         (bucket, now)
     }

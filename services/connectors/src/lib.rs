@@ -5,7 +5,7 @@ mod connector;
 pub mod salesforce;
 mod trace;
 
-pub use budget::{Budget, Level, Priority};
+pub use budget::{Ask, Budget, Level, Priority, Slice};
 pub use connector::{
     Call, CallReport, CallRow, Capabilities, Connector, Found, Idempotency, Page, RetryRule, RowResult, UpstreamError,
 };

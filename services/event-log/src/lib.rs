@@ -15,7 +15,7 @@ pub use contract::{
     partition_for,
 };
 pub use engine::{Engine, open};
-pub use group::{Alone, Change, GroupConfig, Membership, PgMembership};
+pub use group::{Alone, Change, GroupConfig, Membership, PgMembership, SharedBudgets};
 pub use kafka::{KafkaConfig, KafkaLog};
 pub use measured::Measured;
 pub use notifier::{LOG_CHANNEL, Notice, Notifier, OVERFLOW, VERDICT_CHANNEL};

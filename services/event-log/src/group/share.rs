@@ -33,11 +33,14 @@ impl View {
         self.holders.get(&item).copied()
     }
 
-    /// How many of `items` belong to the member with this pid: equal parts, and one more each for the first ones until
-    /// nothing is left over. Every member comes to the same division, and the parts add up to all items.
+    /// How many of `items` belong to the member with this pid: equal parts, and one more each until nothing is left over
+    /// for those who have most, so that nothing moves without need. Every member comes to the same division, and the
+    /// parts add up to all items.
     pub(crate) fn quota(&self, me: i32, items: u16) -> usize {
         let members = self.members.len().max(1);
-        let rank = self.rank(me);
+        let held = |pid: i32| self.holders.values().filter(|holder| **holder == pid).count();
+        let mine = (std::cmp::Reverse(held(me)), me);
+        let rank = self.members.iter().filter(|pid| (std::cmp::Reverse(held(**pid)), **pid) < mine).count();
         usize::from(items) / members + usize::from(rank < usize::from(items) % members)
     }
 
@@ -88,6 +91,12 @@ mod tests {
                 assert!(parts.iter().max().unwrap() - parts.iter().min().unwrap() <= 1, "{parts:?}");
             }
         }
+    }
+
+    #[test]
+    fn who_has_the_odd_one_keeps_it() {
+        let view = view(&[10, 20, 30], &[(0, 30), (1, 30), (2, 20), (3, 20), (4, 10)]);
+        assert_eq!([10, 20, 30].map(|pid| view.quota(pid, 5)), [1, 2, 2]);
     }
 
     #[test]

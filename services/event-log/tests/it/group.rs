@@ -276,6 +276,7 @@ async fn a_member_that_wakes_up_is_told_what_it_lost() {
     // It is silent for longer than its session may be: Postgres ends it after every word.
     let config = GroupConfig { tick: Duration::from_secs(2), session_timeout: Duration::from_secs(1) };
     let sleeper = bench.member_with(config);
+    until_shared(&[&sleeper]).await;
     let other = bench.member();
     until(LIMIT, "the sleeper to be robbed", || async { (sleeper.lost() > 0).then_some(()) }).await;
     until(LIMIT, "the others to have everything", || async {
