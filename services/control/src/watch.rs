@@ -125,10 +125,11 @@ impl Watch {
     /// Everything that is not released, and what was followed until now.
     async fn look(&mut self, missed: &mut bool) -> Result<Result<(), Gone>, sqlx::Error> {
         let now_us: i64 = sqlx::query_scalar(NOW).fetch_one(&self.pool).await?;
-        if *missed && let Some(told) = self.told {
-            if let Err(gone) = self.catch_up(told).await? {
-                return Ok(Err(gone));
-            }
+        if *missed
+            && let Some(told) = self.told
+            && let Err(gone) = self.catch_up(told).await?
+        {
+            return Ok(Err(gone));
         }
         *missed = false;
         let open = mutations::unreleased(&self.pool, &self.filter, FOLLOWED_MAX).await?;
