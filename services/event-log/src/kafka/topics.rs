@@ -1,6 +1,7 @@
 //! Topics: made with the settings that promises rest on, and checked for them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
@@ -116,7 +117,11 @@ pub async fn check(config: &KafkaConfig, partitions: u16) -> Result<Vec<String>,
 /// # Errors
 /// If no broker answers.
 pub async fn cluster_id(config: &KafkaConfig) -> Result<String, PrepareError> {
-    let admin = admin(config)?;
+    cluster_of(&admin(config)?).await
+}
+
+async fn cluster_of(admin: &Admin) -> Result<String, PrepareError> {
+    let admin = Arc::clone(admin);
     let id = asked(move || Ok(admin.inner().fetch_cluster_id(PATIENCE))).await?;
     id.ok_or(PrepareError::Kafka(KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut)))
 }
@@ -128,15 +133,17 @@ pub(crate) async fn check_topics(
     cluster: Option<&str>,
 ) -> Result<Vec<String>, LogError> {
     let unavailable = |error: PrepareError| LogError::Unavailable(error.to_string());
+    let admin = admin(config).map_err(|error| unavailable(error.into()))?;
     if let Some(expected) = cluster {
-        let found = cluster_id(config).await.map_err(unavailable)?;
+        let found = cluster_of(&admin).await.map_err(unavailable)?;
         if found != expected {
             return Ok(vec![format!(
                 "this deployment's log is the Kafka cluster {expected}; the brokers are of {found}"
             )]);
         }
     }
-    check(config, partitions).await.map_err(unavailable)
+    let wanted = streams(config, partitions);
+    differences(&admin, config, &wanted).await.map_err(|error| unavailable(error.into()))
 }
 
 /// How many partitions the deployment has, and which cluster its log is on, if that was recorded.
@@ -159,10 +166,12 @@ pub(crate) async fn deployment(pool: &PgPool, patience: Duration) -> Result<(u16
     }
 }
 
-type Admin = AdminClient<Context>;
+/// Shared with threads that wait for answers.
+type Admin = Arc<AdminClient<Context>>;
 
 fn admin(config: &KafkaConfig) -> Result<Admin, KafkaError> {
-    config.client().create_with_context(Context::quiet("admin"))
+    let admin: AdminClient<Context> = config.client().create_with_context(Context::quiet("admin"))?;
+    Ok(Arc::new(admin))
 }
 
 fn options() -> AdminOptions {
@@ -191,7 +200,7 @@ async fn make(admin: &Admin, config: &KafkaConfig, wanted: &Wanted) -> Result<bo
     }
     // All brokers must know it, and its partitions must have leaders.
     for _ in 0..LOOKS {
-        if metadata(config, &wanted.topic).await?.is_some_and(|(partitions, _)| partitions == wanted.partitions) {
+        if metadata(admin, &wanted.topic).await?.is_some_and(|(partitions, _)| partitions == wanted.partitions) {
             return Ok(true);
         }
         tokio::time::sleep(BETWEEN_LOOKS).await;
@@ -200,8 +209,8 @@ async fn make(admin: &Admin, config: &KafkaConfig, wanted: &Wanted) -> Result<bo
 }
 
 /// Partitions with a leader, and the least number of copies; `None`: there is no such topic.
-async fn metadata(config: &KafkaConfig, topic: &str) -> Result<Option<(u16, usize)>, KafkaError> {
-    let (admin, name) = (admin(config)?, topic.to_owned());
+async fn metadata(admin: &Admin, topic: &str) -> Result<Option<(u16, usize)>, KafkaError> {
+    let (admin, name) = (Arc::clone(admin), topic.to_owned());
     asked(move || {
         let metadata = admin.inner().fetch_metadata(Some(&name), PATIENCE)?;
         let topic = metadata.topics().iter().find(|topic| topic.name() == name && topic.error().is_none());
@@ -216,7 +225,7 @@ async fn metadata(config: &KafkaConfig, topic: &str) -> Result<Option<(u16, usiz
 async fn differences(admin: &Admin, config: &KafkaConfig, wanted: &[Wanted]) -> Result<Vec<String>, KafkaError> {
     let mut wrong = Vec::new();
     for wanted in wanted {
-        let Some((partitions, copies)) = metadata(config, &wanted.topic).await? else {
+        let Some((partitions, copies)) = metadata(admin, &wanted.topic).await? else {
             wrong.push(format!("topic {} is missing: run `upwrite setup`", wanted.topic));
             continue;
         };
