@@ -26,6 +26,8 @@ struct Recorded {
     engine: String,
     cluster: Option<String>,
     partitions: i32,
+    /// Why nothing may start: a recovery that has not ended.
+    gate: Option<String>,
 }
 
 /// Of the database: system identifier, and the timeline that it writes on. Fails on a standby, which is right.
@@ -34,7 +36,7 @@ const HERE: &str = "/* binding.here */
     FROM pg_control_system() s";
 
 const RECORDED: &str = "/* binding.recorded */
-    SELECT system_identifier, timeline, log_engine, log_cluster, partitions::int FROM upwrite.deployment";
+    SELECT system_identifier, timeline, log_engine, log_cluster, partitions::int, gate FROM upwrite.deployment";
 
 pub(super) async fn here(connection: &mut PgConnection) -> sqlx::Result<(String, i32)> {
     let row = sqlx::query(HERE).fetch_one(connection).await?;
@@ -52,6 +54,7 @@ pub async fn mismatches(pool: &PgPool, log: &LogBinding, partitions: u16) -> sql
         engine: row.try_get(2)?,
         cluster: row.try_get(3)?,
         partitions: row.try_get(4)?,
+        gate: row.try_get(5)?,
     };
     let here = Recorded {
         system_identifier,
@@ -59,12 +62,16 @@ pub async fn mismatches(pool: &PgPool, log: &LogBinding, partitions: u16) -> sql
         engine: log.engine.to_owned(),
         cluster: log.cluster.clone(),
         partitions: i32::from(partitions),
+        gate: None,
     };
     Ok(Some(differences(&recorded, &here)))
 }
 
 fn differences(recorded: &Recorded, here: &Recorded) -> Vec<String> {
     let mut found = Vec::new();
+    if let Some(gate) = &recorded.gate {
+        found.push(format!("{gate}, and that has not ended: run `upwrite ctl recover` again"));
+    }
     if recorded.engine != here.engine {
         found.push(format!("the log of this deployment is on {}, configured is {}", recorded.engine, here.engine));
     }
@@ -106,12 +113,15 @@ mod tests {
             engine: "kafka".to_owned(),
             cluster: Some("abc".to_owned()),
             partitions: 8,
+            gate: None,
         }
     }
 
     #[test]
     fn each_difference_is_named() {
         assert!(differences(&recorded(), &recorded()).is_empty());
+        let closed = Recorded { gate: Some("the deployment is being recovered".to_owned()), ..recorded() };
+        assert!(differences(&closed, &recorded())[0].contains("recover"));
         for (here, expected) in [
             (Recorded { timeline: 2, ..recorded() }, "timeline 2, recorded is 1"),
             (Recorded { system_identifier: "8".to_owned(), timeline: 2, ..recorded() }, "system identifier 7, here 8"),
