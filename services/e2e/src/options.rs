@@ -42,6 +42,8 @@ pub struct Options {
     /// Grace after SIGTERM.
     pub grace: Duration,
     pub max_connections: usize,
+    /// Further sections of the configuration.
+    pub more: String,
 }
 
 impl Default for Options {
@@ -62,6 +64,7 @@ impl Default for Options {
             fsync: false,
             grace: Duration::from_secs(10),
             max_connections: 200,
+            more: String::new(),
         }
     }
 }

@@ -217,6 +217,7 @@ impl Site {
              tables = [\"salesforce.account\", \"salesforce.contact\", \"salesforce.opportunity\"]\n\
              privileges = [\"select\", \"insert\", \"update\", \"delete\", \"references\"]\n",
         );
+        text.push_str(&options.more);
         text
     }
 

@@ -10,6 +10,7 @@ mod faults;
 mod fleet;
 mod guarantees;
 mod kafka;
+mod observed;
 mod processes;
 mod settings;
 mod tokio_scenario;
