@@ -1,6 +1,7 @@
 //! The life of a process that runs one stage or several: started in the order of need, stopped in the order of the
 //! data flow.
 
+mod budgets;
 mod heartbeat;
 mod log;
 mod start;
@@ -50,7 +51,7 @@ pub(crate) async fn run(config: Config, stages: Vec<Stage>) -> anyhow::Result<()
     let mut signals = Signals::listen()?;
     let stops = Stops::default();
     let pool = connect::service_pool(&config.postgres, "upwrite log", 8);
-    let observed = Observed::begin(&config.observe, &stages, start::budgets(&config), stops.log.clone()).await?;
+    let observed = Observed::begin(&config.observe, &stages, budgets::budgets(&config), stops.log.clone()).await?;
     observed.readiness.postgres(pool.clone());
     let log = tokio::select! {
         log = log::open(&config, &stages, &pool, &stops) => log?,

@@ -9,13 +9,13 @@ use serde_json::json;
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use upwrite_connectors::{Budget, Connector};
+use upwrite_connectors::Connector;
 use upwrite_event_log::{GroupConfig, Membership, PgMembership};
 
 use super::log::Log;
 use super::stops::{Running, Stops};
-use super::{Stage, heartbeat};
-use crate::config::{Config, Source};
+use super::{Stage, budgets, heartbeat};
+use crate::config::Config;
 use crate::connect;
 use crate::observe::Observed;
 
@@ -42,6 +42,9 @@ pub(super) async fn start(
 ) -> anyhow::Result<Vec<CancellationToken>> {
     let calls = stages.iter().any(|stage| matches!(stage, Stage::Applier | Stage::Syncer));
     let connectors = if calls { connect::connectors(config)? } else { HashMap::new() };
+    if calls {
+        budgets::share(&observed.budgets, pool, &stops.log);
+    }
     let starting = Starting { config, pool, log, observed, stops, connectors, tellings: Mutex::default() };
     let mut opened = Vec::new();
     // What the others need comes first: a client that the proxy lets in is to get its answer.
@@ -63,13 +66,6 @@ pub(super) async fn start(
     Ok(opened)
 }
 
-pub(super) fn budgets(config: &Config) -> HashMap<String, Budget> {
-    let each = config.sources.iter().map(|source| match source {
-        Source::Salesforce(settings) => (settings.source.clone(), Budget::new(settings.requests_per_second)),
-    });
-    each.collect()
-}
-
 impl Starting<'_> {
     /// What the stage tells of itself in `upwrite.processes`.
     fn tells(&self, stage: Stage, tell: impl Fn() -> serde_json::Value + Send + Sync + 'static) {
@@ -88,7 +84,7 @@ impl Starting<'_> {
         let config = upwrite_reconciler::Config { lock_timeout: self.config.lock_timeout, ..Default::default() };
         let progress = config.progress.subscribe();
         self.tells(Stage::Reconciler, move || json!(*progress.borrow()));
-        let member = self.group("reconciler", self.log.events.partitions(), &self.stops.log);
+        let member = self.group("reconciler", self.log.events.partitions(), &self.stops.reconciler);
         let member = self.observed.readiness.reconciler(member, config.progress.subscribe());
         let ends = upwrite_reconciler::run(
             config,
@@ -114,7 +110,7 @@ impl Starting<'_> {
         let ends = upwrite_applier::run(
             config,
             self.log.events.clone(),
-            self.group("applier", self.log.events.partitions(), &self.stops.log),
+            self.group("applier", self.log.events.partitions(), &self.stops.workers),
             self.pool.clone(),
             self.connectors.clone(),
             self.observed.budgets.clone(),
@@ -129,7 +125,7 @@ impl Starting<'_> {
             upwrite_syncer::Config::default(),
             self.pool.clone(),
             self.log.events.clone(),
-            self.group("syncer", sources, &self.stops.log),
+            self.group("syncer", sources, &self.stops.workers),
             self.connectors.clone(),
             self.observed.budgets.clone(),
             self.stops.workers.clone(),
