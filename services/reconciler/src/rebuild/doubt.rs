@@ -44,10 +44,8 @@ pub(super) async fn mark(
 ) -> Result<u64, RebuildError> {
     let mut events: BTreeMap<u16, Vec<Event>> = BTreeMap::new();
     for (number, mutation, tracked) in unreleased(lives) {
-        if let (Some(owner), Some(event)) =
-            (owners.get(&number), owners.get(&number).and_then(|o| in_doubt(mutation, *o, tracked)))
-        {
-            let _ = owner;
+        let Some(owner) = owners.get(&number) else { continue };
+        if let Some(event) = in_doubt(mutation, *owner, tracked) {
             events.entry(number).or_default().push(event);
         }
     }
