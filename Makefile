@@ -50,7 +50,8 @@ advisories: ## Known vulnerabilities and abandoned packages (needs GitHub)
 	@scripts/install-tools cargo-deny
 	cargo deny --locked check advisories
 
-bench: packages ## Measure held writes against their floor (release build)
+bench: packages ## Measure against floors and peers, on both engines of the log (release build)
+	@scripts/install-tools kafka
 	cargo build $(CARGO_FLAGS) --release --bins
 	$(TARGET)/release/upwrite-load-tests bench
 

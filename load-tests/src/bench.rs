@@ -1,24 +1,34 @@
-//! One run: floor and held write in turn, then relay and direct in turn.
+//! One run for each engine: floor and held write in turn, relay and direct in turn, throughput, failover.
 
 use std::time::Duration;
 
 use sqlx::Row as _;
-use upwrite_e2e::{Options, World};
+use upwrite_e2e::World;
 
+use crate::engine::Engine;
 use crate::floor::Floor;
 use crate::held::{Held, Write};
 use crate::relay::Relay;
 use crate::stats::{Sample, ratio};
+use crate::{failover, throughput};
 
 const READS: usize = 5_000;
 
-pub(crate) async fn bench(writes: usize) -> anyhow::Result<()> {
-    println!("starting Postgres (fsync on), the stand-in and Upwrite …");
-    let world = World::start(Options { fsync: true, level: "warn,upwrite=info".into(), ..Options::default() }).await;
-    let measured = held_writes(&world, writes).await?;
-    stages(&world, &measured).await?;
-    relay(&world).await?;
-    world.finish().await;
+/// What `make bench` measures of each engine.
+pub(crate) async fn bench(engines: &[Engine], writes: usize) -> anyhow::Result<()> {
+    for engine in engines {
+        println!("\n===== the log on {} =====", engine.name());
+        println!("starting Postgres (fsync on), the log, the stand-in and Upwrite …");
+        let world = World::start(engine.options()).await;
+        let measured = held_writes(&world, writes).await?;
+        stages(&world, &measured).await?;
+        if *engine == Engine::Postgres {
+            relay(&world).await?;
+        }
+        throughput::measure(&world.site, &[world.url()]).await?;
+        world.finish().await;
+        failover::measure(*engine).await?;
+    }
     Ok(())
 }
 
@@ -39,7 +49,14 @@ async fn held_writes(world: &World, writes: usize) -> anyhow::Result<Vec<Write>>
         measured.push(write);
     }
     println!("\nheld single-row INSERT, one client, {writes} writes");
-    println!("{}", floors.line("floor: durable append seen by a consumer + one commit"));
+    println!(
+        "{}",
+        floors.line(if world.kafka.is_some() {
+            "floor: claim commit + acks=all produce seen + one commit"
+        } else {
+            "floor: durable append seen by a consumer + one commit"
+        })
+    );
     println!("{}", owns.line("held write without upstream's time"));
     println!("{}", upstreams.line("upstream (stand-in), all calls of one write"));
     println!("{}", ratio("held write / floor (goal: p50 at most 2.00 x)", &owns, &floors));

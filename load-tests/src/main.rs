@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on has nothing to report")]
 
 mod bench;
+mod engine;
+mod failover;
 mod floor;
 mod held;
 mod relay;
 mod stats;
+mod throughput;
 
 use clap::{Parser, Subcommand};
 
@@ -18,8 +21,11 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Held write against its floor, and relay against a direct connection.
+    /// Held write against its floor, relay against a direct connection, throughput, failover.
     Bench {
+        /// One engine only.
+        #[arg(long)]
+        engine: Option<engine::Engine>,
         /// Measured writes; a tenth as many run before, unmeasured.
         #[arg(long, default_value_t = 500)]
         writes: usize,
@@ -29,6 +35,9 @@ enum Command {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::Bench { writes } => bench::bench(writes).await,
+        Command::Bench { engine, writes } => {
+            let both = [engine::Engine::Postgres, engine::Engine::Kafka];
+            bench::bench(engine.as_ref().map_or(&both, std::slice::from_ref), writes).await
+        }
     }
 }

@@ -13,6 +13,9 @@ use super::config::{KafkaConfig, Registry};
 use super::frame::Head;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Before each further try at what collided with another process.
+const COLLISION_PAUSES: [Duration; 4] =
+    [Duration::from_millis(50), Duration::from_millis(150), Duration::from_millis(400), Duration::from_secs(1)];
 /// Subjects that are looked after at the same time, at start.
 const AT_ONCE: usize = 8;
 /// Foreign ids that are remembered.
@@ -95,13 +98,13 @@ impl SchemaRegistry {
         // TopicRecordNameStrategy.
         let subject = format!("{topic}-{NAMESPACE}{}", schema.event);
         let path = format!("config/{subject}");
-        let (status, body) = self.ask(Method::PUT, &path, Some(json!({"compatibility": "FULL_TRANSITIVE"}))).await?;
+        let (status, body) = self.insist(Method::PUT, &path, json!({"compatibility": "FULL_TRANSITIVE"})).await?;
         if !status.is_success() {
             return Err(refused(&path, status, &body));
         }
         let path = format!("subjects/{subject}/versions");
         let asked = json!({"schema": schema.text, "schemaType": "AVRO"});
-        let (status, body) = self.ask(Method::POST, &path, Some(asked)).await?;
+        let (status, body) = self.insist(Method::POST, &path, asked).await?;
         if status == StatusCode::CONFLICT {
             return Err(RegistryError::Incompatible { subject, version: schema.version, reason: shortened(&body) });
         }
@@ -110,6 +113,20 @@ impl SchemaRegistry {
         match id {
             Some(id) if status.is_success() => Ok(id),
             _ => Err(refused(&path, status, &body)),
+        }
+    }
+
+    /// As `ask`, again where the answer is that of a collision: all processes of a deployment may start at the same time
+    /// and register the same subjects.
+    async fn insist(&self, method: Method, path: &str, body: Value) -> Result<(StatusCode, String), RegistryError> {
+        let mut pauses = COLLISION_PAUSES.iter();
+        loop {
+            let (status, answer) = self.ask(method.clone(), path, Some(body.clone())).await?;
+            let collided = status == StatusCode::CONFLICT || status.is_server_error();
+            match pauses.next().filter(|_| collided) {
+                Some(pause) => tokio::time::sleep(*pause).await,
+                None => return Ok((status, answer)),
+            }
         }
     }
 
