@@ -6,6 +6,7 @@ mod page;
 use std::collections::HashMap;
 
 use serde_json::json;
+use tokio::task::JoinHandle;
 use upwrite_e2e::{LIMIT, Options, World};
 use upwrite_testkit::{free_port, until};
 
@@ -96,29 +97,28 @@ async fn a_trace_that_the_client_does_not_sample_is_not_sent() {
     assert!(headers[0].starts_with(&format!("00-{TRACE}-")) && headers[0].ends_with("-00"), "{headers:?}");
 }
 
+/// On a connection of its own.
+async fn begin_insert(world: &World, last_name: String) -> JoinHandle<Result<(), tokio_postgres::Error>> {
+    let client = world.client().await;
+    let sql = format!("insert into salesforce.contact (last_name) values ('{last_name}')");
+    tokio::spawn(async move { client.batch_execute(&sql).await })
+}
+
 /// Mutations that wait for a place are sent in one call, which each of their traces leads to.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_of_several_mutations_is_linked_to_each() {
     let (collector, port) = (Collector::start().await, free_port());
     let more = format!("[observe]\notlp = \"{}\"\nlisten = \"127.0.0.1:{port}\"\n", collector.url());
     let world = World::start(Options { more, request_timeout: LIMIT, late_effect: LIMIT, ..Options::default() }).await;
-    let insert = |last_name: String| {
-        let connecting = world.try_client();
-        async move {
-            let client = connecting.await.unwrap();
-            let sql = format!("insert into salesforce.contact (last_name) values ('{last_name}')");
-            tokio::spawn(async move { client.batch_execute(&sql).await })
-        }
-    };
     // As many as may be under way at once.
     world.sandbox.fault(json!({ "object": "Contact", "op": "create" }), json!("hold"), 8).await.unwrap();
     let mut inserts = Vec::new();
     for n in 1..=8 {
-        inserts.push(insert(format!("Alone {n}")).await);
+        inserts.push(begin_insert(&world, format!("Alone {n}")).await);
         world.sandbox.held(n).await.unwrap();
     }
     for n in 1..=3 {
-        inserts.push(insert(format!("Together {n}")).await);
+        inserts.push(begin_insert(&world, format!("Together {n}")).await);
     }
     until(LIMIT, "three to be queued", || async {
         let (_, text) = get(port, "/metrics").await;

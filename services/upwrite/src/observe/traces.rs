@@ -31,7 +31,7 @@ impl Traces {
     /// `None`: nobody asked for traces. Needs a runtime. The collector may be away: spans are then lost, nothing else.
     pub(crate) fn begin(observe: &Observe, stages: &[Stage]) -> anyhow::Result<Option<Self>> {
         let set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.is_empty());
-        if observe.otlp.is_none() && !ENDPOINTS.iter().any(|name| set(name)) {
+        if observe.otlp.is_none() && !ENDPOINTS.iter().any(set) {
             return Ok(None);
         }
         let mut exporter = SpanExporter::builder().with_tonic();
