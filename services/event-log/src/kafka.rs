@@ -8,6 +8,7 @@ mod orphans;
 mod producer;
 mod range;
 mod readers;
+mod records;
 mod registry;
 mod submit;
 mod subscription;
@@ -34,6 +35,7 @@ use orphans::Orphans;
 use producer::{Outgoing, Producer};
 use range::Ranges;
 use readers::Readers;
+pub use records::{HEADER_OUTBOX, HEADER_VERSION, RecordsError, RecordsPublisher, run_records, synced_tables};
 use registry::SchemaRegistry;
 pub use topics::{PrepareError, check, cluster_id, prepare};
 

@@ -85,7 +85,7 @@ events! {
 }
 
 /// What an Avro single object begins with.
-const MARKER: [u8; 2] = [0xC3, 0x01];
+pub(crate) const MARKER: [u8; 2] = [0xC3, 0x01];
 
 struct Reading {
     event: &'static str,
@@ -172,7 +172,7 @@ pub fn schema_identity(text: &str) -> Option<(String, [u8; 10])> {
     Some((schema.name()?.to_string(), head(&schema)?))
 }
 
-fn head(schema: &Schema) -> Option<[u8; 10]> {
+pub(crate) fn head(schema: &Schema) -> Option<[u8; 10]> {
     [MARKER.as_slice(), &schema.fingerprint::<Rabin>().bytes].concat().try_into().ok()
 }
 

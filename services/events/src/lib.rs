@@ -6,6 +6,7 @@ mod failure;
 mod ids;
 mod lifecycle;
 mod limits;
+mod record;
 mod row;
 mod table;
 
@@ -17,5 +18,6 @@ pub use failure::{ErrorClass, Failure, Outcome};
 pub use ids::{MutationId, OwnerId, Partition, Position, Stream, TableName};
 pub use lifecycle::{Folded, Illegal, Lifecycle, PartitionFold, Phase, RowState, Verdict};
 pub use limits::*;
+pub use record::{RECORD_SCHEMAS, RecordChanged, decode_record, encode_record, newest_record_schema};
 pub use row::{AppliedRow, Interval, ObservedRow, Op, Row, RowChange};
 pub use table::{ColumnSpec, TableSpec};

@@ -61,8 +61,12 @@ impl Wanted {
         self
     }
 
-    fn compacted(mut self) -> Self {
-        self.settings.insert("cleanup.policy", "compact".to_owned());
+    fn compacted(mut self, config: &KafkaConfig) -> Self {
+        self.settings.extend([
+            ("cleanup.policy", "compact".to_owned()),
+            // Whoever reads at least so often learns of every deletion.
+            ("delete.retention.ms", config.retention.as_millis().to_string()),
+        ]);
         self
     }
 }
@@ -77,6 +81,10 @@ fn streams(config: &KafkaConfig, partitions: u16) -> Vec<Wanted> {
     ]
 }
 
+fn records(config: &KafkaConfig, partitions: u16, table: &TableName) -> Wanted {
+    Wanted::new(config, config.records_topic(table), partitions).compacted(config)
+}
+
 /// Makes the topics that are missing, those of `tables` included, and checks the others. What was done, a line each.
 ///
 /// # Errors
@@ -89,7 +97,7 @@ pub async fn prepare(config: &KafkaConfig, partitions: u16, tables: &[TableName]
     let admin = admin(config)?;
     let mut wanted = streams(config, partitions);
     for table in tables {
-        wanted.push(Wanted::new(config, config.records_topic(table), partitions).compacted());
+        wanted.push(records(config, partitions, table));
     }
     let mut done = Vec::new();
     for wanted in &wanted {
@@ -110,6 +118,15 @@ pub async fn prepare(config: &KafkaConfig, partitions: u16, tables: &[TableName]
 /// If the brokers do not answer.
 pub async fn check(config: &KafkaConfig, partitions: u16) -> Result<Vec<String>, PrepareError> {
     Ok(differences(&admin(config)?, config, &streams(config, partitions)).await?)
+}
+
+/// What is wrong with the topic of a table's records; empty: nothing.
+pub(crate) async fn check_records(
+    config: &KafkaConfig,
+    partitions: u16,
+    table: &TableName,
+) -> Result<Vec<String>, PrepareError> {
+    Ok(differences(&admin(config)?, config, &[records(config, partitions, table)]).await?)
 }
 
 /// The id of the cluster that the brokers are.
@@ -268,6 +285,7 @@ fn good_enough(name: &str, found: &str, must: &str) -> bool {
     let (Ok(found), Ok(must)) = (found.parse::<i64>(), must.parse::<i64>()) else { return false };
     match name {
         "retention.ms" => found < 0 || found >= must,
+        "delete.retention.ms" => found >= must,
         "max.message.bytes" | "min.insync.replicas" => found >= must,
         _ => false,
     }

@@ -4,6 +4,7 @@ mod consumers;
 mod engine;
 mod faults;
 mod harness;
+mod records;
 mod registry;
 mod relay;
 mod suite;

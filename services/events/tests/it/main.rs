@@ -6,4 +6,5 @@ mod any;
 mod codec;
 mod fold;
 mod golden;
+mod record;
 mod sample;

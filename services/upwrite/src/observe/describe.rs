@@ -51,6 +51,10 @@ const METRICS: &[(&str, Kind, Unit, &str)] = &[
     ("upwrite_reconciler_dead_letters_total", Counter, Unit::Count, "Events that could not be read or folded"),
     ("upwrite_reconciler_verdicts_total", Counter, Unit::Count, "Verdicts made visible, by SQLSTATE"),
     ("upwrite_reconciler_voids_total", Counter, Unit::Count, "Claims ended because their request never came"),
+    ("upwrite_records_published_total", Counter, Unit::Count, "Row versions put into the records' topics, by table"),
+    ("upwrite_records_failures_total", Counter, Unit::Count, "Times that a table's publisher had to begin anew"),
+    ("upwrite_records_lag_seconds", Gauge, Unit::Seconds, "How long the oldest row of a batch had waited, by table"),
+    ("upwrite_records_outbox_count", Gauge, Unit::Count, "Row versions that wait to be published, by table"),
 ];
 
 /// For the recorder that is installed.

@@ -1,0 +1,115 @@
+//! A table's transactional producer. Whoever makes one fences the one before.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+use rdkafka::util::Timeout;
+
+use super::super::client::Context;
+use super::super::config::KafkaConfig;
+use super::Failure;
+use super::message::Message;
+
+/// After it the brokers end a transaction whose producer is silent; until then, readers of committed records wait.
+const TRANSACTION: Duration = Duration::from_secs(30);
+/// Within the transaction's time, as librdkafka demands.
+const DELIVERY: Duration = Duration::from_secs(15);
+/// Each step of a transaction.
+const STEP: Duration = Duration::from_secs(20);
+/// Taking over: the coordinator may have to end the predecessor's transaction first.
+const TAKING_OVER: Duration = Duration::from_secs(10);
+
+type Client = FutureProducer<Context>;
+
+pub(super) struct Producer {
+    /// Always there, but in `drop`.
+    client: Option<Arc<Client>>,
+    topic: String,
+}
+
+impl Producer {
+    /// Fences every earlier producer of the topic, and waits until its last transaction has ended, either way.
+    pub(super) async fn take_over(config: &KafkaConfig, topic: &str) -> Result<Self, Failure> {
+        let mut settings = config.producer();
+        settings
+            .set("transactional.id", topic)
+            .set("transaction.timeout.ms", TRANSACTION.as_millis().to_string())
+            .set("message.timeout.ms", DELIVERY.as_millis().to_string())
+            // The partition that producers in Java choose for the key: topics can be joined.
+            .set("partitioner", "murmur2_random");
+        if !config.options.contains_key("linger.ms") {
+            // Nobody is held: the last record of a batch is followed by the commit, which flushes.
+            settings.set("linger.ms", "5");
+        }
+        let client: Client = settings
+            .create_with_context(Context::quiet("records"))
+            // Options were looked at before; what remains is want of threads or memory.
+            .map_err(Failure::away)?;
+        let producer = Self { client: Some(Arc::new(client)), topic: topic.to_owned() };
+        producer.blocking(|client, _| client.init_transactions(TAKING_OVER)).await?;
+        Ok(producer)
+    }
+
+    /// All of them, or none. `Fenced`: none. `Away`: not known; the topic tells whoever takes over.
+    pub(super) async fn publish(&self, messages: Vec<Message>) -> Result<(), Failure> {
+        self.blocking(move |client, topic| {
+            client.begin_transaction()?;
+            for message in messages {
+                let mut record = FutureRecord::<str, [u8]>::to(topic).key(&message.key).headers(message.headers);
+                record.payload = message.value.as_deref();
+                // The commit fails unless all are delivered.
+                client.send_result(record).map_err(|(error, _)| error)?;
+            }
+            client.commit_transaction(STEP)
+        })
+        .await
+    }
+
+    async fn blocking(
+        &self,
+        step: impl FnOnce(&Client, &str) -> Result<(), KafkaError> + Send + 'static,
+    ) -> Result<(), Failure> {
+        let Some(client) = self.client.clone() else { return Err(Failure::Away("no producer".to_owned())) };
+        let topic = self.topic.clone();
+        let done = tokio::task::spawn_blocking(move || step(&client, &topic).map_err(|error| failed(&client, &error)));
+        done.await.map_err(Failure::away)?
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take() {
+            // Its end waits for its threads.
+            std::thread::spawn(move || drop(client));
+        }
+    }
+}
+
+fn failed(client: &Client, error: &KafkaError) -> Failure {
+    if fences(error) {
+        return Failure::Fenced;
+    }
+    // Some steps fail with another error, and only the end of the transaction tells that somebody has taken over.
+    if let KafkaError::Transaction(step) = error
+        && step.txn_requires_abort()
+        && let Err(aborting) = client.abort_transaction(Timeout::After(STEP))
+        && fences(&aborting)
+    {
+        return Failure::Fenced;
+    }
+    if client.client().fatal_error().is_some_and(|(code, _)| is_fence(code)) {
+        return Failure::Fenced;
+    }
+    Failure::Away(error.to_string())
+}
+
+fn fences(error: &KafkaError) -> bool {
+    error.rdkafka_error_code().is_some_and(is_fence)
+}
+
+fn is_fence(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode::{Fenced, InvalidProducerEpoch, ProducerFenced};
+    matches!(code, Fenced | ProducerFenced | InvalidProducerEpoch)
+}
