@@ -8,8 +8,8 @@ use crate::batch::{Plan, State};
 /// Of mutations whose outcome is known by this batch, and was not visible before. They end when they are dropped.
 pub(crate) fn writes(state: &State, plan: &Plan) -> Vec<Span> {
     let known = plan.touched.iter().filter_map(|mutation| state.tracked.get(mutation)).map(|tracked| &tracked.status);
-    let answered =
-        known.filter(|status| !status.finished && status.lifecycle.as_ref().is_some_and(|life| life.phase.is_finished()));
+    let answered = known
+        .filter(|status| !status.finished && status.lifecycle.as_ref().is_some_and(|life| life.phase.is_finished()));
     let traced = answered.filter_map(|status| {
         let parent = status.traceparent.as_deref()?;
         let span = tracing::info_span!(

@@ -47,7 +47,7 @@ enum Command {
     Control(ConfigArgs),
     /// Ask the control API: status, mutations, rebuild, recover.
     #[command(after_help = upwrite::ctl::EXIT_CODES)]
-    Ctl(upwrite::ctl::Ctl),
+    Ctl(Box<upwrite::ctl::Ctl>),
     /// Report all mistakes in a configuration file, each with its place.
     CheckConfig {
         #[command(flatten)]
@@ -90,7 +90,7 @@ fn main() -> ExitCode {
         Command::Syncer(args) => run(&args, Some(Stage::Syncer)),
         Command::Control(args) => run(&args, Some(Stage::Control)),
         Command::Ctl(args) => {
-            let code = runtime.block_on(upwrite::ctl::ctl(args));
+            let code = runtime.block_on(upwrite::ctl::ctl(*args));
             runtime.shutdown_background();
             return code;
         }

@@ -75,18 +75,33 @@ impl FromLog {
 
 /// What the work tells, and at last what it has done. Dropped, the work is dropped.
 fn told(work: Work, heard: mpsc::Receiver<RebuildProgress>) -> ProgressStream {
-    let told = stream::unfold(Some((work, heard)), |state| async {
-        let (mut work, mut heard) = state?;
-        tokio::select! {
-            biased;
-            Some(step) = heard.recv() => Some((Ok(progress(step)), Some((work, heard)))),
-            done = &mut work => {
-                let last = done.map(|message| Progress { phase: "done".to_owned(), message, ..Default::default() });
-                Some((last.map_err(failed), None))
-            }
+    let told = stream::unfold(Telling::Works(work, heard), |state| async {
+        let (mut heard, last) = match state {
+            Telling::Works(mut work, mut heard) => tokio::select! {
+                biased;
+                Some(step) = heard.recv() => return Some((Ok(progress(step)), Telling::Works(work, heard))),
+                done = &mut work => {
+                    let last = done.map(|message| Progress { phase: "done".to_owned(), message, ..Default::default() });
+                    (heard, last.map_err(failed))
+                }
+            },
+            Telling::Tells(heard, last) => (heard, last),
+            Telling::Ended => return None,
+        };
+        // What it told just before its end comes first.
+        match heard.try_recv() {
+            Ok(step) => Some((Ok(progress(step)), Telling::Tells(heard, last))),
+            Err(_) => Some((last, Telling::Ended)),
         }
     });
     told.boxed()
+}
+
+enum Telling {
+    Works(Work, mpsc::Receiver<RebuildProgress>),
+    /// The work has ended; some of what it told may still wait.
+    Tells(mpsc::Receiver<RebuildProgress>, Result<Progress, OperationError>),
+    Ended,
 }
 
 fn progress(step: RebuildProgress) -> Progress {

@@ -41,7 +41,8 @@ pub(crate) async fn rows(world: &World, of: &str) -> Vec<String> {
 
 /// What the rows say, without what tells when and how often they were written.
 pub(crate) async fn contents(world: &World) -> Vec<String> {
-    let sql = "select array_agg(format('%s', (id, name, n, tags, stamp, upwrite_key, flag)) order by id) from crm.contact";
+    let sql =
+        "select array_agg(format('%s', (id, name, n, tags, stamp, upwrite_key, flag)) order by id) from crm.contact";
     world.value(sql).await.unwrap_or_default()
 }
 
