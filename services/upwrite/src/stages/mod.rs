@@ -4,6 +4,7 @@
 mod budgets;
 mod heartbeat;
 mod log;
+mod publisher;
 mod start;
 mod stops;
 

@@ -10,12 +10,12 @@ use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use upwrite_connectors::Connector;
-use upwrite_event_log::{GroupConfig, Membership, PgMembership};
+use upwrite_event_log::{Engine as LogEngine, GroupConfig, Membership, PgMembership};
 
 use super::log::Log;
 use super::stops::{Running, Stops};
-use super::{Stage, budgets, heartbeat};
-use crate::config::Config;
+use super::{Stage, budgets, heartbeat, publisher};
+use crate::config::{Config, Engine};
 use crate::connect;
 use crate::observe::Observed;
 
@@ -53,7 +53,10 @@ pub(super) async fn start(
             continue;
         }
         match stage {
-            Stage::Reconciler => starting.reconciler(running),
+            Stage::Reconciler => {
+                starting.reconciler(running);
+                starting.publisher(running);
+            }
             Stage::Applier => starting.applier(running),
             Stage::Syncer => starting.syncer(running),
             Stage::Control => starting.control(running).await?,
@@ -81,7 +84,12 @@ impl Starting<'_> {
     }
 
     fn reconciler(&self, running: &mut Running) {
-        let config = upwrite_reconciler::Config { lock_timeout: self.config.lock_timeout, ..Default::default() };
+        let config = upwrite_reconciler::Config {
+            lock_timeout: self.config.lock_timeout,
+            // Somebody empties it only then.
+            outbox: matches!(self.config.engine, Engine::Kafka(_)),
+            ..Default::default()
+        };
         let progress = config.progress.subscribe();
         self.tells(Stage::Reconciler, move || json!(*progress.borrow()));
         let member = self.group("reconciler", self.log.events.partitions(), &self.stops.reconciler);
@@ -95,6 +103,20 @@ impl Starting<'_> {
             self.stops.reconciler.clone(),
         );
         running.spawn(Stage::Reconciler, async move { Ok(ends.await?) });
+    }
+
+    /// Beside the reconciler: puts what it writes into the topics of records.
+    fn publisher(&self, running: &mut Running) {
+        let LogEngine::Kafka(kafka) = connect::engine(self.config) else { return };
+        let pool = connect::service_pool(&self.config.postgres, "upwrite publisher", 4);
+        let options = self.pool.connect_options().as_ref().clone();
+        let group = GroupConfig { session_timeout: self.config.session_timeout, ..GroupConfig::default() };
+        let readiness = Arc::clone(&self.observed.readiness);
+        let join = move |items, stop: &CancellationToken| {
+            let member = PgMembership::join(options.clone(), "publisher", items, group, stop.clone());
+            readiness.member("publisher", Box::new(member))
+        };
+        running.spawn(Stage::Reconciler, publisher::run(kafka, pool, join, self.stops.reconciler.clone()));
     }
 
     fn applier(&self, running: &mut Running) {
