@@ -52,19 +52,19 @@ async fn g8_killed_at_100_random_points_nothing_is_lost_wrong_or_doubled() {
     world.sandbox.chaos(Some(&bad_day(seed))).await.unwrap();
 
     let (stop, stopped) = watch::channel(false);
+    let (done, mut progress) = watch::channel(0);
+    let done = Arc::new(done);
     let deals: Arc<Vec<String>> = Arc::new(deals(&world, &world.url()).await);
     let sessions: Vec<_> = (0..SESSIONS)
         .map(|number| {
-            let session = session::Session::new(number, seed, world.url(), Arc::clone(&deals));
+            let session = session::Session::new(number, seed, world.url(), Arc::clone(&deals), Arc::clone(&done));
             tokio::spawn(session.run(stopped.clone()))
         })
         .collect();
     let mut random = StdRng::seed_from_u64(seed);
     let mut instants = Vec::new();
     for number in 0..kills {
-        // Not synchronisation: the random instant is the experiment.
-        let after = Duration::from_millis(random.random_range(1..900));
-        tokio::time::sleep(after).await;
+        let after = instant(&mut random, &mut progress).await;
         instants.push(after.as_millis());
         if number % 10 == 9 {
             // Postgres instead: Upwrite stays up and has to find its way back by itself.
@@ -85,6 +85,20 @@ async fn g8_killed_at_100_random_points_nothing_is_lost_wrong_or_doubled() {
     world.settled().await;
     judge::judge(&world, &told, kills).await;
     world.finish().await;
+}
+
+/// Waits until the next blow falls: mostly a random time after something succeeded, so that a slow machine gets its work
+/// done, too; else at any time. Returns the random time.
+async fn instant(random: &mut StdRng, progress: &mut watch::Receiver<u64>) -> Duration {
+    let soon = random.random_bool(0.7);
+    let after = Duration::from_millis(random.random_range(1..if soon { 300 } else { 900 }));
+    if soon {
+        progress.mark_unchanged();
+        let _nothing_succeeds_for_now = tokio::time::timeout(Duration::from_secs(10), progress.changed()).await;
+    }
+    // Not synchronisation: the random instant is the experiment.
+    tokio::time::sleep(after).await;
+    after
 }
 
 /// Late effects land within the configured `late_effect`; and everything else that a vendor does on a bad day.

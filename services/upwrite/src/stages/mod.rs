@@ -8,6 +8,8 @@ mod publisher;
 mod start;
 mod stops;
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use sqlx::PgPool;
 
@@ -61,7 +63,13 @@ pub(crate) async fn run(config: Config, stages: Vec<Stage>) -> anyhow::Result<()
             return Ok(());
         }
     };
-    report_findings(&pool).await?;
+    tokio::select! {
+        reported = report_findings(&pool) => reported?,
+        signal = signals.next() => {
+            tracing::info!(signal, "stopped before the database could be checked");
+            return Ok(());
+        }
+    }
     let mut running = Running::default();
     observed.readiness.log(log.events.clone());
     let opened = start::start(&config, &stages, &pool, &log, &observed, &stops, &mut running).await?;
@@ -96,9 +104,28 @@ pub(crate) async fn run(config: Config, stages: Vec<Stage>) -> anyhow::Result<()
     }
 }
 
-/// Says what is wrong with the database; stops where a promise would be broken.
+/// Between tries while Postgres is away.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Postgres starts, stops or was killed.
+fn passes(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code.starts_with("57P"))
+}
+
+/// Says what is wrong with the database, once it can be asked; stops where a promise would be broken.
 async fn report_findings(pool: &PgPool) -> anyhow::Result<()> {
-    let findings = check(pool).await.context("checking the database")?;
+    let findings = loop {
+        match check(pool).await {
+            Ok(findings) => break findings,
+            Err(error @ sqlx::Error::Database(_)) if !passes(&error) => {
+                return Err(error).context("checking the database");
+            }
+            Err(error) => {
+                tracing::warn!(%error, again_in = ?PAUSE, "the database cannot be checked yet");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    };
     let mut broken = 0;
     for finding in findings {
         match finding.severity {

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use upwrite_e2e::{Crew, Fleet, Kafka, LIMIT, Log, Options};
 use upwrite_testkit::until;
 
-use super::{bad_day, deals, judge, say, seed, session, setting};
+use super::{bad_day, deals, instant, judge, say, seed, session, setting};
 
 const SESSIONS: u64 = 16;
 const SESSION_TIMEOUT: Duration = Duration::from_secs(2);
@@ -59,10 +59,13 @@ async fn g8_a_fleet_on_kafka_killed_and_stopped_at_100_random_points() {
     let deals = Arc::new(deals(&fleet, &urls[0]).await);
     fleet.sandbox.chaos(Some(&bad_day(seed))).await.unwrap();
     let (stop, stopped) = watch::channel(false);
+    let (done, mut progress) = watch::channel(0);
+    let done = Arc::new(done);
     let sessions: Vec<_> = (0..SESSIONS)
         .map(|number| {
             let url = urls[usize::try_from(number).unwrap() % urls.len()].clone();
-            tokio::spawn(session::Session::new(number, seed, url, Arc::clone(&deals)).run(stopped.clone()))
+            let session = session::Session::new(number, seed, url, Arc::clone(&deals), Arc::clone(&done));
+            tokio::spawn(session.run(stopped.clone()))
         })
         .collect();
 
@@ -70,8 +73,7 @@ async fn g8_a_fleet_on_kafka_killed_and_stopped_at_100_random_points() {
     let mut blows = std::collections::BTreeMap::<Blow, usize>::new();
     let mut asleep = JoinSet::new();
     for _ in 0..points {
-        // Not synchronisation: the random instant is the experiment.
-        tokio::time::sleep(Duration::from_millis(random.random_range(1..900))).await;
+        instant(&mut random, &mut progress).await;
         let blow = Blow::draw(&mut random);
         *blows.entry(blow).or_default() += 1;
         strike(&mut fleet, blow, &mut random, &mut asleep).await;

@@ -35,12 +35,20 @@ pub(super) struct Session {
     /// Contacts that this session made and knows of.
     contacts: Vec<String>,
     told: Vec<(Statement, Told)>,
+    /// How many statements of all sessions succeeded.
+    done: Arc<watch::Sender<u64>>,
 }
 
 impl Session {
-    pub(super) fn new(number: u64, seed: u64, url: String, deals: Arc<Vec<String>>) -> Self {
+    pub(super) fn new(
+        number: u64,
+        seed: u64,
+        url: String,
+        deals: Arc<Vec<String>>,
+        done: Arc<watch::Sender<u64>>,
+    ) -> Self {
         let random = StdRng::seed_from_u64(seed.wrapping_add(number + 1));
-        Self { number, random, url, deals, contacts: vec![], told: vec![] }
+        Self { number, random, url, deals, contacts: vec![], told: vec![], done }
     }
 
     /// Until stopped: connects, works until the connection breaks, connects again.
@@ -57,6 +65,9 @@ impl Session {
                 count += 1;
                 let statement = self.choose(count);
                 let told = self.tell(&client, &statement).await;
+                if told == Told::Done {
+                    self.done.send_modify(|count| *count += 1);
+                }
                 self.told.push((statement, told));
             }
         }
