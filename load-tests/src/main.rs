@@ -6,6 +6,7 @@ mod engine;
 mod failover;
 mod floor;
 mod held;
+mod rebuild;
 mod relay;
 mod stats;
 mod throughput;
@@ -30,6 +31,11 @@ enum Command {
         #[arg(long, default_value_t = 500)]
         writes: usize,
     },
+    /// A rebuild of a table from the log against a plain COPY of the same rows.
+    Rebuild {
+        #[arg(long, default_value_t = 1_000_000)]
+        rows: usize,
+    },
 }
 
 #[tokio::main]
@@ -39,5 +45,6 @@ async fn main() -> anyhow::Result<()> {
             let both = [engine::Engine::Postgres, engine::Engine::Kafka];
             bench::bench(engine.as_ref().map_or(&both, std::slice::from_ref), writes).await
         }
+        Command::Rebuild { rows } => rebuild::rebuild(rows).await,
     }
 }
