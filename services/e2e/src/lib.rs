@@ -4,11 +4,13 @@
 mod fleet;
 mod options;
 mod site;
+mod topic;
 mod world;
 
 pub use fleet::{Crew, Fleet, Member};
 pub use options::{Log, Options};
 pub use site::{Kafka, LIMIT, Site};
+pub use topic::Published;
 pub use world::World;
 
 /// A connection to a URL, served in the background.

@@ -167,12 +167,18 @@ impl Site {
     pub async fn settled(&self) {
         self.wait::<bool>(
             "all mutations released",
-            "select true where not exists (select from upwrite.mutations where not released)
+            "select true where not exists (select from upwrite.mutations where not released and state <> 'voided')
                 and not exists (select from upwrite.parked) and not exists (select from upwrite.claims)
                 and not exists (select from upwrite.log l where l.event = 'MutationRequested'
                                   and not exists (select from upwrite.mutations m where m.id = l.mutation))",
         )
         .await;
+    }
+
+    /// Waits until every change of a synced table is in its topic.
+    pub async fn published(&self) {
+        let sql = "select true where not exists (select from upwrite.outbox)";
+        self.wait::<bool>("the outbox to be empty", sql).await;
     }
 
     /// Ends the site, after Upwrite's processes, and checks that nothing was left behind.
@@ -192,7 +198,7 @@ impl Site {
             "[postgres]\nport = {}\ndatabase = \"{database}\"\nservice_password = {{ env = \"SERVICE\" }}\n\
              reconciler_password = {{ env = \"RECONCILER\" }}\nsetup_password = {{ env = \"SETUP\" }}\n\
              [proxy]\nlisten = \"127.0.0.1:{proxy_port}\"\nmax_connections = {}\n\
-             [applier]\nmax_age = \"{}ms\"\nlease = \"{}ms\"\n[logging]\nlevel = \"{}\"\n[shutdown]\ngrace = \"{}ms\"\n\
+             [applier]\nmax_age = \"{}ms\"\nlease = \"{}ms\"\n[reconciler]\nvoid_after = \"5s\"\n[logging]\nlevel = \"{}\"\n[shutdown]\ngrace = \"{}ms\"\n\
              [sources.salesforce]\nkind = \"salesforce\"\nlogin_url = \"{login_url}\"\nrequest_timeout = \"{}ms\"\n\
              late_effect = \"{}ms\"\n[sources.salesforce.auth]\nflow = \"client_credentials\"\n\
              client_id = \"sandbox-client\"\nclient_secret = {{ env = \"CLIENT\" }}\n",

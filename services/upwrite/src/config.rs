@@ -37,6 +37,8 @@ pub struct Config {
     pub lease: Duration,
     pub max_age: Duration,
     pub lock_timeout: Duration,
+    /// After which a claim whose request never came is ended.
+    pub void_after: Duration,
     pub logging: Logging,
     pub grace: Duration,
     pub control: Option<Control>,
@@ -113,6 +115,7 @@ impl Config {
 fn read(root: &Section<'_, '_>) -> Config {
     let log = root.section("log");
     let applier = root.section("applier");
+    let reconciler = root.section("reconciler");
     let logging = root.section("logging");
     let format = logging.string("format").unwrap_or_else(|| "text".to_owned());
     if !matches!(format.as_str(), "text" | "json") {
@@ -128,7 +131,8 @@ fn read(root: &Section<'_, '_>) -> Config {
         proxy: proxy(&root.section("proxy")),
         lease: applier.duration("lease").unwrap_or(Duration::from_secs(10)),
         max_age,
-        lock_timeout: root.section("reconciler").duration("lock_timeout").unwrap_or(Duration::from_millis(100)),
+        lock_timeout: reconciler.duration("lock_timeout").unwrap_or(Duration::from_millis(100)),
+        void_after: reconciler.duration("void_after").unwrap_or(Duration::from_secs(60)),
         logging: Logging {
             json: format == "json",
             level: logging.string("level").unwrap_or_else(|| "info".to_owned()),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::json;
@@ -86,6 +87,8 @@ impl Starting<'_> {
     fn reconciler(&self, running: &mut Running) {
         let config = upwrite_reconciler::Config {
             lock_timeout: self.config.lock_timeout,
+            void_after: self.config.void_after,
+            void_check: (self.config.void_after / 10).min(Duration::from_secs(5)),
             // Somebody empties it only then.
             outbox: matches!(self.config.engine, Engine::Kafka(_)),
             ..Default::default()

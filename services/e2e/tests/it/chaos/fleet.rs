@@ -1,6 +1,7 @@
 //! The same on Kafka with every stage in processes of its own: any of them, the broker, or Postgres is killed or stopped
 //! for a while at random points. `UPWRITE_CHAOS_POINTS` sets how many.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,7 +92,27 @@ async fn g8_a_fleet_on_kafka_killed_and_stopped_at_100_random_points() {
     fleet.sandbox.chaos(None).await.unwrap();
     fleet.settled().await;
     judge::judge(&fleet, &told, points).await;
+    fleet.published().await;
+    topics(&fleet).await;
     fleet.finish().await;
+}
+
+/// What a new consumer of the compacted topics would have in the end is what the tables have.
+async fn topics(fleet: &Fleet) {
+    let kafka = fleet.site.kafka.as_ref().expect("the log is on Kafka");
+    for table in ["contact", "opportunity"] {
+        let mut latest = HashMap::new();
+        for record in kafka.published(&format!("salesforce.{table}")) {
+            latest.insert(record.key.clone(), record);
+        }
+        let published: BTreeSet<String> = (latest.into_values().filter(|record| !record.gone))
+            .map(|record| format!("{} {}", record.key, record.version))
+            .collect();
+        let sql = format!("select coalesce(array_agg(id || ' ' || _version), '{{}}') from salesforce.{table}");
+        let held: BTreeSet<String> = fleet.value::<Vec<String>>(&sql).await.unwrap().into_iter().collect();
+        let differing: Vec<_> = held.symmetric_difference(&published).collect();
+        assert!(differing.is_empty(), "{table} and its topic differ: {differing:?}");
+    }
 }
 
 async fn strike(fleet: &mut Fleet, blow: Blow, random: &mut StdRng, asleep: &mut JoinSet<()>) {
