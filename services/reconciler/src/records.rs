@@ -20,7 +20,8 @@ pub(crate) struct Known {
     pub(crate) busy: HashSet<String>,
 }
 
-/// Reads and locks what is known of these records.
+/// Reads and locks what is known of these records. Joined, not `= any`: the plan is a generic one, made while the table
+/// was small, and such a plan compares each row with each key.
 pub(crate) async fn lock_records(
     tx: &mut PgConnection,
     table: &TableName,
@@ -28,13 +29,15 @@ pub(crate) async fn lock_records(
 ) -> Result<Known, ReconcilerError> {
     let rows = sqlx::query(
         "/* reconciler.lock_records */
-         with free as materialized (
-             select key, vendor_version, seen_begun_us, seen_ended_us, by_mutation
-               from upwrite.records where source = $1 and table_name = $2 and key = any($3)
-                for no key update skip locked)
-         select r.key, f.key is null, f.vendor_version, f.seen_begun_us, f.seen_ended_us, f.by_mutation
-           from upwrite.records r left join free f on f.key = r.key
-          where r.source = $1 and r.table_name = $2 and r.key = any($3)",
+         with wanted as materialized (select unnest($3::text[]) as key),
+              free as materialized (
+             select r.key, r.vendor_version, r.seen_begun_us, r.seen_ended_us, r.by_mutation
+               from wanted w join upwrite.records r on r.source = $1 and r.table_name = $2 and r.key = w.key
+                for no key update of r skip locked)
+         select key, false, vendor_version, seen_begun_us, seen_ended_us, by_mutation from free
+         union all
+         select r.key, true, null, null, null, null
+           from wanted w join upwrite.records r on r.source = $1 and r.table_name = $2 and r.key = w.key",
     )
     .bind(&table.source)
     .bind(&table.table)
@@ -55,6 +58,9 @@ pub(crate) async fn lock_records(
         Ok(())
     };
     rows.iter().try_for_each(&mut take).map_err(doing("reading what is known of records"))?;
+    // All that are there came, and those that are free once more.
+    let Known { states, busy } = &mut known;
+    busy.retain(|key| !states.contains_key(key));
     Ok(known)
 }
 

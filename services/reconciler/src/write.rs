@@ -247,13 +247,25 @@ async fn lock(
     }
     let (relation, key, key_type) = (&columns.relation, quoted(&columns.key), columns.key_type());
     let sql = format!(
-        "/* reconciler.lock */ with free as materialized (
-             select {key} from {relation} where {key} = any($1::text[]::{key_type}[]) for {strength} skip locked)
-         select t.{key}::text from {relation} t
-          where t.{key} = any($1::text[]::{key_type}[]) and not exists (select from free where free.{key} = t.{key})"
+        "/* reconciler.lock */ with wanted as materialized (select unnest($1::text[]::{key_type}[]) as wanted_key),
+              free as materialized (
+             select t.{key} as free_key from wanted join {relation} t on t.{key} = wanted_key
+                for {strength} of t skip locked)
+         select free_key::text, true from free
+         union all
+         select t.{key}::text, false from wanted join {relation} t on t.{key} = wanted_key"
     );
-    let taken = sqlx::query(AssertSqlSafe(sql)).bind(keys).fetch_all(&mut *tx).await?;
-    let taken: HashSet<String> = taken.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?;
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(keys).fetch_all(&mut *tx).await?;
+    let (mut taken, mut ours) = (HashSet::new(), HashSet::new());
+    for row in &rows {
+        let key: String = row.try_get(0)?;
+        if row.try_get(1)? {
+            ours.insert(key)
+        } else {
+            taken.insert(key)
+        };
+    }
+    taken.retain(|key| !ours.contains(key));
     let (busy, free): (Vec<usize>, Vec<usize>) = wanted.iter().partition(|index| taken.contains(&images[**index].key));
     parked.extend(busy);
     Ok(free)
