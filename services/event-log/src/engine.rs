@@ -15,6 +15,17 @@ pub enum Engine {
     Kafka(KafkaConfig),
 }
 
+impl Engine {
+    /// For a recovery: also where the deployment is bound to another log than this one.
+    #[must_use]
+    pub fn whatever_it_was_bound_to(self) -> Self {
+        match self {
+            Self::Kafka(config) => Self::Kafka(KafkaConfig { any_cluster: true, ..config }),
+            postgres @ Self::Postgres(_) => postgres,
+        }
+    }
+}
+
 /// Opens the log on whichever engine. `pool` logs in as `upwrite_service`; `notifier` is the process's own: the
 /// Postgres engine tells the readers of other processes by it.
 ///

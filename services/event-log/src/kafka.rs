@@ -87,6 +87,7 @@ impl KafkaLog {
             return Err(LogError::Mismatch(mistakes.join("; ")));
         }
         let (partitions, cluster) = topics::deployment(&pool, config.connect_timeout).await?;
+        let cluster = cluster.filter(|_| !config.any_cluster);
         let wrong = topics::check_topics(&config, partitions, cluster.as_deref()).await?;
         if !wrong.is_empty() {
             return Err(LogError::Mismatch(wrong.join("; ")));

@@ -12,5 +12,6 @@ mod guarantees;
 mod kafka;
 mod observed;
 mod processes;
+mod recover;
 mod settings;
 mod tokio_scenario;

@@ -44,6 +44,8 @@ pub struct KafkaConfig {
     pub queue_bytes: usize,
     /// How claims are batched in Postgres.
     pub claims: Config,
+    /// Opens the log also where the deployment is bound to another cluster: to recover it there, for nothing else.
+    pub any_cluster: bool,
 }
 
 /// A Confluent-compatible schema registry.
@@ -125,6 +127,7 @@ impl KafkaConfig {
             queue_items: 16_384,
             queue_bytes: 64 * 1024 * 1024,
             claims: Config::default(),
+            any_cluster: false,
         }
     }
 

@@ -69,7 +69,9 @@ async fn try_open(
         }
         Err(away) => return Ok(Err(away.to_string())),
     }
-    match upwrite_event_log::open(connect::engine(config), pool.clone(), notifier.clone(), stops.log.clone()).await {
+    let engine = connect::engine(config);
+    let engine = if stages == [Stage::Control] { engine.whatever_it_was_bound_to() } else { engine };
+    match upwrite_event_log::open(engine, pool.clone(), notifier.clone(), stops.log.clone()).await {
         Ok(events) => Ok(Ok(Log { notifier: notifier.clone(), events: Measured::of(events) })),
         Err(error @ (LogError::Mismatch(_) | LogError::Newer(_))) => {
             Err(error).context("the log cannot be used as it is")

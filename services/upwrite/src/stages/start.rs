@@ -66,7 +66,7 @@ pub(super) async fn start(
         observed.readiness.runs(stage);
     }
     let tellings = starting.tellings.into_inner().unwrap_or_else(PoisonError::into_inner);
-    tokio::spawn(heartbeat::keep(pool.clone(), stages.to_vec(), tellings, stops.log.clone()));
+    running.farewell(tokio::spawn(heartbeat::keep(pool.clone(), stages.to_vec(), tellings, stops.log.clone())));
     Ok(opened)
 }
 

@@ -12,6 +12,9 @@ use super::Stage;
 /// How long a stage may take beyond the grace period that it keeps itself.
 const BEYOND_GRACE: Duration = Duration::from_secs(5);
 
+/// How long taking leave may take: Postgres may be away.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// What tells each part to stop.
 #[derive(Default)]
 pub(super) struct Stops {
@@ -24,17 +27,26 @@ pub(super) struct Stops {
 
 /// The stages of this process.
 #[derive(Default)]
-pub(super) struct Running(Vec<(Stage, JoinHandle<anyhow::Result<()>>)>);
+pub(super) struct Running {
+    stages: Vec<(Stage, JoinHandle<anyhow::Result<()>>)>,
+    /// Takes leave of the others at the very end.
+    farewell: Option<JoinHandle<()>>,
+}
 
 impl Running {
     pub(super) fn spawn(&mut self, stage: Stage, work: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
-        self.0.push((stage, tokio::spawn(work)));
+        self.stages.push((stage, tokio::spawn(work)));
+    }
+
+    /// What ends by itself once the log is stopped, and is to have the time for it.
+    pub(super) fn farewell(&mut self, farewell: JoinHandle<()>) {
+        self.farewell = Some(farewell);
     }
 
     /// The first one that ends, and why; there is at least one.
     pub(super) async fn first_ended(&mut self) -> anyhow::Error {
-        let (ended, index, _) = select_all(self.0.iter_mut().map(|(_, stage)| stage)).await;
-        let (stage, _) = self.0.swap_remove(index);
+        let (ended, index, _) = select_all(self.stages.iter_mut().map(|(_, stage)| stage)).await;
+        let (stage, _) = self.stages.swap_remove(index);
         why(stage, ended)
     }
 
@@ -48,7 +60,7 @@ impl Running {
         ] {
             stop.cancel();
             let deadline = Instant::now() + grace + BEYOND_GRACE;
-            for (stage, running) in self.0.extract_if(.., |(stage, _)| stages.contains(stage)) {
+            for (stage, running) in self.stages.extract_if(.., |(stage, _)| stages.contains(stage)) {
                 match timeout_at(deadline, running).await {
                     Ok(Ok(Ok(()))) => {}
                     Ok(ended) => tracing::warn!("{:#}", why(stage, ended)),
@@ -57,6 +69,9 @@ impl Running {
             }
         }
         stops.log.cancel();
+        if let Some(farewell) = self.farewell {
+            let _silently_gone = tokio::time::timeout(FAREWELL, farewell).await;
+        }
     }
 }
 

@@ -1,0 +1,60 @@
+//! A database and a log that do not belong together: nothing starts, until an operator has taken stock.
+
+use std::process::Command;
+
+use upwrite_e2e::{LIMIT, Log, Options, World};
+use upwrite_testkit::free_port;
+use upwrite_testkit::process::Process;
+
+/// Hazard B11: restored or promoted, the database writes on another timeline.
+#[tokio::test(flavor = "multi_thread")]
+async fn b11_another_timeline_is_refused_until_it_is_recovered() {
+    refused_until_recovered(Log::Postgres, "timeline = timeline + 1", "timeline").await;
+}
+
+/// Hazard B11: the brokers are those of another cluster.
+#[tokio::test(flavor = "multi_thread")]
+async fn b11_another_kafka_cluster_is_refused_until_it_is_recovered() {
+    refused_until_recovered(Log::Kafka { registry: false }, "log_cluster = 'another'", "cluster another").await;
+}
+
+/// The deployment is recorded as another one than is here, as it would be after such an accident.
+async fn refused_until_recovered(log: Log, recorded: &str, told: &str) {
+    let port = free_port();
+    let more = format!("[control]\nlisten = \"127.0.0.1:{port}\"\n");
+    let mut world = World::start(Options { log, more, ..Options::default() }).await;
+    let insert = "insert into salesforce.contact (last_name) values ('Before') returning id";
+    let id: String = world.client().await.query_one(insert, &[]).await.unwrap().get(0);
+    world.settled().await;
+    world.upwrite.sigterm();
+    assert!(world.upwrite.wait_exit(LIMIT).await.success());
+    let sql = sqlx::AssertSqlSafe(format!("update upwrite.deployment set {recorded}"));
+    sqlx::query(sql).execute(&world.admin).await.unwrap();
+
+    let refused = Process::spawn(world.command("run"));
+    refused.wait_for_line(told, LIMIT).await;
+    assert!(!refused.wait_exit(LIMIT).await.success());
+
+    let control = Process::spawn(world.command("control"));
+    control.wait_for_line("ready", LIMIT).await;
+    let recovered = ctl(&world, &["recover", "--yes"]).output().unwrap();
+    let shown = String::from_utf8_lossy(&recovered.stdout).into_owned();
+    assert!(recovered.status.success(), "{shown}{}", String::from_utf8_lossy(&recovered.stderr));
+    control.sigterm();
+    assert!(control.wait_exit(LIMIT).await.success());
+
+    world.restart().await;
+    world.backfilled().await;
+    let update = "update salesforce.contact set last_name = 'After' where id = $1";
+    assert_eq!(world.client().await.execute(update, &[&id]).await.unwrap(), 1);
+    let upstream = world.sandbox.records("Contact").await.unwrap();
+    assert_eq!(upstream.iter().filter(|record| record["LastName"] == "After").count(), 1);
+    assert!(!upstream.iter().any(|record| record["LastName"] == "Before"));
+    world.finish().await;
+}
+
+fn ctl(world: &World, args: &[&str]) -> Command {
+    let mut command = world.command("ctl");
+    command.args(args);
+    command
+}
