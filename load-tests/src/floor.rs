@@ -41,6 +41,8 @@ impl Floor {
                     ..KafkaConfig::new(&brokers.bootstrap)
                 };
                 kafka::prepare(&config, 1, &[]).await?;
+                let mut superuser = PgConnection::connect(&url).await?;
+                sqlx::query("update upwrite.deployment set log_engine = 'kafka'").execute(&mut superuser).await?;
                 Engine::Kafka(config)
             }
         };
