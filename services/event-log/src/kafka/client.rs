@@ -1,5 +1,6 @@
-//! What all clients of the brokers share: where their log goes, and whether a broker can be reached.
+//! What all clients of the brokers share: how they end, where their log goes, and whether a broker can be reached.
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use rdkafka::ClientContext;
@@ -8,6 +9,37 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::watch;
 use tokio::time::timeout;
+
+/// A client that is dropped on a thread of its own, wherever its owner is dropped. Its end waits for its threads, and a
+/// worker of the runtime that waits may be the one that all others rely on for their I/O.
+#[derive(Debug)]
+pub(crate) struct Aside<T: Send + 'static>(Option<T>);
+
+impl<T: Send> Aside<T> {
+    pub(crate) fn new(client: T) -> Self {
+        Self(Some(client))
+    }
+}
+
+impl<T: Send> Deref for Aside<T> {
+    type Target = T;
+
+    #[expect(clippy::expect_used, reason = "only `drop` takes it")]
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("not dropped yet")
+    }
+}
+
+impl<T: Send> Drop for Aside<T> {
+    fn drop(&mut self) {
+        let Some(client) = self.0.take() else { return };
+        // Where no thread can be had, the closure is dropped here, and the client with it.
+        let aside = std::thread::Builder::new().name("kafka-client-end".to_owned()).spawn(move || drop(client));
+        if let Err(error) = aside {
+            tracing::warn!(%error, "no thread to end a Kafka client on");
+        }
+    }
+}
 
 /// Whether any broker can be reached, as far as the producer knows.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use upwrite_events::{Position, Stream};
 
-use super::client::{Context, Reach};
+use super::client::{Aside, Context, Reach};
 use super::config::KafkaConfig;
 use crate::LogError;
 
@@ -22,7 +22,7 @@ const UNIT_BYTES: usize = 1024;
 const PROBE_PAUSE: Duration = Duration::from_millis(100);
 const PROBE: Duration = Duration::from_secs(2);
 
-pub(crate) type Client = FutureProducer<Context>;
+pub(crate) type Client = Aside<FutureProducer<Context>>;
 
 /// One record to be written.
 pub(crate) struct Outgoing {
@@ -146,11 +146,7 @@ impl Producer {
         }
         tracing::warn!(?code, reason, "the Kafka producer cannot go on; another takes its place");
         match create(&self.config, &self.reach) {
-            Ok(new) => {
-                let old = std::mem::replace(&mut *current, Arc::new(new));
-                // Its end waits for its threads.
-                std::thread::spawn(move || drop(old));
-            }
+            Ok(new) => *current = Arc::new(new),
             Err(error) => tracing::error!(%error, "no Kafka producer can be made"),
         }
     }
@@ -175,7 +171,7 @@ impl Producer {
 }
 
 fn create(config: &ClientConfig, reach: &Arc<Reach>) -> KafkaResult<Client> {
-    config.create_with_context(Context { name: "producer", reach: Some(Arc::clone(reach)) })
+    config.create_with_context(Context { name: "producer", reach: Some(Arc::clone(reach)) }).map(Aside::new)
 }
 
 /// Whether the brokers refused the record for what it is: then no earlier try of it can have been taken either.

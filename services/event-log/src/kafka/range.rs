@@ -9,7 +9,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use upwrite_events::Position;
 
-use super::client::Context;
+use super::client::{Aside, Context};
 use super::config::KafkaConfig;
 use super::frame::Raw;
 use crate::LogError;
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Consumers that are kept for the next read.
 const KEPT: usize = 4;
 
-type Consumer = BaseConsumer<Context>;
+type Consumer = Aside<BaseConsumer<Context>>;
 
 pub(crate) struct Ranges {
     config: ClientConfig,
@@ -44,7 +44,7 @@ impl Ranges {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let consumer = match idle {
             Some(consumer) => consumer,
-            None => self.config.create_with_context(Context::quiet("range")).map_err(unavailable)?,
+            None => Aside::new(self.config.create_with_context(Context::quiet("range")).map_err(unavailable)?),
         };
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, number, Offset::Offset(from.0)).map_err(unavailable)?;

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use upwrite_events::{Partition, Position};
 
-use super::client::Context;
+use super::client::{Aside, Context};
 use super::config::KafkaConfig;
 
 /// How long a partition that is added may wait for a request that is under way.
@@ -31,7 +31,7 @@ pub(crate) struct Readers {
 }
 
 struct Shared {
-    consumer: Arc<Consumer>,
+    consumer: Aside<Arc<Consumer>>,
     taken: Mutex<HashSet<Partition>>,
 }
 
@@ -72,7 +72,8 @@ impl Readers {
         }
         let consumer: Consumer = self.config.create_with_context(Context::quiet("reader"))?;
         let consumer = Arc::new(consumer);
-        runtime.spawn(pump(Arc::clone(&consumer), self.pumps.clone()));
+        runtime.spawn(pump(Aside::new(Arc::clone(&consumer)), self.pumps.clone()));
+        let consumer = Aside::new(consumer);
         let shared = Arc::new(Shared { consumer, taken: Mutex::new(HashSet::from([partition])) });
         all.push(Arc::clone(&shared));
         Ok(shared)
@@ -86,17 +87,15 @@ impl Shared {
 }
 
 /// The consumer's own events. Records come out of the queues of their partitions.
-async fn pump(consumer: Arc<Consumer>, end: CancellationToken) {
+async fn pump(consumer: Aside<Arc<Consumer>>, end: CancellationToken) {
     loop {
         tokio::select! {
             event = consumer.recv() => if let Err(error) = event {
                 tracing::debug!(%error, "Kafka reader");
             },
-            () = end.cancelled() => break,
+            () = end.cancelled() => return,
         }
     }
-    // Its end waits for its threads.
-    drop(tokio::task::spawn_blocking(move || drop(consumer)));
 }
 
 /// One partition's place at a consumer; given up when dropped.

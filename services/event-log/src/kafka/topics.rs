@@ -10,7 +10,7 @@ use sqlx::PgPool;
 use tokio::time::timeout;
 use upwrite_events::{Stream, TableName};
 
-use super::client::Context;
+use super::client::{Aside, Context};
 use super::config::{KafkaConfig, MAX_MESSAGE_BYTES};
 use crate::LogError;
 
@@ -184,11 +184,11 @@ pub(crate) async fn deployment(pool: &PgPool, patience: Duration) -> Result<(u16
 }
 
 /// Shared with threads that wait for answers.
-type Admin = Arc<AdminClient<Context>>;
+type Admin = Arc<Aside<AdminClient<Context>>>;
 
 fn admin(config: &KafkaConfig) -> Result<Admin, KafkaError> {
     let admin: AdminClient<Context> = config.client().create_with_context(Context::quiet("admin"))?;
-    Ok(Arc::new(admin))
+    Ok(Arc::new(Aside::new(admin)))
 }
 
 fn options() -> AdminOptions {

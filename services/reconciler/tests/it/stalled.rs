@@ -47,20 +47,18 @@ async fn stalled(session_timeout: Duration) -> Stalled {
     Stalled { world, relay, member, mutation, pid }
 }
 
+/// The session, if it is still in its transaction.
+async fn still(world: &World, pid: i32) -> Option<i32> {
+    world.value(&format!("select pid from pg_stat_activity where pid = {pid} and state = 'idle in transaction'")).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn b19_a_stalled_reconcilers_session_is_ended_and_its_successor_writes() {
     let Stalled { world, relay, member, mutation, pid } = stalled(Duration::from_secs(2)).await;
     let mut successor = Member::start(&world, quick());
     successor.assign([0, 1]).await;
-    // Other records do not wait for it.
-    let (other, partition) = world.submit(change(Op::Update, "003B", "b2")).await;
-    let row = applied_row("003B", Some(image("003B", "b2", "1")), Some("2026-01-02"), (10, 20));
-    world.outcome(partition, world.applied(other, vec![row])).await;
-    assert_eq!(world.finished(other).await, "applied");
-    assert_eq!(world.value::<i32>(STALLED).await, Some(pid), "the other one has ended already: this shows nothing");
-
     assert_eq!(world.finished(mutation).await, "applied");
-    assert_eq!(world.value::<i32>(STALLED).await, None);
+    assert_eq!(still(&world, pid).await, None, "whoever wrote it waited for the stalled one's locks");
     member.tell([Change::Lost(0), Change::Lost(1)]);
     relay.thaw();
     let version: i64 = world.value("select _version from crm.contact where id = '003A'").await.unwrap();
@@ -71,7 +69,7 @@ async fn b19_a_stalled_reconcilers_session_is_ended_and_its_successor_writes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b19_a_reconciler_that_lost_its_partitions_in_mid_write_cannot_commit() {
-    let Stalled { world, relay, member, mutation, .. } = stalled(LIMIT).await;
+    let Stalled { world, relay, member, mutation, pid } = stalled(LIMIT).await;
     let mut successor = Member::start(&world, quick());
     successor.assign([0, 1]).await;
     world
@@ -80,6 +78,12 @@ async fn b19_a_reconciler_that_lost_its_partitions_in_mid_write_cannot_commit() 
             "select max(next_position) from upwrite.positions where stream = 'mutations' having max(next_position) = 3",
         )
         .await;
+    // Other records do not wait for it.
+    let (other, partition) = world.submit(change(Op::Update, "003B", "b2")).await;
+    let row = applied_row("003B", Some(image("003B", "b2", "1")), Some("2026-01-02"), (10, 20));
+    world.outcome(partition, world.applied(other, vec![row])).await;
+    assert_eq!(world.finished(other).await, "applied");
+    assert_eq!(still(&world, pid).await, Some(pid), "it stands in its transaction all the while");
     relay.thaw();
     // It goes on with its transaction, is refused, and begins again, since nobody has told it.
     world

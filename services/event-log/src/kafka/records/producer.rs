@@ -7,7 +7,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::util::Timeout;
 
-use super::super::client::Context;
+use super::super::client::{Aside, Context};
 use super::super::config::KafkaConfig;
 use super::Failure;
 use super::message::Message;
@@ -24,8 +24,7 @@ const TAKING_OVER: Duration = Duration::from_secs(10);
 type Client = FutureProducer<Context>;
 
 pub(super) struct Producer {
-    /// Always there, but in `drop`.
-    client: Option<Arc<Client>>,
+    client: Arc<Aside<Client>>,
     topic: String,
 }
 
@@ -47,7 +46,7 @@ impl Producer {
             .create_with_context(Context::quiet("records"))
             // Options were looked at before; what remains is want of threads or memory.
             .map_err(Failure::away)?;
-        let producer = Self { client: Some(Arc::new(client)), topic: topic.to_owned() };
+        let producer = Self { client: Arc::new(Aside::new(client)), topic: topic.to_owned() };
         producer.blocking(|client, _| client.init_transactions(TAKING_OVER)).await?;
         Ok(producer)
     }
@@ -71,19 +70,9 @@ impl Producer {
         &self,
         step: impl FnOnce(&Client, &str) -> Result<(), KafkaError> + Send + 'static,
     ) -> Result<(), Failure> {
-        let Some(client) = self.client.clone() else { return Err(Failure::Away("no producer".to_owned())) };
-        let topic = self.topic.clone();
+        let (client, topic) = (Arc::clone(&self.client), self.topic.clone());
         let done = tokio::task::spawn_blocking(move || step(&client, &topic).map_err(|error| failed(&client, &error)));
         done.await.map_err(Failure::away)?
-    }
-}
-
-impl Drop for Producer {
-    fn drop(&mut self) {
-        if let Some(client) = self.client.take() {
-            // Its end waits for its threads.
-            std::thread::spawn(move || drop(client));
-        }
     }
 }
 
