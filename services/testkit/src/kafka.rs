@@ -6,8 +6,10 @@
 mod brokers;
 mod node;
 mod registry;
+mod secured;
 mod tools;
 
 pub use brokers::{Broker, Brokers, Options, unique_prefix};
 pub use registry::{Registry, RegistryOptions};
+pub use secured::Certificates;
 pub use tools::tool;

@@ -29,6 +29,8 @@ pub struct Options {
     pub advertised_port: Option<u16>,
     /// Further settings of every node, by name and value, as in `server.properties`; they win.
     pub settings: Vec<(String, String)>,
+    /// Users that log in by SCRAM, and their passwords.
+    pub scram: Vec<(String, String)>,
 }
 
 /// Combined broker and controller nodes, each a process with its own files. Dropped (or the test process gone), they are
@@ -40,6 +42,7 @@ pub struct Brokers {
     ports: Vec<u16>,
     advertised_port: Option<u16>,
     settings: Vec<String>,
+    scram: Vec<(String, String)>,
     nodes: Vec<Mutex<Node>>,
 }
 
@@ -77,6 +80,7 @@ impl Brokers {
             ports: nodes.iter().map(|node| node.client_port).collect(),
             advertised_port: options.advertised_port,
             settings,
+            scram: options.scram,
             nodes: nodes.into_iter().map(Mutex::new).collect(),
         };
         brokers.launch_all().await;
@@ -137,7 +141,7 @@ impl Brokers {
         let mut node = self.node(n).lock().await;
         node.kill9().await;
         let advertised = self.advertised_port.filter(|_| n == 0);
-        node.launch(&self.libs, &self.cluster_id, advertised, &self.settings);
+        node.launch(&self.libs, &self.cluster_id, advertised, &self.settings, &self.scram);
     }
 
     /// Waits until node `n`, which was started, serves clients.

@@ -43,13 +43,21 @@ impl Node {
     }
 
     /// Starts the process, and returns at once.
-    pub(super) fn launch(&mut self, libs: &Path, cluster_id: &str, advertised: Option<u16>, settings: &[String]) {
+    pub(super) fn launch(
+        &mut self,
+        libs: &Path,
+        cluster_id: &str,
+        advertised: Option<u16>,
+        settings: &[String],
+        scram: &[(String, String)],
+    ) {
         let Self { id, client_port, controller_port, internal_port, .. } = self;
         let told = advertised.unwrap_or(*client_port);
         let mut command = Command::new(workspace_root().join("deploy/kafka/start"));
         command
             .env("KAFKA_LIBS", libs)
             .env("KAFKA_CLUSTER_ID", cluster_id)
+            .env("KAFKA_FORMAT_OPTIONS", format_options(scram))
             .env("KAFKA_JVM_OPTIONS", format!("-Xmx384m {}", JVM.join(" ")))
             .current_dir("/")
             .arg(&self.data)
@@ -125,4 +133,14 @@ impl Node {
     fn process(&self) -> Result<&Process> {
         self.process.as_ref().with_context(|| format!("Kafka node {} is not started", self.id))
     }
+}
+
+/// Users that the cluster has from the beginning.
+fn format_options(scram: &[(String, String)]) -> String {
+    let user = |(name, password): &(String, String)| {
+        ["SCRAM-SHA-256", "SCRAM-SHA-512"]
+            .map(|mechanism| format!("--add-scram {mechanism}=[name={name},password={password}]"))
+            .join(" ")
+    };
+    scram.iter().map(user).collect::<Vec<_>>().join(" ")
 }

@@ -83,7 +83,7 @@ async fn the_shared_broker_makes_no_topics_by_itself() {
 #[tokio::test]
 async fn settings_win_and_clients_go_where_they_are_told() {
     let settings = vec![("message.max.bytes".to_owned(), "1000".to_owned())];
-    let broker = Broker::start(Options { advertised_port: Some(1), settings }).await;
+    let broker = Broker::start(Options { advertised_port: Some(1), settings, ..Options::default() }).await;
     let seen = kcat(&broker.bootstrap(), &["-L"], "", 60).await;
     let seen = String::from_utf8_lossy(&seen.stdout).into_owned();
     assert!(seen.contains("127.0.0.1:1 "), "{seen}");
