@@ -1,9 +1,11 @@
 //! The engine on Kafka. Claims, and nothing else, are in Postgres.
 
+mod brokers;
 mod client;
 mod codec;
 mod config;
 mod frame;
+mod options;
 mod orphans;
 mod producer;
 mod range;
@@ -12,7 +14,9 @@ mod records;
 mod registry;
 mod submit;
 mod subscription;
+mod token;
 mod topics;
+mod trouble;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -28,6 +32,7 @@ use upwrite_events::{Event, Partition, Position};
 
 use crate::appender::{Appender, Encoded, Item, Told, encoded};
 use crate::{EventLog, LogError, LogRecord, Submission, Submitted, Subscription};
+pub use brokers::Unanswered;
 use codec::Codec;
 pub use config::{KafkaConfig, Registry};
 pub use frame::{HEADER_EVENT, HEADER_MUTATION, HEADER_SCHEMA, HEADER_TRACEPARENT};
@@ -37,6 +42,7 @@ use range::Ranges;
 use readers::Readers;
 pub use records::{HEADER_OUTBOX, HEADER_VERSION, RecordsError, RecordsPublisher, run_records, synced_tables};
 use registry::SchemaRegistry;
+pub use token::TokenError;
 pub use topics::{PrepareError, check, cluster_id, prepare};
 
 /// Where a dead letter came from: its topic, partition, offset; and why it is one.
@@ -94,15 +100,16 @@ impl KafkaLog {
         }
         let codec = Codec::new(open_registry(&config).await?);
         let broken = |error: rdkafka::error::KafkaError| LogError::Mismatch(error.to_string());
-        let producer = Arc::new(Producer::new(&config).map_err(broken)?);
+        let context = config.context();
+        let producer = Arc::new(Producer::new(&config, &context).map_err(broken)?);
         tokio::spawn(Arc::clone(&producer).probe(shutdown.clone()));
         let (orphans, queue) = orphans::queue();
         let inner = Arc::new(Inner {
             partitions,
             producer,
             codec,
-            readers: Readers::new(&config),
-            ranges: Ranges::new(&config),
+            readers: Readers::new(&config, &context),
+            ranges: Ranges::new(&config, &context),
             claims: Appender::start(&pool, config.claims.limits(), Arc::new(Nobody), shutdown.clone()),
             known_ends: (0..partitions).map(|_| AtomicI64::new(-1)).collect(),
             orphans,
@@ -159,7 +166,7 @@ impl Inner {
         let patience = self.config.connect_timeout;
         let ask = move || client.client().fetch_watermarks(&topic, i32::from(partition.number), patience);
         let asked = tokio::task::spawn_blocking(ask).await.map_err(|error| unavailable(error.to_string()))?;
-        let (start, end) = asked.map_err(|error| unavailable(error.to_string()))?;
+        let (start, end) = asked.map_err(|error| unavailable(self.producer.explain(&error)))?;
         Ok((Position(start), Position(end)))
     }
 }

@@ -95,8 +95,10 @@ fn kafka(settings: &Kafka) -> KafkaConfig {
             url: registry.url.clone(),
             username: registry.username.clone(),
             password: registry.password.as_ref().map(|password| password.expose().to_owned()),
+            ca: registry.ca.clone(),
         }),
         options: settings.options.iter().map(exposed).collect(),
+        token_file: settings.token_file.clone(),
         ..KafkaConfig::new(&settings.brokers)
     }
 }
@@ -106,7 +108,9 @@ pub(crate) fn log_mistakes(config: &Config) -> Vec<String> {
     match engine(config) {
         LogEngine::Postgres(_) => vec![],
         LogEngine::Kafka(kafka) => {
-            kafka.mistakes().into_iter().map(|mistake| format!("kafka.options: {mistake}")).collect()
+            let options = kafka.mistakes().into_iter().map(|mistake| format!("kafka.options: {mistake}"));
+            let token = kafka.token_error().map(|error| format!("kafka.oauth.token_file: {error}"));
+            options.chain(token).collect()
         }
     }
 }
@@ -145,4 +149,59 @@ pub(crate) fn connectors(config: &Config) -> anyhow::Result<HashMap<String, Arc<
         }
     }
     if mistakes.is_empty() { Ok(connectors) } else { anyhow::bail!(mistakes.join("\n")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `check-config` says of the log: mistakes of the file, or else of the log's options.
+    fn told(kafka: &str) -> String {
+        let secret = std::env::temp_dir().join(format!("upwrite-connect-test-{}", std::process::id()));
+        std::fs::write(&secret, "s3cret\n").unwrap();
+        let secret = format!("{{ file = {:?} }}", secret.to_str().unwrap());
+        let text = format!(
+            "[postgres]\ndatabase = \"app\"\nservice_password = {secret}\nreconciler_password = {secret}\n\
+             [sources.salesforce]\nkind = \"salesforce\"\nlogin_url = \"https://example.my.salesforce.com\"\n\
+             auth = {{ flow = \"client_credentials\", client_id = \"x\", client_secret = {secret} }}\n\
+             objects = [{{ object = \"Account\" }}]\n\
+             [log]\nengine = \"kafka\"\n[kafka]\nbrokers = \"kafka:9092\"\n{}",
+            kafka.replace("@secret@", &secret)
+        );
+        match Config::parse(&text) {
+            Ok(config) => log_mistakes(&config).join("\n"),
+            Err(mistakes) => mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+        }
+    }
+
+    #[test]
+    fn logins_to_brokers_and_registry_are_checked() {
+        let scram = "[kafka.options]\n\"security.protocol\" = \"sasl_ssl\"\n\"sasl.mechanism\" = \"SCRAM-SHA-512\"\n\
+                     \"sasl.username\" = \"upwrite\"\n\"sasl.password\" = @secret@\n";
+        assert_eq!(told(scram), "");
+        let bearer = "[kafka.options]\n\"security.protocol\" = \"sasl_ssl\"\n\"sasl.mechanism\" = \"OAUTHBEARER\"\n";
+        for (text, expected) in [
+            (
+                format!("{scram}\"ssl.ca.location\" = \"/nowhere/ca.pem\"\n"),
+                "kafka.options: Client creation error: ssl.ca",
+            ),
+            (format!("{scram}\"ssl.ca\" = \"x\"\n"), "kafka.options: `ssl.ca`"),
+            (scram.replace("SCRAM-SHA-512", "GSSAPI"), "kafka.options: Client creation error: No provider"),
+            (bearer.to_owned(), "kafka.options: `sasl.mechanism` OAUTHBEARER needs a token file"),
+            (format!("{bearer}[kafka.oauth]\n"), "kafka.oauth.token_file: is missing"),
+            (format!("{bearer}[kafka.oauth]\ntoken = \"x\"\n"), "kafka.oauth.token: unknown key"),
+            (
+                format!("{bearer}[kafka.oauth]\ntoken_file = \"/nowhere/token\"\n"),
+                "kafka.oauth.token_file: token file /nowhere/token cannot be read",
+            ),
+            ("[kafka.registry]\nurl = \"http://r\"\nca = \"/nowhere/ca.pem\"\n".to_owned(), "kafka.registry.ca: "),
+            (
+                "[kafka.registry]\nurl = \"http://r\"\npassword = @secret@\n".to_owned(),
+                "kafka.registry.username: is missing",
+            ),
+        ] {
+            let told = told(&text);
+            assert!(told.contains(expected) && !told.contains("s3cret"), "{expected} is not in: {told}");
+        }
+    }
 }

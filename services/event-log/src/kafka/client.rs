@@ -1,14 +1,21 @@
-//! What all clients of the brokers share: how they end, where their log goes, and whether a broker can be reached.
+//! What all clients of the brokers share: how they end, where their log goes, whether a broker can be reached and why
+//! not, and the token with which they log in.
 
 use std::ops::Deref;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::watch;
 use tokio::time::timeout;
+
+use super::token;
+use super::trouble::{Trouble, Weight, is_alert};
 
 /// A client that is dropped on a thread of its own, wherever its owner is dropped. Its end waits for its threads, and a
 /// worker of the runtime that waits may be the one that all others rely on for their I/O.
@@ -41,21 +48,30 @@ impl<T: Send> Drop for Aside<T> {
     }
 }
 
+/// How librdkafka begins to say that it was given no token.
+const NO_TOKEN: &str = "Failed to acquire SASL OAUTHBEARER token";
+
 /// Whether any broker can be reached, as far as the producer knows.
 #[derive(Debug)]
 pub(crate) struct Reach {
     away: watch::Sender<bool>,
+    trouble: Arc<Trouble>,
 }
 
 impl Reach {
-    pub(crate) fn new() -> Self {
-        Self { away: watch::Sender::new(false) }
+    pub(crate) fn new(trouble: Arc<Trouble>) -> Self {
+        Self { away: watch::Sender::new(false), trouble }
     }
 
     pub(crate) fn lost(&self) {
         if !self.away.send_replace(true) {
-            tracing::warn!("no Kafka broker can be reached; trying until one can");
+            tracing::warn!("{}; trying until one can", self.why());
         }
+    }
+
+    /// That no broker can be reached, and what is behind it.
+    pub(crate) fn why(&self) -> String {
+        self.trouble.with_reason("no Kafka broker can be reached")
     }
 
     pub(crate) fn back(&self) {
@@ -78,22 +94,52 @@ impl Reach {
 }
 
 /// librdkafka's callbacks.
+#[derive(Clone)]
 pub(crate) struct Context {
     /// What the client is for.
-    pub(crate) name: &'static str,
+    name: &'static str,
+    trouble: Arc<Trouble>,
     /// Told when all brokers are gone.
-    pub(crate) reach: Option<std::sync::Arc<Reach>>,
+    reach: Option<Arc<Reach>>,
+    token_file: Option<PathBuf>,
 }
 
 impl Context {
-    pub(crate) fn quiet(name: &'static str) -> Self {
-        Self { name, reach: None }
+    /// # Parameters
+    /// `token_file`: read whenever a new token is needed.
+    pub(crate) fn new(token_file: Option<PathBuf>) -> Self {
+        Self { name: "", trouble: Arc::default(), reach: None, token_file }
+    }
+
+    /// The same for a client of that name: they have their troubles in common.
+    pub(crate) fn named(&self, name: &'static str) -> Self {
+        Self { name, ..self.clone() }
+    }
+
+    pub(crate) fn reaching(self, reach: &Arc<Reach>) -> Self {
+        Self { reach: Some(Arc::clone(reach)), ..self }
+    }
+
+    pub(crate) fn trouble(&self) -> &Arc<Trouble> {
+        &self.trouble
+    }
+
+    /// `None`: there is no file.
+    pub(crate) fn token(&self) -> Option<Result<OAuthToken, token::TokenError>> {
+        self.token_file.as_ref().map(|path| token::read(path, SystemTime::now()))
     }
 }
 
 impl ClientContext for Context {
+    // Also without a file: then librdkafka makes its own first token, if it is told to, or there is none.
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         let client = self.name;
+        if facility == "FAIL" {
+            // A listener that hangs up is told of here only.
+            self.trouble.tell(Weight::Remark, message);
+        }
         match level {
             // Options of consumers given to producers, and the other way round: they are meant for all clients.
             _ if facility == "CONFWARN" => tracing::trace!(client, facility, "{message}"),
@@ -115,11 +161,41 @@ impl ClientContext for Context {
                     reach.lost();
                 }
             }
-            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL | RDKafkaErrorCode::Fatal) => {
-                tracing::error!(client, %error, reason, "Kafka");
+            // It repeats what it was told.
+            _ if reason.starts_with(NO_TOKEN) => tracing::debug!(client, %error, reason, "Kafka"),
+            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL) => {
+                // Every try ends with it: once is enough.
+                if self.trouble.tell(Weight::Refusal, reason) {
+                    tracing::error!(client, %error, reason, "Kafka");
+                } else {
+                    tracing::debug!(client, %error, reason, "Kafka");
+                }
+            }
+            Some(RDKafkaErrorCode::Fatal) => tracing::error!(client, %error, reason, "Kafka"),
+            Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve) => {
+                // A broker that does not trust our certificate says so after the handshake, as an alert.
+                let weight = if is_alert(reason) { Weight::Refusal } else { Weight::Failure };
+                self.trouble.tell(weight, reason);
+                tracing::debug!(client, %error, reason, "Kafka");
             }
             _ => tracing::debug!(client, %error, reason, "Kafka"),
         }
+    }
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        let reason = match self.token() {
+            Some(Ok(token)) => {
+                self.trouble.passed();
+                return Ok(token);
+            }
+            Some(Err(error)) => error.to_string(),
+            None => "no token file is configured, and a token that librdkafka made itself is not renewed".to_owned(),
+        };
+        // librdkafka asks again every ten seconds.
+        if self.trouble.tell(Weight::Unready, &reason) {
+            tracing::error!(client = self.name, reason, "no token for Kafka");
+        }
+        Err(reason.into())
     }
 }
 

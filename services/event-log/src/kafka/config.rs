@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use upwrite_events::{MAX_EVENT_BYTES, Stream, TableName};
 
+use super::client::Context;
+use super::options;
 use crate::Config;
 
 /// Key, headers and framing of one record, beside the encoded event.
@@ -32,6 +35,8 @@ pub struct KafkaConfig {
     pub registry: Option<Registry>,
     /// Raw options of librdkafka; see [`KafkaConfig::mistakes`].
     pub options: BTreeMap<String, String>,
+    /// Holds the token of SASL's OAUTHBEARER, a JSON Web Token. Read again before the token in it expires.
+    pub token_file: Option<PathBuf>,
     /// How long the brokers may take to acknowledge an event before the outcome counts as unknown.
     pub answer_timeout: Duration,
     /// How long an append waits for a broker to come back before it is refused, and a question for its answer.
@@ -56,6 +61,8 @@ pub struct Registry {
     /// For basic authentication.
     pub username: Option<String>,
     pub password: Option<String>,
+    /// Certificates of authorities, in PEM, which then are the only ones that are trusted.
+    pub ca: Option<PathBuf>,
 }
 
 // Options and passwords are secrets.
@@ -66,6 +73,7 @@ impl fmt::Debug for KafkaConfig {
             .field("topic_prefix", &self.topic_prefix)
             .field("registry", &self.registry)
             .field("options", &self.options.keys())
+            .field("token_file", &self.token_file)
             .finish_non_exhaustive()
     }
 }
@@ -75,39 +83,6 @@ impl fmt::Debug for Registry {
         f.debug_struct("Registry").field("url", &self.url).finish_non_exhaustive()
     }
 }
-
-/// Options that are not to be chosen, each with the promise that rests on it.
-const REFUSED: &[(&str, &str)] = &[
-    ("bootstrap.servers", "the brokers are named by `brokers`"),
-    ("metadata.broker.list", "the brokers are named by `brokers`"),
-    ("acks", "an event counts as written once all in-sync replicas have it"),
-    ("request.required.acks", "an event counts as written once all in-sync replicas have it"),
-    ("enable.idempotence", "without it the retry of a produce writes an event twice, or out of order"),
-    ("enable.gapless.guarantee", "events of different callers do not depend on one another"),
-    ("transactional.id", "events of different callers are not one transaction"),
-    ("message.timeout.ms", "when an outcome counts as unknown is decided by Upwrite"),
-    ("delivery.timeout.ms", "when an outcome counts as unknown is decided by Upwrite"),
-    ("retries", "idempotent retries go on until the outcome counts as unknown"),
-    ("message.send.max.retries", "idempotent retries go on until the outcome counts as unknown"),
-    ("partitioner", "the partition of a mutation is the same on every engine"),
-    ("queue.buffering.max.messages", "the queue is bounded by Upwrite"),
-    ("queue.buffering.max.kbytes", "the queue is bounded by Upwrite"),
-    ("message.max.bytes", "every event within Upwrite's own limit must fit"),
-    ("auto.offset.reset", "a position that is gone must be noticed, never skipped"),
-    ("enable.auto.commit", "positions stand in Postgres, with the work that they stand for"),
-    ("auto.commit.enable", "positions stand in Postgres, with the work that they stand for"),
-    ("enable.auto.offset.store", "positions stand in Postgres, with the work that they stand for"),
-    ("offset.store.method", "positions stand in Postgres, with the work that they stand for"),
-    ("isolation.level", "all readers must see the same events"),
-    ("allow.auto.create.topics", "`upwrite setup` makes topics, with the settings that promises rest on"),
-    ("enable.partition.eof", "it is how the end of a range is told"),
-    ("check.crcs", "a record damaged on its way must be noticed"),
-    ("group.instance.id", "partitions are shared by Upwrite itself"),
-    ("group.protocol", "partitions are shared by Upwrite itself"),
-    ("max.poll.interval.ms", "partitions are shared by Upwrite itself"),
-    ("log.queue", "it is how the client's log is read"),
-    ("test.mock.num.brokers", "events written to it are lost"),
-];
 
 impl KafkaConfig {
     /// # Parameters
@@ -121,6 +96,7 @@ impl KafkaConfig {
             retention: Duration::from_secs(30 * 24 * 3600),
             registry: None,
             options: BTreeMap::new(),
+            token_file: None,
             answer_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(2),
             settle_timeout: Duration::ZERO,
@@ -129,26 +105,6 @@ impl KafkaConfig {
             claims: Config::default(),
             any_cluster: false,
         }
-    }
-
-    /// What is wrong with `options`: those that would break a promise, those that librdkafka does not know, and values
-    /// that it does not take. Asks no broker.
-    pub fn mistakes(&self) -> Vec<String> {
-        let mut mistakes = Vec::new();
-        for (name, value) in &self.options {
-            if let Some((_, promise)) = REFUSED.iter().find(|(refused, _)| refused == name) {
-                mistakes.push(format!("`{name}` cannot be set: {promise}"));
-            } else if let Err(error) = ClientConfig::new().set(name, value).create_native_config() {
-                // librdkafka's text; it does not repeat the values of options that are secret.
-                mistakes.push(format!("`{name}`: {error}"));
-            }
-        }
-        if mistakes.is_empty()
-            && let Err(error) = self.producer().create_native_config()
-        {
-            mistakes.push(error.to_string());
-        }
-        mistakes
     }
 
     /// The topic of a stream.
@@ -165,6 +121,11 @@ impl KafkaConfig {
     /// digits per byte.
     pub fn records_topic(&self, table: &TableName) -> String {
         format!("{}.records.{}.{}", self.topic_prefix, plain(&table.source), plain(&table.table))
+    }
+
+    /// Callbacks for clients that have their troubles in common.
+    pub(crate) fn context(&self) -> Context {
+        Context::new(self.token_file.clone())
     }
 
     /// What every client has.
@@ -188,7 +149,7 @@ impl KafkaConfig {
             .set("topic.metadata.refresh.interval.ms", "30000")
             .set_log_level(rdkafka::config::RDKafkaLogLevel::Info);
         for (name, value) in &self.options {
-            if !REFUSED.iter().any(|(refused, _)| refused == name) {
+            if !options::is_refused(name) {
                 config.set(name, value);
             }
         }
@@ -256,27 +217,6 @@ fn plain(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn mistakes(options: &[(&str, &str)]) -> Vec<String> {
-        let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        KafkaConfig { options, ..KafkaConfig::new("localhost:9092") }.mistakes()
-    }
-
-    #[test]
-    fn options_that_a_promise_rests_on_are_refused() {
-        for (name, _) in REFUSED {
-            let mistakes = mistakes(&[(name, "1")]);
-            assert!(mistakes[0].starts_with(&format!("`{name}` cannot be set")), "{mistakes:?}");
-        }
-    }
-
-    #[test]
-    fn what_librdkafka_does_not_know_or_take_is_a_mistake() {
-        assert_eq!(mistakes(&[]), Vec::<String>::new());
-        assert_eq!(mistakes(&[("security.protocol", "sasl_ssl"), ("linger.ms", "1")]), Vec::<String>::new());
-        assert!(mistakes(&[("no.such.option", "1")])[0].contains("no.such.option"));
-        assert!(mistakes(&[("linger.ms", "soon")])[0].contains("linger.ms"));
-    }
 
     #[test]
     fn names_of_topics() {

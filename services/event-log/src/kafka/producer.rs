@@ -34,6 +34,7 @@ pub(crate) struct Outgoing {
 /// The process's idempotent producer. After an error that ends one (`fatal`), the next takes its place.
 pub(crate) struct Producer {
     config: ClientConfig,
+    context: Context,
     current: RwLock<Arc<Client>>,
     reach: Arc<Reach>,
     connect_timeout: Duration,
@@ -49,14 +50,16 @@ pub(crate) struct Producer {
 impl Producer {
     /// # Errors
     /// If an option is wrong. Asks no broker.
-    pub(crate) fn new(config: &KafkaConfig) -> KafkaResult<Self> {
-        let reach = Arc::new(Reach::new());
+    pub(crate) fn new(config: &KafkaConfig, context: &Context) -> KafkaResult<Self> {
+        let reach = Arc::new(Reach::new(Arc::clone(context.trouble())));
+        let context = context.named("producer").reaching(&reach);
         let client = config.producer();
         let narrow = |count: usize| u32::try_from(count).unwrap_or(u32::MAX / 8).clamp(1, u32::MAX / 8);
         let (max_items, max_units) = (narrow(config.queue_items), narrow(config.queue_bytes / UNIT_BYTES));
         Ok(Self {
-            current: RwLock::new(Arc::new(create(&client, &reach)?)),
+            current: RwLock::new(Arc::new(create(&client, &context)?)),
             config: client,
+            context,
             reach,
             connect_timeout: config.connect_timeout,
             probed: config.topic(Stream::Mutations),
@@ -70,6 +73,11 @@ impl Producer {
     /// The client itself, for questions.
     pub(crate) fn client(&self) -> Arc<Client> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What a question to the brokers failed with, and why.
+    pub(crate) fn explain(&self, error: &KafkaError) -> String {
+        self.context.trouble().explain(error)
     }
 
     pub(crate) fn reach(&self) -> &Arc<Reach> {
@@ -93,7 +101,7 @@ impl Producer {
         let _items = self.items.acquire_many(limited(records.len(), self.max_items)).await.map_err(closed)?;
         let _units = self.units.acquire_many(limited(bytes / UNIT_BYTES + 1, self.max_units)).await.map_err(closed)?;
         if !self.reach.until_back(self.connect_timeout).await {
-            return Err(LogError::NotAppended("no Kafka broker can be reached".to_owned()));
+            return Err(LogError::NotAppended(self.reach.why()));
         }
         let client = self.client();
         let (mut deliveries, mut refused) = (Vec::with_capacity(records.len()), None);
@@ -120,7 +128,7 @@ impl Producer {
                     if refuses_the_record(&error) {
                         definite += 1;
                     }
-                    unknown = Some(error.to_string());
+                    unknown = Some(self.explain(&error));
                 }
                 Err(_) => unknown = Some("the producer has gone".to_owned()),
             }
@@ -145,7 +153,7 @@ impl Producer {
             return;
         }
         tracing::warn!(?code, reason, "the Kafka producer cannot go on; another takes its place");
-        match create(&self.config, &self.reach) {
+        match create(&self.config, &self.context) {
             Ok(new) => *current = Arc::new(new),
             Err(error) => tracing::error!(%error, "no Kafka producer can be made"),
         }
@@ -170,8 +178,8 @@ impl Producer {
     }
 }
 
-fn create(config: &ClientConfig, reach: &Arc<Reach>) -> KafkaResult<Client> {
-    config.create_with_context(Context { name: "producer", reach: Some(Arc::clone(reach)) }).map(Aside::new)
+fn create(config: &ClientConfig, context: &Context) -> KafkaResult<Client> {
+    config.create_with_context(context.clone()).map(Aside::new)
 }
 
 /// Whether the brokers refused the record for what it is: then no earlier try of it can have been taken either.

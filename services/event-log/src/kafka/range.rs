@@ -24,15 +24,16 @@ type Consumer = Aside<BaseConsumer<Context>>;
 
 pub(crate) struct Ranges {
     config: ClientConfig,
+    context: Context,
     idle: Mutex<Vec<Consumer>>,
 }
 
 impl Ranges {
-    pub(crate) fn new(config: &KafkaConfig) -> Self {
+    pub(crate) fn new(config: &KafkaConfig, context: &Context) -> Self {
         // A request that is under way when the next read begins holds it up for so long.
         let mut config = config.consumer(Duration::from_millis(5));
         config.set("enable.partition.eof", "true");
-        Self { config, idle: Mutex::default() }
+        Self { config, context: context.named("range"), idle: Mutex::default() }
     }
 
     /// Up to `limit` records from `from` on. Blocks.
@@ -40,11 +41,11 @@ impl Ranges {
     /// # Errors
     /// `Unavailable`.
     pub(crate) fn read(&self, topic: &str, number: i32, from: Position, limit: usize) -> Result<Vec<Raw>, LogError> {
-        let unavailable = |error: KafkaError| LogError::Unavailable(error.to_string());
+        let unavailable = |error: KafkaError| LogError::Unavailable(self.context.trouble().explain(&error));
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let consumer = match idle {
             Some(consumer) => consumer,
-            None => Aside::new(self.config.create_with_context(Context::quiet("range")).map_err(unavailable)?),
+            None => Aside::new(self.config.create_with_context(self.context.clone()).map_err(unavailable)?),
         };
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, number, Offset::Offset(from.0)).map_err(unavailable)?;

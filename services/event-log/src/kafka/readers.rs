@@ -25,6 +25,7 @@ type Consumer = StreamConsumer<Context>;
 /// same partition gets a seat at another one.
 pub(crate) struct Readers {
     config: ClientConfig,
+    context: Context,
     shared: Mutex<Vec<Arc<Shared>>>,
     pumps: CancellationToken,
     _end: DropGuard,
@@ -36,10 +37,11 @@ struct Shared {
 }
 
 impl Readers {
-    pub(crate) fn new(config: &KafkaConfig) -> Self {
+    pub(crate) fn new(config: &KafkaConfig, context: &Context) -> Self {
         let pumps = CancellationToken::new();
         let end = pumps.clone().drop_guard();
-        Self { config: config.consumer(FETCH_WAIT), shared: Mutex::default(), pumps, _end: end }
+        let (config, context) = (config.consumer(FETCH_WAIT), context.named("reader"));
+        Self { config, context, shared: Mutex::default(), pumps, _end: end }
     }
 
     /// A seat for reading the partition from that position on; blocks for some milliseconds, more for the first.
@@ -70,7 +72,7 @@ impl Readers {
         if let Some(shared) = all.iter().find(|shared| shared.taken().insert(partition)) {
             return Ok(Arc::clone(shared));
         }
-        let consumer: Consumer = self.config.create_with_context(Context::quiet("reader"))?;
+        let consumer: Consumer = self.config.create_with_context(self.context.clone())?;
         let consumer = Arc::new(consumer);
         runtime.spawn(pump(Aside::new(Arc::clone(&consumer)), self.pumps.clone()));
         let consumer = Aside::new(consumer);

@@ -1,11 +1,13 @@
 //! The schema registry: ids of our schemas, and what ids of others stand for.
 
 use std::collections::HashMap;
+use std::error::Error;
+use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::{Certificate, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use upwrite_events::{EVENT_SCHEMAS, EventSchema, Stream, schema_identity, single_object_head};
 
@@ -26,6 +28,8 @@ const NAMESPACE: &str = "upwrite.v1.";
 pub(crate) enum RegistryError {
     #[error("{0}")]
     Unreachable(String),
+    #[error("certificates in {path} cannot be used: {reason}")]
+    Certificates { path: PathBuf, reason: String },
     /// The registry compared it with the versions that it has.
     #[error("{subject} refuses version {version} of the schema as incompatible (FULL_TRANSITIVE): {reason}")]
     Incompatible { subject: String, version: u16, reason: String },
@@ -55,8 +59,11 @@ impl SchemaRegistry {
     pub(crate) fn new(registry: Registry) -> Result<Self, RegistryError> {
         // Without a provider no client can be made. Err: there is one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build();
-        let http = http.map_err(|error| RegistryError::Unreachable(error.to_string()))?;
+        let mut http = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
+        if let Some(ca) = &registry.ca {
+            http = http.tls_certs_only(certificates(ca)?);
+        }
+        let http = http.build().map_err(|error| RegistryError::Unreachable(with_causes(&error)))?;
         Ok(Self { registry, http, ids: RwLock::default(), by_id: RwLock::default() })
     }
 
@@ -172,7 +179,7 @@ impl SchemaRegistry {
         path: &str,
         body: Option<Value>,
     ) -> Result<(StatusCode, String), RegistryError> {
-        let unreachable = |error: reqwest::Error| RegistryError::Unreachable(error.without_url().to_string());
+        let unreachable = |error: reqwest::Error| RegistryError::Unreachable(with_causes(&error.without_url()));
         let url = format!("{}/{path}", self.registry.url.trim_end_matches('/'));
         let mut request: RequestBuilder = self.http.request(method, url).header("accept", "application/json");
         if let Some(user) = &self.registry.username {
@@ -184,6 +191,27 @@ impl SchemaRegistry {
         let answer = request.send().await.map_err(unreachable)?;
         Ok((answer.status(), answer.text().await.map_err(unreachable)?))
     }
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate>, RegistryError> {
+    let unusable = |reason: String| RegistryError::Certificates { path: path.to_owned(), reason };
+    let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| unusable(with_causes(&error)))?;
+    if certificates.is_empty() {
+        return Err(unusable("there are none".to_owned()));
+    }
+    Ok(certificates)
+}
+
+/// What is wrong with a connection is said by the innermost: reqwest itself only says that there was an error.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
 }
 
 fn identify(text: &str) -> Found {

@@ -23,7 +23,7 @@ impl Inner {
         let event = encoded(Event::MutationRequested(request))?;
         // Nothing is claimed for what cannot be sent.
         if !self.producer.reach().until_back(self.config.connect_timeout).await {
-            return Err(LogError::NotAppended("no Kafka broker can be reached".to_owned()));
+            return Err(LogError::NotAppended(self.producer.reach().why()));
         }
         match self.claims.run(Item::claim(partition, mutation, claims, versions)).await {
             Ok(Done::Held) => {}

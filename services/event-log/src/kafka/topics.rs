@@ -4,25 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::admin::{ConfigResource, NewTopic, TopicReplication};
+use rdkafka::error::RDKafkaErrorCode;
 use sqlx::PgPool;
 use tokio::time::timeout;
 use upwrite_events::{Stream, TableName};
 
-use super::client::{Aside, Context};
+use super::brokers::{Brokers, Unanswered};
 use super::config::{KafkaConfig, MAX_MESSAGE_BYTES};
 use crate::LogError;
 
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Looks for a topic that was just made, and the pause between them.
 const LOOKS: u32 = 100;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PrepareError {
-    #[error("Kafka: {0}")]
-    Kafka(#[from] KafkaError),
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
     #[error("options of Kafka clients: {}", .0.join("; "))]
     Options(Vec<String>),
     #[error("topic {topic} could not be made: {reason}")]
@@ -94,21 +93,21 @@ pub async fn prepare(config: &KafkaConfig, partitions: u16, tables: &[TableName]
     if !mistakes.is_empty() {
         return Err(PrepareError::Options(mistakes));
     }
-    let admin = admin(config)?;
+    let brokers = Brokers::connect(config).await?;
     let mut wanted = streams(config, partitions);
     for table in tables {
         wanted.push(records(config, partitions, table));
     }
     let mut done = Vec::new();
     for wanted in &wanted {
-        if make(&admin, config, wanted).await? {
+        if make(&brokers, config, wanted).await? {
             done.push(format!(
                 "topic {} made: {} partitions, {} copies",
                 wanted.topic, wanted.partitions, config.replication
             ));
         }
     }
-    let wrong = differences(&admin, config, &wanted).await?;
+    let wrong = differences(&brokers, config, &wanted).await?;
     if wrong.is_empty() { Ok(done) } else { Err(PrepareError::Wrong(wrong)) }
 }
 
@@ -117,7 +116,8 @@ pub async fn prepare(config: &KafkaConfig, partitions: u16, tables: &[TableName]
 /// # Errors
 /// If the brokers do not answer.
 pub async fn check(config: &KafkaConfig, partitions: u16) -> Result<Vec<String>, PrepareError> {
-    Ok(differences(&admin(config)?, config, &streams(config, partitions)).await?)
+    let brokers = Brokers::connect(config).await?;
+    Ok(differences(&brokers, config, &streams(config, partitions)).await?)
 }
 
 /// What is wrong with the topic of a table's records; empty: nothing.
@@ -126,7 +126,8 @@ pub(crate) async fn check_records(
     partitions: u16,
     table: &TableName,
 ) -> Result<Vec<String>, PrepareError> {
-    Ok(differences(&admin(config)?, config, &[records(config, partitions, table)]).await?)
+    let brokers = Brokers::connect(config).await?;
+    Ok(differences(&brokers, config, &[records(config, partitions, table)]).await?)
 }
 
 /// The id of the cluster that the brokers are.
@@ -134,13 +135,7 @@ pub(crate) async fn check_records(
 /// # Errors
 /// If no broker answers.
 pub async fn cluster_id(config: &KafkaConfig) -> Result<String, PrepareError> {
-    cluster_of(&admin(config)?).await
-}
-
-async fn cluster_of(admin: &Admin) -> Result<String, PrepareError> {
-    let admin = Arc::clone(admin);
-    let id = asked(move || Ok(admin.inner().fetch_cluster_id(PATIENCE))).await?;
-    id.ok_or(PrepareError::Kafka(KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut)))
+    Ok(Brokers::connect(config).await?.cluster().await?)
 }
 
 /// As [`check`], and the cluster.
@@ -149,18 +144,17 @@ pub(crate) async fn check_topics(
     partitions: u16,
     cluster: Option<&str>,
 ) -> Result<Vec<String>, LogError> {
-    let unavailable = |error: PrepareError| LogError::Unavailable(error.to_string());
-    let admin = admin(config).map_err(|error| unavailable(error.into()))?;
+    let unavailable = |error: Unanswered| LogError::Unavailable(error.to_string());
+    let brokers = Brokers::connect(config).await.map_err(unavailable)?;
     if let Some(expected) = cluster {
-        let found = cluster_of(&admin).await.map_err(unavailable)?;
+        let found = brokers.cluster().await.map_err(unavailable)?;
         if found != expected {
             return Ok(vec![format!(
                 "this deployment's log is the Kafka cluster {expected}; the brokers are of {found}"
             )]);
         }
     }
-    let wanted = streams(config, partitions);
-    differences(&admin, config, &wanted).await.map_err(|error| unavailable(error.into()))
+    differences(&brokers, config, &streams(config, partitions)).await.map_err(unavailable)
 }
 
 /// How many partitions the deployment has, and which cluster its log is on, if that was recorded.
@@ -183,41 +177,22 @@ pub(crate) async fn deployment(pool: &PgPool, patience: Duration) -> Result<(u16
     }
 }
 
-/// Shared with threads that wait for answers.
-type Admin = Arc<Aside<AdminClient<Context>>>;
-
-fn admin(config: &KafkaConfig) -> Result<Admin, KafkaError> {
-    let admin: AdminClient<Context> = config.client().create_with_context(Context::quiet("admin"))?;
-    Ok(Arc::new(Aside::new(admin)))
-}
-
-fn options() -> AdminOptions {
-    AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE))
-}
-
-async fn asked<T: Send + 'static>(
-    ask: impl FnOnce() -> Result<T, KafkaError> + Send + 'static,
-) -> Result<T, KafkaError> {
-    tokio::task::spawn_blocking(ask).await.map_err(|_| KafkaError::Canceled)?
-}
-
 /// Whether it was made; `false`: it is there.
-async fn make(admin: &Admin, config: &KafkaConfig, wanted: &Wanted) -> Result<bool, PrepareError> {
+async fn make(brokers: &Arc<Brokers>, config: &KafkaConfig, wanted: &Wanted) -> Result<bool, PrepareError> {
     let replication = TopicReplication::Fixed(i32::from(config.replication));
     let mut new = NewTopic::new(&wanted.topic, i32::from(wanted.partitions), replication);
     for (name, value) in &wanted.settings {
         new = new.set(name, value);
     }
     let not_made = |reason: String| PrepareError::NotMade { topic: wanted.topic.clone(), reason };
-    match admin.create_topics([&new], &options()).await?.into_iter().next() {
-        Some(Ok(_)) => {}
-        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => return Ok(false),
-        Some(Err((_, code))) => return Err(not_made(code.to_string())),
-        None => return Err(not_made("the brokers did not speak of it".to_owned())),
+    match brokers.make(&new).await? {
+        Ok(()) => {}
+        Err(RDKafkaErrorCode::TopicAlreadyExists) => return Ok(false),
+        Err(code) => return Err(not_made(code.to_string())),
     }
     // All brokers must know it, and its partitions must have leaders.
     for _ in 0..LOOKS {
-        if metadata(admin, &wanted.topic).await?.is_some_and(|(partitions, _)| partitions == wanted.partitions) {
+        if brokers.topic(&wanted.topic).await?.is_some_and(|(partitions, _)| partitions == wanted.partitions) {
             return Ok(true);
         }
         tokio::time::sleep(BETWEEN_LOOKS).await;
@@ -225,24 +200,14 @@ async fn make(admin: &Admin, config: &KafkaConfig, wanted: &Wanted) -> Result<bo
     Err(not_made("its partitions have no leaders".to_owned()))
 }
 
-/// Partitions with a leader, and the least number of copies; `None`: there is no such topic.
-async fn metadata(admin: &Admin, topic: &str) -> Result<Option<(u16, usize)>, KafkaError> {
-    let (admin, name) = (Arc::clone(admin), topic.to_owned());
-    asked(move || {
-        let metadata = admin.inner().fetch_metadata(Some(&name), PATIENCE)?;
-        let topic = metadata.topics().iter().find(|topic| topic.name() == name && topic.error().is_none());
-        let Some(topic) = topic else { return Ok(None) };
-        let led = topic.partitions().iter().filter(|partition| partition.leader() >= 0).count();
-        let copies = topic.partitions().iter().map(|partition| partition.replicas().len()).min().unwrap_or(0);
-        Ok((led > 0).then(|| (u16::try_from(led).unwrap_or(u16::MAX), copies)))
-    })
-    .await
-}
-
-async fn differences(admin: &Admin, config: &KafkaConfig, wanted: &[Wanted]) -> Result<Vec<String>, KafkaError> {
+async fn differences(
+    brokers: &Arc<Brokers>,
+    config: &KafkaConfig,
+    wanted: &[Wanted],
+) -> Result<Vec<String>, Unanswered> {
     let mut wrong = Vec::new();
     for wanted in wanted {
-        let Some((partitions, copies)) = metadata(admin, &wanted.topic).await? else {
+        let Some((partitions, copies)) = brokers.topic(&wanted.topic).await? else {
             wrong.push(format!("topic {} is missing: run `upwrite setup`", wanted.topic));
             continue;
         };
@@ -256,12 +221,7 @@ async fn differences(admin: &Admin, config: &KafkaConfig, wanted: &[Wanted]) -> 
         if copies < usize::from(config.replication) {
             wrong.push(format!("topic {} has {copies} copies, and must have {}", wanted.topic, config.replication));
         }
-        let described = admin.describe_configs([&ResourceSpecifier::Topic(&wanted.topic)], &options()).await?;
-        match described.into_iter().next() {
-            Some(Ok(resource)) => wrong.extend(differing(wanted, &resource)),
-            Some(Err(code)) => return Err(KafkaError::AdminOp(code)),
-            None => return Err(KafkaError::AdminOp(RDKafkaErrorCode::Unknown)),
-        }
+        wrong.extend(differing(wanted, &brokers.settings(&wanted.topic).await?));
     }
     Ok(wrong)
 }

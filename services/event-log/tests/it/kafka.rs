@@ -1,5 +1,6 @@
 //! The Kafka engine: its harness, the contract suite on it, and what is its own.
 
+mod auth;
 mod consumers;
 mod engine;
 mod faults;

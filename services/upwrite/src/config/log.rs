@@ -1,6 +1,7 @@
 //! Where events are written: the engine and how it is reached.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::reader::Section;
@@ -10,7 +11,7 @@ use super::secret::{Secret, option};
 #[derive(Debug, Clone)]
 pub enum Engine {
     Postgres,
-    Kafka(Kafka),
+    Kafka(Box<Kafka>),
 }
 
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct Kafka {
     pub registry: Option<Registry>,
     /// Anything that librdkafka knows.
     pub options: BTreeMap<String, Secret>,
+    /// Where the token of OAUTHBEARER is. Whoever renews it may be later than this process: it is read when needed.
+    pub token_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -32,6 +35,8 @@ pub struct Registry {
     pub url: String,
     pub username: Option<String>,
     pub password: Option<Secret>,
+    /// The authority of a private certificate.
+    pub ca: Option<PathBuf>,
 }
 
 /// `max_age`: of a mutation. What the log forgets must be long over.
@@ -49,7 +54,7 @@ pub(super) fn engine(root: &Section<'_, '_>, log: &Section<'_, '_>, max_age: Dur
             if !section.is_present() {
                 root.wrong("kafka", "is missing: log.engine = \"kafka\" needs to know the brokers");
             }
-            Engine::Kafka(kafka(&section, max_age))
+            Engine::Kafka(Box::new(kafka(&section, max_age)))
         }
         Some(other) => {
             log.wrong("engine", format!("{other:?} is not an engine; there are \"postgres\" and \"kafka\""));
@@ -88,6 +93,7 @@ fn kafka(section: &Section<'_, '_>, max_age: Duration) -> Kafka {
         retention,
         registry: registry(section),
         options: options(&section.section("options")),
+        token_file: token_file(&section.section("oauth")),
     }
 }
 
@@ -100,7 +106,19 @@ fn registry(kafka: &Section<'_, '_>) -> Option<Registry> {
     if !url.is_empty() && !url.starts_with("http://") && !url.starts_with("https://") {
         section.wrong("url", "must begin with http:// or https://");
     }
-    Some(Registry { url, username: section.string("username"), password: super::secret::secret(&section, "password") })
+    let ca = super::file(&section, "ca");
+    if ca.is_some() && url.starts_with("http://") {
+        section.wrong("ca", "is of no use unless url begins with https://");
+    }
+    let (username, password) = (section.string("username"), super::secret::secret(&section, "password"));
+    if password.is_some() && username.is_none() {
+        section.wrong("username", "is missing: the password is not sent without one");
+    }
+    Some(Registry { url, username, password, ca })
+}
+
+fn token_file(oauth: &Section<'_, '_>) -> Option<PathBuf> {
+    oauth.is_present().then(|| PathBuf::from(oauth.required("token_file")))
 }
 
 /// Values as strings, or secrets from elsewhere.

@@ -9,6 +9,7 @@ use rdkafka::util::Timeout;
 
 use super::super::client::{Aside, Context};
 use super::super::config::KafkaConfig;
+use super::super::trouble::Trouble;
 use super::Failure;
 use super::message::Message;
 
@@ -26,6 +27,7 @@ type Client = FutureProducer<Context>;
 pub(super) struct Producer {
     client: Arc<Aside<Client>>,
     topic: String,
+    trouble: Arc<Trouble>,
 }
 
 impl Producer {
@@ -42,11 +44,11 @@ impl Producer {
             // Nobody is held: the last record of a batch is followed by the commit, which flushes.
             settings.set("linger.ms", "5");
         }
-        let client: Client = settings
-            .create_with_context(Context::quiet("records"))
-            // Options were looked at before; what remains is want of threads or memory.
-            .map_err(Failure::away)?;
-        let producer = Self { client: Arc::new(Aside::new(client)), topic: topic.to_owned() };
+        let context = config.context().named("records");
+        let trouble = Arc::clone(context.trouble());
+        // Options were looked at before; what remains is want of threads or memory.
+        let client: Client = settings.create_with_context(context).map_err(Failure::away)?;
+        let producer = Self { client: Arc::new(Aside::new(client)), topic: topic.to_owned(), trouble };
         producer.blocking(|client, _| client.init_transactions(TAKING_OVER)).await?;
         Ok(producer)
     }
@@ -70,13 +72,15 @@ impl Producer {
         &self,
         step: impl FnOnce(&Client, &str) -> Result<(), KafkaError> + Send + 'static,
     ) -> Result<(), Failure> {
-        let (client, topic) = (Arc::clone(&self.client), self.topic.clone());
-        let done = tokio::task::spawn_blocking(move || step(&client, &topic).map_err(|error| failed(&client, &error)));
+        let (client, topic, trouble) = (Arc::clone(&self.client), self.topic.clone(), Arc::clone(&self.trouble));
+        let done = tokio::task::spawn_blocking(move || {
+            step(&client, &topic).map_err(|error| failed(&client, &error, &trouble))
+        });
         done.await.map_err(Failure::away)?
     }
 }
 
-fn failed(client: &Client, error: &KafkaError) -> Failure {
+fn failed(client: &Client, error: &KafkaError, trouble: &Trouble) -> Failure {
     if fences(error) {
         return Failure::Fenced;
     }
@@ -91,7 +95,7 @@ fn failed(client: &Client, error: &KafkaError) -> Failure {
     if client.client().fatal_error().is_some_and(|(code, _)| is_fence(code)) {
         return Failure::Fenced;
     }
-    Failure::Away(error.to_string())
+    Failure::Away(trouble.explain(error))
 }
 
 fn fences(error: &KafkaError) -> bool {

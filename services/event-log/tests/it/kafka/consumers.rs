@@ -26,7 +26,7 @@ impl Site {
     async fn new() -> Self {
         let harness = KafkaHarness::shared().await;
         let url = Registry::shared().await.url();
-        let registry = Some(kafka::Registry { url, username: None, password: None });
+        let registry = Some(kafka::Registry { url, username: None, password: None, ca: None });
         let config = KafkaConfig { registry, ..harness.config() };
         let log = harness.open(config.clone()).await;
         Self { harness, config, log }

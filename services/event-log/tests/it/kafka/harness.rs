@@ -59,19 +59,33 @@ impl KafkaHarness {
         Self::on(Where::Three(Brokers::start(3).await), PostgresHarness::shared().await, false).await
     }
 
+    /// For tests of who may connect, and how: `adjust` says how this process does.
+    pub(crate) async fn secured(broker: &'static Broker, adjust: impl FnOnce(KafkaConfig) -> KafkaConfig) -> Self {
+        Self::adjusted(Where::Shared(broker), PostgresHarness::shared().await, false, adjust).await
+    }
+
     pub(crate) async fn on(place: Where, database: PostgresHarness, with_database: bool) -> Self {
+        Self::adjusted(place, database, with_database, |config| config).await
+    }
+
+    async fn adjusted(
+        place: Where,
+        database: PostgresHarness,
+        with_database: bool,
+        adjust: impl FnOnce(KafkaConfig) -> KafkaConfig,
+    ) -> Self {
         let (bootstrap, replication, min_insync) = match &place {
             Where::Shared(broker) => (broker.bootstrap(), 1, 1),
             Where::Own(broker) => (broker.bootstrap(), 1, 1),
             Where::Three(brokers) => (brokers.bootstrap(), 3, 2),
         };
-        let config = KafkaConfig {
+        let config = adjust(KafkaConfig {
             topic_prefix: unique_prefix(),
             replication,
             min_insync,
             answer_timeout: Duration::from_secs(3),
             ..KafkaConfig::new(bootstrap)
-        };
+        });
         database.execute("update upwrite.deployment set log_engine = 'kafka'").await;
         kafka::prepare(&config, 4, &[]).await.unwrap();
         Self { place, database, with_database, config, shutdown: CancellationToken::new() }

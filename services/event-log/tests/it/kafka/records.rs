@@ -1,6 +1,6 @@
 //! The topics of synced tables: every version once, in order, whatever dies.
 
-mod world;
+pub(crate) mod world;
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ async fn a_change_and_a_deletion_are_as_documented() {
 async fn with_a_registry_values_name_a_registered_schema() {
     let world = World::shared().await;
     let url = Registry::shared().await.url();
-    let registry = Some(Address { url: url.clone(), username: None, password: None });
+    let registry = Some(Address { url: url.clone(), username: None, password: None, ca: None });
     let (stop, publisher) = world.publish_with(KafkaConfig { registry, ..world.harness.config() });
     world.write(&["a"]).await;
     world.until_empty().await;

@@ -97,8 +97,8 @@ impl World {
 
     /// All that is committed.
     pub(crate) async fn seen(&self) -> Vec<Seen> {
-        let (brokers, topic) = (self.harness.config().brokers, self.topic());
-        tokio::task::spawn_blocking(move || seen(&brokers, &topic)).await.unwrap()
+        let (config, topic) = (self.harness.config(), self.topic());
+        tokio::task::spawn_blocking(move || seen(&config, &topic)).await.unwrap()
     }
 
     /// Every version that the table ever had is in the topic, once, in order, and each key in one partition.
@@ -121,9 +121,9 @@ pub(crate) async fn write(connection: &mut PgConnection, keys: &[&str]) {
     sqlx::query(WRITE).bind(keys).execute(connection).await.unwrap();
 }
 
-fn seen(brokers: &str, topic: &str) -> Vec<Seen> {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers).set("group.id", "judge").set("isolation.level", "read_committed");
+fn seen(kafka: &KafkaConfig, topic: &str) -> Vec<Seen> {
+    let mut config: ClientConfig = kafka.options.clone().into_iter().collect();
+    config.set("bootstrap.servers", &kafka.brokers).set("group.id", "judge").set("isolation.level", "read_committed");
     let consumer: BaseConsumer = config.set("enable.partition.eof", "true").create().unwrap();
     let mut list = TopicPartitionList::new();
     for number in 0..4 {

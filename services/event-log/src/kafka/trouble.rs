@@ -1,0 +1,199 @@
+//! Why brokers cannot be used: what librdkafka last said of it.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+/// What was said longer ago has passed: librdkafka repeats what lasts every 30 s.
+const FRESH: Duration = Duration::from_secs(60);
+/// A connection that ends so soon was never of use.
+const SOON_MS: u64 = 2000;
+
+/// How much it tells. What tells less does not take the place of what tells more, as long as that is fresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Weight {
+    /// A line of the log: connections may also end in good order.
+    Remark,
+    Failure,
+    /// Trying again does not help: somebody has to see to certificates or passwords.
+    Refusal,
+    /// There is nothing to show to a broker: whatever they say to that, this is why.
+    Unready,
+}
+
+#[derive(Debug, Clone)]
+struct Told {
+    weight: Weight,
+    reason: String,
+    at: Instant,
+}
+
+/// Shared by the clients of a process's log. Holds no secrets: librdkafka does not tell any.
+#[derive(Debug, Default)]
+pub(crate) struct Trouble(Mutex<Option<Told>>);
+
+impl Trouble {
+    /// Whether it is news.
+    pub(crate) fn tell(&self, weight: Weight, said: &str) -> bool {
+        let (reason, at) = (understandable(said), Instant::now());
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (heavier, same) = match told.as_ref().filter(|told| told.at.elapsed() < FRESH) {
+            Some(told) => (told.weight > weight, told.reason == reason),
+            None => (false, false),
+        };
+        if same || !heavier {
+            let weight = if same { told.as_ref().map_or(weight, |told| told.weight.max(weight)) } else { weight };
+            *told = Some(Told { weight, reason, at });
+        }
+        !same
+    }
+
+    pub(crate) fn passed(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn fresh(&self) -> Option<Told> {
+        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.clone().filter(|told| told.at.elapsed() < FRESH)
+    }
+
+    /// Whether a broker refuses this process for what it is.
+    pub(crate) fn refused(&self) -> bool {
+        self.fresh().is_some_and(|told| told.weight >= Weight::Refusal)
+    }
+
+    /// The text, and what is behind it as far as that is known.
+    pub(crate) fn with_reason(&self, text: impl Into<String>) -> String {
+        let text = text.into();
+        match self.fresh() {
+            Some(told) => format!("{text}: {}", told.reason),
+            None => text,
+        }
+    }
+
+    /// What failed, and why no broker could be asked, if that is what it comes from.
+    pub(crate) fn explain(&self, error: &KafkaError) -> String {
+        use RDKafkaErrorCode::{
+            AllBrokersDown, Authentication, BrokerTransportFailure, MessageTimedOut, OperationTimedOut, Resolve, SSL,
+        };
+        let code = match error {
+            KafkaError::AdminOp(code) => Some(*code),
+            other => other.rdkafka_error_code(),
+        };
+        match code {
+            Some(
+                AllBrokersDown
+                | Authentication
+                | BrokerTransportFailure
+                | MessageTimedOut
+                | OperationTimedOut
+                | Resolve
+                | SSL,
+            ) => self.with_reason(error.to_string()),
+            _ => error.to_string(),
+        }
+    }
+}
+
+/// Without what differs from time to time, and with what it is likely to mean.
+fn understandable(said: &str) -> String {
+    // A log line begins with the thread that wrote it.
+    let said = match said.strip_prefix("[thrd:").and_then(|rest| rest.split_once("]: ")) {
+        Some((_, said)) => said,
+        None => said,
+    };
+    let (text, state) = match said.rsplit_once(" (after ") {
+        Some((text, state)) => (text, state),
+        None => (said, ""),
+    };
+    match advice(text, state) {
+        Some(advice) => format!("{text}; {advice}"),
+        None => text.to_owned(),
+    }
+}
+
+/// Whether the broker ended the connection because of what TLS showed it.
+pub(crate) fn is_alert(text: &str) -> bool {
+    text.contains("SSL routines") && text.contains(" alert ")
+}
+
+/// A listener that was spoken to in the wrong way only hangs up, and librdkafka does not tell all that may be wrong.
+fn advice(text: &str, state: &str) -> Option<&'static str> {
+    if text.contains("certificate verify failed") {
+        // Of these two mistakes librdkafka only names the other one.
+        return Some("the certificate must also name the host that it was reached by");
+    }
+    if is_alert(text) && text.contains("certificate") {
+        return Some("the broker wants a certificate that it trusts (`ssl.certificate.location`)");
+    }
+    if !text.contains("Disconnected") || text.contains("security.protocol") {
+        return None;
+    }
+    let encrypted = text.starts_with("ssl://") || text.starts_with("sasl_ssl://");
+    let soon = state.split_once("ms").and_then(|(ms, _)| ms.parse::<u64>().ok()).is_some_and(|ms| ms < SOON_MS);
+    if !encrypted && state.contains("APIVERSION_QUERY") {
+        return Some("does this listener want TLS? `security.protocol` says how it is spoken to");
+    }
+    if !text.starts_with("sasl_") && soon && state.contains("state UP") {
+        return Some("does this listener want SASL? `security.protocol` says how it is spoken to");
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tells_more_stays() {
+        let trouble = Trouble::default();
+        assert_eq!(trouble.with_reason("no answer"), "no answer");
+        assert!(trouble.tell(Weight::Failure, "k:1: Connect failed (after 2ms in state CONNECT)"));
+        assert!(!trouble.tell(Weight::Failure, "k:1: Connect failed (after 9ms in state CONNECT, 3 suppressed)"));
+        assert!(trouble.tell(Weight::Refusal, "k:1: Authentication failed (after 300ms in state AUTH_REQ)"));
+        trouble.tell(Weight::Remark, "k:1: Disconnected (after 1ms in state CONNECT)");
+        assert!(trouble.refused());
+        // The log line of the same refusal does not make it lighter.
+        trouble
+            .tell(Weight::Remark, "[thrd:k:1/bootstrap]: k:1: Authentication failed (after 300ms in state AUTH_REQ)");
+        assert!(trouble.refused());
+        assert_eq!(trouble.with_reason("no answer"), "no answer: k:1: Authentication failed");
+        trouble.passed();
+        assert_eq!(trouble.with_reason("no answer"), "no answer");
+    }
+
+    #[test]
+    fn only_what_comes_from_the_connection_is_explained_by_it() {
+        let trouble = Trouble::default();
+        trouble.tell(Weight::Refusal, "k:1: Authentication failed");
+        let timed_out = KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut);
+        assert!(trouble.explain(&timed_out).ends_with(": k:1: Authentication failed"));
+        let other = KafkaError::MetadataFetch(RDKafkaErrorCode::TopicAuthorizationFailed);
+        assert_eq!(trouble.explain(&other), other.to_string());
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_explained() {
+        let alert = "ssl://k:1: Receive failed: error:0A000412:SSL routines::sslv3 alert bad certificate: number 42";
+        assert!(is_alert(alert) && understandable(alert).contains("`ssl.certificate.location`"));
+        let theirs =
+            "ssl://k:1: SSL handshake failed: error:0A000086:SSL routines::certificate verify failed (after 1ms)";
+        assert!(!is_alert(theirs) && understandable(theirs).contains("host that it was reached by"));
+    }
+
+    #[test]
+    fn a_listener_that_hangs_up_is_explained() {
+        for (said, wants) in [
+            ("[thrd:[::1]:9/bootstrap]: [::1]:9/bootstrap: Disconnected (after 5ms in state APIVERSION_QUERY)", "TLS?"),
+            ("sasl_plaintext://k:9/1: Disconnected: closed (after 5ms in state APIVERSION_QUERY)", "TLS?"),
+            ("ssl://k:9/1: Disconnected: closed by peer (after 5ms in state UP)", "SASL?"),
+            ("k:9/1: Disconnected: closed by peer (after 5ms in state UP)", "SASL?"),
+        ] {
+            let text = understandable(said);
+            assert!(text.contains(wants) && !text.contains("thrd") && !text.contains("after"), "{text}");
+        }
+        let idle = "ssl://k:9/1: Disconnected: closed by peer (after 600000ms in state UP)";
+        assert_eq!(understandable(idle), "ssl://k:9/1: Disconnected: closed by peer");
+    }
+}
