@@ -18,5 +18,5 @@ pub use engine::{Engine, open};
 pub use group::{Alone, Change, GroupConfig, Membership, PgMembership, SharedBudgets};
 pub use kafka::{KafkaConfig, KafkaLog};
 pub use measured::Measured;
-pub use notifier::{LOG_CHANNEL, Notice, Notifier, OVERFLOW, VERDICT_CHANNEL};
+pub use notifier::{LOG_CHANNEL, Notice, Notifier, OVERFLOW, Standing, VERDICT_CHANNEL};
 pub use postgres::{Config, PostgresLog};

@@ -9,6 +9,7 @@ use sqlx::{Connection as _, PgPool};
 use tokio::sync::{Notify, broadcast};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use upwrite_events::{Lifecycle, MutationId};
 
 /// Something was appended: items `<stream>/<partition>:<end>`.
 pub const LOG_CHANNEL: &str = "upwrite_log";
@@ -43,6 +44,19 @@ pub struct Notifier {
 pub struct Notice {
     pub channel: Arc<str>,
     pub item: Arc<str>,
+    /// What the item is about, so that nobody here need read it again.
+    pub standing: Option<Arc<Standing>>,
+}
+
+/// How a mutation stands, as it was committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    pub mutation: MutationId,
+    pub lifecycle: Lifecycle,
+    /// The synced table shows it, as far as it was applied.
+    pub finished: bool,
+    /// It has no claims any more.
+    pub released: bool,
 }
 
 #[derive(Debug)]
@@ -84,9 +98,19 @@ impl Notifier {
 
     /// As [`Notifier::notify`], in place of an earlier item about the same thing that still waits.
     pub fn notify_latest(&self, channel: &str, about: &str, item: String) {
+        self.send(channel, about, item, None);
+    }
+
+    /// A verdict, or the release of claims, that has been committed: by its id to other processes, as a whole in this one.
+    pub fn verdict(&self, standing: Standing) {
+        let id = standing.mutation.to_string();
+        self.send(VERDICT_CHANNEL, &id.clone(), id, Some(Arc::new(standing)));
+    }
+
+    fn send(&self, channel: &str, about: &str, item: String, standing: Option<Arc<Standing>>) {
         debug_assert!(!item.contains(' ') && item.len() < MAX_PAYLOAD_BYTES, "not an item: {item}");
         // Nobody may be listening here.
-        let _ = self.shared.here.send(Notice { channel: channel.into(), item: item.as_str().into() });
+        let _ = self.shared.here.send(Notice { channel: channel.into(), item: item.as_str().into(), standing });
         self.shared.lock().add((channel.to_owned(), about.to_owned()), item);
         self.shared.some.notify_one();
     }

@@ -56,6 +56,14 @@ pub(crate) struct Status {
     pub(crate) finished: bool,
 }
 
+impl Status {
+    /// Whether it was so before the other was.
+    pub(crate) fn precedes(&self, other: &Self) -> bool {
+        let stage = |status: &Self| (status.lifecycle.phase.is_finished(), status.finished);
+        stage(self) < stage(other)
+    }
+}
+
 /// The verdict, if the client may be told now. `cause`: why the mutation was to be withdrawn, if it was.
 pub(crate) fn judge(status: &Status, about: &About, cause: Option<Cause>) -> Option<Verdict> {
     let told = match status.lifecycle.verdict()? {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sqlx::{PgConnection, types::Json};
-use upwrite_events::{OwnerId, Partition, Phase, Position};
+use upwrite_events::{OwnerId, Partition, Position};
 
 use crate::error::{ReconcilerError, doing};
 use crate::records::Shown;
@@ -57,10 +57,8 @@ pub(crate) async fn finish(
     Ok(())
 }
 
-/// A void's claims go at once; the mutation itself is remembered (its request may still come).
 fn without_claims(statuses: &[Status]) -> Vec<uuid::Uuid> {
-    let voided = |status: &Status| status.lifecycle.as_ref().is_some_and(|life| life.phase == Phase::Voided);
-    statuses.iter().filter(|status| status.released || voided(status)).map(|status| status.id).collect()
+    statuses.iter().filter(|status| !status.has_claims()).map(|status| status.id).collect()
 }
 
 /// Fences a transaction that moves no position: fails if another reconciler has taken over one of these partitions, and

@@ -31,12 +31,16 @@ fn upsert(columns: &Columns, names: &BTreeSet<&str>, rows: &[(&Image, &Row)]) ->
     let relation = &columns.relation;
     let key = quoted(&columns.key);
     let mut arrays = vec![rows.iter().map(|(image, _)| Some(image.key.clone())).collect()];
+    let cast = |name: &str, index: usize| {
+        let value = if rows.len() == 1 { format!("(${index}::text[])[1]") } else { format!("u.c{index}") };
+        format!("{value}::{}", columns.types.get(name).map_or("text", String::as_str))
+    };
     let (mut targets, mut values, mut sets, mut params) =
-        (key.clone(), cast(columns, &columns.key, 1), vec![], "$1::text[]".to_owned());
+        (key.clone(), cast(&columns.key, 1), vec![], "$1::text[]".to_owned());
     for (index, name) in (2..).zip(names) {
         let column = quoted(name);
         targets.push_str(&format!(", {column}"));
-        values.push_str(&format!(", {}", cast(columns, name, index)));
+        values.push_str(&format!(", {}", cast(name, index)));
         params.push_str(&format!(", ${index}::text[]"));
         sets.push(format!("{column} = excluded.{column}"));
         arrays.push(rows.iter().map(|(_, row)| row.get(*name).cloned().flatten()).collect());
@@ -44,9 +48,14 @@ fn upsert(columns: &Columns, names: &BTreeSet<&str>, rows: &[(&Image, &Row)]) ->
     sets.push("_version = t._version + 1".to_owned());
     sets.push("_synced_at = excluded._synced_at".to_owned());
     let names = (1..=arrays.len()).map(|index| format!("c{index}")).collect::<Vec<_>>().join(", ");
+    let from = match rows {
+        // The ordinary case: a set of one is not worth a scan of a function with as many arguments as columns.
+        [_] => String::new(),
+        _ => format!(" from unnest({params}) as u({names})"),
+    };
     let write = format!(
         "insert into {relation} as t ({targets}, _version, _synced_at) overriding system value \
-         select {values}, 1, clock_timestamp() from unnest({params}) as u({names}) \
+         select {values}, 1, clock_timestamp(){from} \
          on conflict ({key}) do update set {}",
         sets.join(", ")
     );
@@ -107,11 +116,6 @@ fn with_outbox<'a>(
     )
 }
 
-fn cast(columns: &Columns, name: &str, index: usize) -> String {
-    let sql_type = columns.types.get(name).map_or("text", String::as_str);
-    format!("u.c{index}::{sql_type}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,6 +147,8 @@ mod tests {
         let wide = made.iter().find(|upsert| upsert.arrays.len() == 3).unwrap();
         assert_eq!(wide.arrays[0], vec![Some("a".to_owned()), Some("c".to_owned())]);
         assert!(wide.sql.contains("u.c2::numeric(18,2)"), "{}", wide.sql);
+        let alone = made.iter().find(|upsert| upsert.arrays.len() == 2).unwrap();
+        assert!(alone.sql.contains("($2::text[])[1]::numeric(18,2)") && !alone.sql.contains("unnest"), "{}", alone.sql);
         assert!(wide.sql.contains("\"odd name\" = excluded.\"odd name\""), "{}", wide.sql);
     }
 }

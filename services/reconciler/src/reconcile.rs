@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection as _, PgConnection};
-use upwrite_event_log::{EventLog, LogRecord, Notifier, VERDICT_CHANNEL};
+use upwrite_event_log::{EventLog, LogRecord, Notifier, Standing};
 use upwrite_events::{MutationId, Partition, Phase, TableName};
 
 use crate::batch::{Plan, State};
@@ -206,9 +206,13 @@ impl Reconciler {
             if status.finished && tracked.as_ref().is_some_and(|tracked| !tracked.status.finished) {
                 Reporter::verdict(&status);
             }
-            let answered = status.lifecycle.as_ref().is_some_and(|life| life.phase.is_finished());
-            if answered {
-                self.notifier.notify(VERDICT_CHANNEL, status.id.to_string());
+            if let Some(life) = status.lifecycle.as_ref().filter(|life| life.phase.is_finished()) {
+                self.notifier.verdict(Standing {
+                    mutation,
+                    lifecycle: life.clone(),
+                    finished: status.finished,
+                    released: !status.has_claims(),
+                });
             }
             if status.released {
                 self.start.state.tracked.remove(&mutation);

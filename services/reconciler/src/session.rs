@@ -21,8 +21,9 @@ use crate::run::{Outside, succeeded};
 use crate::{Config, ReconcilerError, voids};
 
 /// How long records that nobody waits for wait for company: mostly the outcome of the same mutation, with a fast
-/// upstream, which then shares a transaction with its request instead of waiting for that to end.
-const LINGER: Duration = Duration::from_millis(3);
+/// upstream, which then shares a transaction with its request instead of waiting for that to end. Two appends and a call
+/// on the way between them fit in on either engine; what waits is only that others see the request.
+const LINGER: Duration = Duration::from_millis(20);
 /// When an image that was just parked is tried again for the first time.
 const FIRST_RETRY: Duration = Duration::from_millis(5);
 /// So many batches of mutations may come before an observation that waits.
@@ -172,7 +173,10 @@ impl Session {
     /// A batch of mutations, with those that come in time to share its transaction.
     async fn gather(&mut self, first: Told) -> Result<Vec<LogRecord>, ReconcilerError> {
         let mut records = self.heard(first)?;
-        let linger = Instant::now() + LINGER;
+        let mut linger = Instant::now() + LINGER;
+        if self.reconciler.some_parked() {
+            linger = linger.min(self.next_retry);
+        }
         while records.len() < self.max_batch {
             let more = if records.iter().all(nobody_waits_for) {
                 tokio::time::timeout_at(linger, self.mutations.next()).await.ok()

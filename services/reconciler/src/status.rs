@@ -1,7 +1,7 @@
 //! A mutation's row in `upwrite.mutations`, kept from event to event. Pure.
 
 use serde::{Deserialize, Serialize};
-use upwrite_events::{Failure, Lifecycle, MutationRequested, Op, Position, RowState};
+use upwrite_events::{Failure, Lifecycle, MutationRequested, Op, Phase, Position, RowState};
 
 /// The row, column by column (see `schemas/sql/0001_schema.sql`). Times are Unix microseconds; `store` turns them
 /// into `timestamptz`.
@@ -39,6 +39,12 @@ pub(crate) struct Status {
 }
 
 impl Status {
+    /// A void's claims go at once; the mutation itself is remembered (its request may still come).
+    pub(crate) fn has_claims(&self) -> bool {
+        let voided = self.lifecycle.as_ref().is_some_and(|life| life.phase == Phase::Voided);
+        !self.released && !voided
+    }
+
     /// The row of a mutation that was just requested.
     pub(crate) fn requested(request: &MutationRequested, partition: u16, position: Position) -> Self {
         let first = request.rows.first();

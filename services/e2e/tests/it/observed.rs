@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use serde_json::json;
 use tokio::task::JoinHandle;
-use upwrite_e2e::{LIMIT, Options, World};
+use upwrite_e2e::{Crew, Fleet, LIMIT, Log, Options, World};
 use upwrite_testkit::{free_port, until};
 
 use self::collector::{Collector, Span};
@@ -62,6 +62,11 @@ fn one_trace(spans: &[Span], headers: &[String]) {
     let call = only(spans, "upwrite.call");
     assert_eq!(headers, [format!("00-{TRACE}-{}-01", call.id)], "the request upstream carries the trace");
     assert_eq!(write.resource("service.name"), Some("upwrite"));
+}
+
+/// All stages were in one process, of that name.
+fn one_process(spans: &[Span]) {
+    let write = only(spans, "upwrite.write");
     assert_eq!(write.resource("service.instance.id"), Some("one"));
     assert_eq!(write.resource("upwrite.stages"), Some("proxy,applier,syncer,reconciler"));
 }
@@ -72,6 +77,31 @@ async fn one_trace_from_the_clients_setting_to_the_row() {
     let sql = "insert into salesforce.contact (last_name) values ('Lovelace') returning id";
     let (spans, headers) = insert(&set, sql).await;
     one_trace(&spans, &headers);
+    one_process(&spans);
+}
+
+/// The trace goes from process to process in the headers of the records.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_trace_through_processes_that_meet_on_kafka() {
+    let collector = Collector::start().await;
+    let more = format!("[observe]\notlp = \"{}\"\n", collector.url());
+    let crew = Crew { proxies: 1, appliers: 1, reconcilers: 1, syncers: 1 };
+    let log = Log::Kafka { registry: true };
+    let fleet = Fleet::start(Options { log, more, ..Options::default() }, crew).await;
+    let client = fleet.client(0).await;
+    client.batch_execute(&format!("set upwrite.traceparent = '00-{TRACE}-{CLIENT}-01'")).await.unwrap();
+    let before = fleet.sandbox.requests(0).await.unwrap().len();
+    client.batch_execute("insert into salesforce.contact (last_name) values ('Lovelace')").await.unwrap();
+    let requests = fleet.sandbox.requests(before as u64).await.unwrap();
+    let headers: Vec<String> = requests.into_iter().filter_map(|request| request.traceparent).collect();
+    drop(client);
+    fleet.finish().await;
+    let spans = collector.spans();
+    one_trace(&spans, &headers);
+    for (name, stage) in [("upwrite.write", "proxy"), ("upwrite.call", "applier"), ("upwrite.reconcile", "reconciler")]
+    {
+        assert_eq!(only(&spans, name).resource("upwrite.stages"), Some(stage));
+    }
 }
 
 /// The statement's comment goes before the session's setting.

@@ -53,6 +53,64 @@ async fn refused_until_recovered(log: Log, recorded: &str, told: &str) {
     world.finish().await;
 }
 
+/// What somebody damaged around Upwrite is put right from the log, while writes go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_and_projections_are_rebuilt_from_either_log() {
+    for log in [Log::Postgres, Log::Kafka { registry: true }] {
+        let port = free_port();
+        let more = format!("[control]\nlisten = \"127.0.0.1:{port}\"\n");
+        let world = World::start(Options { log, more, ..Options::default() }).await;
+        let client = world.client().await;
+        for n in 0..20 {
+            let sql = format!("insert into salesforce.contact (last_name) values ('Rebuilt {n}')");
+            client.batch_execute(&sql).await.unwrap();
+        }
+        client
+            .batch_execute("update salesforce.contact set title = 'Right' where last_name = 'Rebuilt 7'")
+            .await
+            .unwrap();
+        world.settled().await;
+        let (table, mutations) = contents(&world).await;
+        let mut damage = world.admin.acquire().await.unwrap();
+        sqlx::raw_sql(
+            "set session_replication_role = replica;
+             alter table salesforce.contact disable trigger all;
+             update salesforce.contact set title = 'Wrong' where last_name in ('Rebuilt 3', 'Rebuilt 7');
+             delete from salesforce.contact where last_name = 'Rebuilt 11';
+             alter table salesforce.contact enable always trigger upwrite_capture;
+             alter table salesforce.contact enable always trigger upwrite_nested;
+             alter table salesforce.contact enable always trigger upwrite_truncate;
+             update upwrite.mutations set state = 'requested', finished_at = null
+              where id in (select id from upwrite.mutations limit 5);
+             reset session_replication_role",
+        )
+        .execute(&mut *damage)
+        .await
+        .unwrap();
+        assert_ne!(contents(&world).await, (table.clone(), mutations.clone()), "that was damage");
+
+        let writing = tokio::spawn(async move {
+            client.batch_execute("update salesforce.account set name = 'Meanwhile'").await.unwrap();
+        });
+        for what in [&["rebuild", "--table", "salesforce.contact"][..], &["rebuild", "--projections"]] {
+            let rebuilt = ctl(&world, what).output().unwrap();
+            assert!(rebuilt.status.success(), "{what:?} {}", String::from_utf8_lossy(&rebuilt.stderr));
+        }
+        writing.await.unwrap();
+        assert_eq!(contents(&world).await, (table, mutations), "{log:?}");
+        world.finish().await;
+    }
+}
+
+/// The table but for what counts its versions, and the mutations of the table.
+async fn contents(world: &World) -> (Vec<String>, Vec<String>) {
+    let table =
+        "select array_agg((to_jsonb(c) - '_version' - '_synced_at')::text order by id) from salesforce.contact c";
+    let mutations = "select array_agg(concat_ws(' ', id, state, keys, finished_at is null) order by id)
+                       from upwrite.mutations where table_name = 'contact'";
+    (world.value(table).await.unwrap(), world.value(mutations).await.unwrap())
+}
+
 fn ctl(world: &World, args: &[&str]) -> Command {
     let mut command = world.command("ctl");
     command.args(args);

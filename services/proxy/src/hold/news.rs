@@ -8,7 +8,7 @@ use sqlx::postgres::PgListener;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use upwrite_event_log::{Notice, OVERFLOW, VERDICT_CHANNEL};
+use upwrite_event_log::{Notice, OVERFLOW, Standing, VERDICT_CHANNEL};
 use upwrite_events::{Lifecycle, MutationId, STATUS_POLL};
 use uuid::Uuid;
 
@@ -65,6 +65,7 @@ pub(super) async fn hear(shared: Arc<Shared>, mut notices: broadcast::Receiver<N
             notice = notices.recv() => notice,
         };
         match notice {
+            Ok(Notice { standing: Some(standing), .. }) => tell(&shared, vec![News::of(&standing)]),
             Ok(notice) if &*notice.channel == VERDICT_CHANNEL => heard(&shared, &notice.item),
             Ok(_) => {}
             Err(RecvError::Lagged(_)) => shared.read_all_soon(),
@@ -101,6 +102,13 @@ struct News {
     claimed: bool,
 }
 
+impl News {
+    fn of(standing: &Standing) -> Self {
+        let status = Status { lifecycle: standing.lifecycle.clone(), finished: standing.finished };
+        Self { mutation: standing.mutation, status: Some(status), claimed: !standing.released }
+    }
+}
+
 async fn statuses(shared: &Shared, due: &[Uuid]) -> Result<Vec<News>, sqlx::Error> {
     let rows: Vec<(Uuid, Option<serde_json::Value>, bool, bool)> = sqlx::query_as(
         "/* proxy.statuses */
@@ -134,7 +142,8 @@ fn tell(shared: &Shared, news: Vec<News>) {
         }
         if let (Some(status), Some(waiter)) = (status, state.held.get(&mutation)) {
             waiter.send_if_modified(|known| {
-                let is_news = known.as_deref() != Some(&status);
+                // What was read before it was told otherwise comes too late.
+                let is_news = known.as_deref().is_none_or(|known| *known != status && !status.precedes(known));
                 if is_news {
                     *known = Some(Arc::new(status));
                 }

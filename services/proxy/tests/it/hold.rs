@@ -146,7 +146,7 @@ async fn a_verdict_is_told_when_the_table_shows_it() {
 
 /// B18: the notification never comes.
 #[tokio::test]
-async fn a_lost_notification_costs_a_second() {
+async fn b18_a_lost_notification_costs_a_second() {
     let stage = Stage::new().await;
     let gate = gate(&stage);
     let held = accepted(&gate, &stage.plan(INSERT).await).await;
@@ -156,7 +156,7 @@ async fn a_lost_notification_costs_a_second() {
 }
 
 #[tokio::test]
-async fn the_listening_connection_may_be_lost() {
+async fn b18_the_listening_connection_may_be_lost() {
     let stage = Stage::new().await;
     let gate = gate(&stage);
     let listens = "select count(*) from pg_stat_activity where query like 'LISTEN%' and datname = current_database()";

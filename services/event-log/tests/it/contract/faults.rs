@@ -28,7 +28,7 @@ pub(crate) async fn a_restart_keeps_positions_and_claims(harness: &impl Harness)
 }
 
 /// Hazard B9: what was accepted survives, also where commits are asynchronous unless told otherwise.
-pub(crate) async fn what_was_accepted_survives_a_crash(harness: &impl Harness) {
+pub(crate) async fn b9_what_was_accepted_survives_a_crash(harness: &impl Harness) {
     let (log, table) = (harness.process().await, harness.table());
     let wish = submission(&table, &[("a", None)]);
     accepted(log.submit(wish.clone()).await.unwrap());

@@ -40,7 +40,7 @@ pub(crate) async fn woken_by_any_process(harness: &impl Harness) {
 }
 
 /// Hazard B18: the notification is lost.
-pub(crate) async fn found_without_notification(harness: &impl Harness) {
+pub(crate) async fn b18_found_without_notification(harness: &impl Harness) {
     let log = harness.polling_process().await;
     let mut waiting = log.subscribe(partition(0), Position::START);
     for position in 0..3 {

@@ -30,7 +30,7 @@ fn items(range: std::ops::Range<u128>) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn many_items_travel_in_few_notifications_and_outlive_a_lost_connection() {
+async fn b18_many_items_travel_in_few_notifications_and_outlive_a_lost_connection() {
     let harness = PostgresHarness::shared().await;
     let mut listener = PgListener::connect_with(harness.admin()).await.unwrap();
     listener.listen(VERDICT_CHANNEL).await.unwrap();

@@ -23,7 +23,7 @@ on_the_shared_cluster! {
     append::large_events_are_batched_within_limits,
     subscribe::from_the_start_the_middle_and_the_end,
     subscribe::woken_by_any_process,
-    subscribe::found_without_notification,
+    subscribe::b18_found_without_notification,
     subscribe::foreign_bytes_stop_nothing,
     subscribe::beyond_the_end_is_a_mismatch,
     submit::accepted_is_claimed_and_in_the_log,
@@ -61,13 +61,13 @@ async fn a_restart_keeps_positions_and_claims() {
 
 /// Asynchronous commits reach the disk here only after ten seconds.
 #[tokio::test]
-async fn what_was_accepted_survives_a_crash() {
+async fn b9_what_was_accepted_survives_a_crash() {
     let settings = [("synchronous_commit", "off"), ("wal_writer_delay", "10s")];
     let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     let harness = PostgresHarness::own(Options { settings, ..Options::default() }).await;
     // Setting up was asynchronous too.
     harness.execute("checkpoint").await;
-    faults::what_was_accepted_survives_a_crash(&harness).await;
+    faults::b9_what_was_accepted_survives_a_crash(&harness).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
