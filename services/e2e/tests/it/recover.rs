@@ -87,6 +87,7 @@ async fn a_table_and_projections_are_rebuilt_from_either_log() {
         .execute(&mut *damage)
         .await
         .unwrap();
+        drop(damage);
         assert_ne!(contents(&world).await, (table.clone(), mutations.clone()), "that was damage");
 
         let writing = tokio::spawn(async move {
