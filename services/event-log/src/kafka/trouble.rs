@@ -10,6 +10,9 @@ const FRESH: Duration = Duration::from_secs(60);
 /// A connection that ends so soon was never of use.
 const SOON_MS: u64 = 2000;
 
+/// How librdkafka says that a broker ended a connection, with whatever it was about to do at that moment.
+const HUNG_UP: [&str; 3] = ["Disconnected", "Broken pipe", "Connection reset"];
+
 /// How much it tells. What tells less does not take the place of what tells more, as long as that is fresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Weight {
@@ -127,7 +130,7 @@ fn advice(text: &str, state: &str) -> Option<&'static str> {
     if is_alert(text) && text.contains("certificate") {
         return Some("the broker wants a certificate that it trusts (`ssl.certificate.location`)");
     }
-    if !text.contains("Disconnected") || text.contains("security.protocol") {
+    if !HUNG_UP.iter().any(|words| text.contains(words)) || text.contains("security.protocol") {
         return None;
     }
     let encrypted = text.starts_with("ssl://") || text.starts_with("sasl_ssl://");
@@ -135,7 +138,8 @@ fn advice(text: &str, state: &str) -> Option<&'static str> {
     if !encrypted && state.contains("APIVERSION_QUERY") {
         return Some("does this listener want TLS? `security.protocol` says how it is spoken to");
     }
-    if !text.starts_with("sasl_") && soon && state.contains("state UP") {
+    let talked = state.contains("state UP") || state.contains("APIVERSION_QUERY");
+    if !text.starts_with("sasl_") && soon && talked {
         return Some("does this listener want SASL? `security.protocol` says how it is spoken to");
     }
     None
@@ -188,6 +192,10 @@ mod tests {
             ("[thrd:[::1]:9/bootstrap]: [::1]:9/bootstrap: Disconnected (after 5ms in state APIVERSION_QUERY)", "TLS?"),
             ("sasl_plaintext://k:9/1: Disconnected: closed (after 5ms in state APIVERSION_QUERY)", "TLS?"),
             ("ssl://k:9/1: Disconnected: closed by peer (after 5ms in state UP)", "SASL?"),
+            (
+                "ssl://k:9/1: Send failed: SSL transport error: Broken pipe (after 5ms in state APIVERSION_QUERY)",
+                "SASL?",
+            ),
             ("k:9/1: Disconnected: closed by peer (after 5ms in state UP)", "SASL?"),
         ] {
             let text = understandable(said);
