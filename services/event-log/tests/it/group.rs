@@ -50,8 +50,12 @@ impl Bench {
 
     /// Ends the session of whoever holds the item.
     async fn terminate_holder(&self, item: u16) {
-        let locks = self.locks().await;
-        let (pid, _, _) = *locks.iter().find(|(_, _, key)| *key == i64::from(item) + 1).unwrap();
+        // Whoever has been told that it is his may be about to take its lock on a new connection.
+        let pid = until(LIMIT, "a holder of the item", || async {
+            let locks = self.locks().await;
+            locks.iter().find(|(_, _, key)| *key == i64::from(item) + 1).map(|(pid, _, _)| *pid)
+        })
+        .await;
         let kill = "/* test.terminate */ select pg_terminate_backend($1)";
         sqlx::query(kill).bind(pid).execute(&self.admin).await.unwrap();
     }
