@@ -1,8 +1,6 @@
 //! What a consumer finds in the topics of records.
 
-use std::process::Stdio;
-
-use upwrite_testkit::kafka::tool;
+use std::process::{Command, Stdio};
 
 use crate::Kafka;
 
@@ -16,24 +14,23 @@ pub struct Published {
 }
 
 impl Kafka {
-    /// All that a new consumer of the table's topic reads, in order, with Kafka's own console consumer.
+    /// All that a new consumer of the table's topic reads, in order. kcat ends at the end of each partition, however long
+    /// that takes.
     pub fn published(&self, table: &str) -> Vec<Published> {
         let topic = format!("{}.records.{table}", self.topic_prefix);
-        let mut command = tool("org.apache.kafka.tools.consumer.ConsoleConsumer");
-        command.args(["--bootstrap-server", &self.bootstrap, "--topic", &topic, "--from-beginning"]);
-        command.args(["--isolation-level", "read_committed", "--timeout-ms", "5000"]);
-        command.args(["--property", "print.key=true", "--property", "print.headers=true"]);
-        command.args(["--property", "null.literal=gone"]);
+        let mut command = Command::new("kcat");
+        command.args(["-C", "-e", "-q", "-b", &self.bootstrap, "-t", &topic, "-o", "beginning"]);
+        command.args(["-X", "isolation.level=read_committed", "-f", "%h\t%k\t%S\n"]);
         let output = command.stderr(Stdio::inherit()).output().unwrap();
-        // Values are Avro: what of them looks like the end of a line is no record, and has no header of ours.
-        String::from_utf8_lossy(&output.stdout).lines().filter_map(published).collect()
+        assert!(output.status.success(), "kcat ended with {}", output.status);
+        String::from_utf8(output.stdout).unwrap().lines().map(published).collect()
     }
 }
 
-/// Headers, key and value, with tabs between.
-fn published(line: &str) -> Option<Published> {
-    let mut parts = line.splitn(3, '\t');
-    let (headers, key, value) = (parts.next()?, parts.next()?, parts.next()?);
-    let version = headers.split(',').find_map(|header| header.strip_prefix("upwrite-version:"))?;
-    Some(Published { key: key.to_owned(), version: version.parse().ok()?, gone: value == "gone" })
+/// Headers, key and the value's length, with tabs between.
+fn published(line: &str) -> Published {
+    let parts: Vec<&str> = line.split('\t').collect();
+    let [headers, key, length] = parts[..] else { panic!("not a record: {line}") };
+    let version = headers.split(',').find_map(|header| header.strip_prefix("upwrite-version=")).expect("a version");
+    Published { key: key.to_owned(), version: version.parse().unwrap(), gone: length == "-1" }
 }
