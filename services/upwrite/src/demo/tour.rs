@@ -130,8 +130,8 @@ async fn killed(world: &mut World) -> anyhow::Result<()> {
     world.stand_in.release().await?;
     world.start_upwrite().await?;
     let state = until(Duration::from_secs(60), "the verdict of the write that was cut off", || async {
-        let sql =
-            "select state from upwrite.mutations where finished_at is not null order by requested_at desc limit 1";
+        let sql = "select m.state from upwrite.mutations m join salesforce.contact c on c.id = any (m.keys)
+                    where c.email = 'survivor@example.com' and m.finished_at is not null";
         let state = world.admin.value(sql).await.ok()?;
         (!state.is_empty()).then_some(state)
     })
