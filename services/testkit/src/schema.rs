@@ -42,6 +42,17 @@ pub async fn install(superuser_url: &str, tables: &[impl AsRef<str>], partitions
     let _ = connection.close().await;
 }
 
+/// SQL that lets a superuser change a synced table past capture. [`guarded`] takes it back.
+pub fn unguarded(relation: &str) -> String {
+    format!("alter table {relation} disable trigger all;")
+}
+
+/// SQL that puts Upwrite's triggers of a synced table to work again.
+pub fn guarded(relation: &str) -> String {
+    let triggers = ["upwrite_capture", "upwrite_nested", "upwrite_truncate"];
+    triggers.map(|trigger| format!("alter table {relation} enable always trigger {trigger};")).concat()
+}
+
 /// A login role with a fresh name that may read and write the given synced tables (`schema.table`), and make tables of
 /// its own in schema public. Returns its name and password.
 pub async fn create_user(superuser_url: &str, tables: &[&str]) -> (String, String) {

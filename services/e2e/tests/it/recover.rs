@@ -2,9 +2,10 @@
 
 use std::process::Command;
 
+use sqlx::AssertSqlSafe;
 use upwrite_e2e::{LIMIT, Log, Options, World};
-use upwrite_testkit::free_port;
 use upwrite_testkit::process::Process;
+use upwrite_testkit::{free_port, schema};
 
 /// Hazard B11: restored or promoted, the database writes on another timeline.
 #[tokio::test(flavor = "multi_thread")]
@@ -72,21 +73,19 @@ async fn a_table_and_projections_are_rebuilt_from_either_log() {
         world.settled().await;
         let (table, mutations) = contents(&world).await;
         let mut damage = world.admin.acquire().await.unwrap();
-        sqlx::raw_sql(
+        let sql = format!(
             "set session_replication_role = replica;
-             alter table salesforce.contact disable trigger all;
+             {}
              update salesforce.contact set title = 'Wrong' where last_name in ('Rebuilt 3', 'Rebuilt 7');
              delete from salesforce.contact where last_name = 'Rebuilt 11';
-             alter table salesforce.contact enable always trigger upwrite_capture;
-             alter table salesforce.contact enable always trigger upwrite_nested;
-             alter table salesforce.contact enable always trigger upwrite_truncate;
+             {}
              update upwrite.mutations set state = 'requested', finished_at = null
               where id in (select id from upwrite.mutations limit 5);
              reset session_replication_role",
-        )
-        .execute(&mut *damage)
-        .await
-        .unwrap();
+            schema::unguarded("salesforce.contact"),
+            schema::guarded("salesforce.contact")
+        );
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *damage).await.unwrap();
         drop(damage);
         assert_ne!(contents(&world).await, (table.clone(), mutations.clone()), "that was damage");
 

@@ -8,6 +8,7 @@ mod right;
 
 use sqlx::{AssertSqlSafe, Executor as _};
 use upwrite_reconciler::{Rebuild, RebuildError, TableReport};
+use upwrite_testkit::schema;
 
 use crate::world::*;
 
@@ -21,15 +22,8 @@ pub(crate) async fn rebuild_table(world: &World) -> TableReport {
 
 /// As a superuser who gets around every guard.
 pub(crate) async fn damage(world: &World, sql: &str) {
-    let sql = format!(
-        "begin;
-         alter table crm.contact disable trigger all;
-         {sql};
-         alter table crm.contact enable always trigger upwrite_capture;
-         alter table crm.contact enable always trigger upwrite_nested;
-         alter table crm.contact enable always trigger upwrite_truncate;
-         commit"
-    );
+    let (unguarded, guarded) = (schema::unguarded("crm.contact"), schema::guarded("crm.contact"));
+    let sql = format!("begin; {unguarded} {sql}; {guarded} commit");
     world.admin.execute(AssertSqlSafe(sql)).await.unwrap();
 }
 
