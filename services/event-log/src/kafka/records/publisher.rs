@@ -41,17 +41,12 @@ struct Taken {
 }
 
 impl RecordsPublisher {
-    /// # Parameters
-    /// `pool`: logs in as `upwrite_service`.
+    /// `pool` logs in as `upwrite_service`. The options of `config` are taken to be right ([`KafkaConfig::mistakes`]).
     ///
     /// # Errors
-    /// `Mismatch` if an option is wrong. Asks nobody.
+    /// `Mismatch` if the registry's settings are wrong. Asks nobody.
     pub fn new(config: KafkaConfig, pool: PgPool, table: TableName) -> Result<Self, RecordsError> {
         let mismatch = |reason: String| RecordsError::Mismatch { table: table.clone(), reason };
-        let mistakes = config.mistakes();
-        if !mistakes.is_empty() {
-            return Err(mismatch(mistakes.join("; ")));
-        }
         let registry = config.registry.clone().map(SchemaRegistry::new).transpose();
         let registry = registry.map_err(|error| mismatch(error.to_string()))?.map(Arc::new);
         let (topic, outbox) = (config.records_topic(&table), Outbox::new(pool, table.clone()));
