@@ -91,6 +91,7 @@ fn kafka(settings: &Kafka) -> KafkaConfig {
         replication: settings.replication,
         min_insync: settings.min_insync,
         retention: settings.retention,
+        settle_timeout: settings.settle_timeout,
         registry: settings.registry.as_ref().map(|registry| upwrite_event_log::kafka::Registry {
             url: registry.url.clone(),
             username: registry.username.clone(),

@@ -22,6 +22,8 @@ pub struct Kafka {
     pub replication: u16,
     pub min_insync: u16,
     pub retention: Duration,
+    /// How long whoever submits waits for the log to tell what became of a request without an answer.
+    pub settle_timeout: Duration,
     /// Base URL of a Confluent-compatible schema registry.
     pub registry: Option<Registry>,
     /// Anything that librdkafka knows.
@@ -91,6 +93,7 @@ fn kafka(section: &Section<'_, '_>, max_age: Duration) -> Kafka {
         replication: narrow(replication),
         min_insync: narrow(min_insync),
         retention,
+        settle_timeout: section.duration("settle_timeout").unwrap_or(Duration::from_secs(5)),
         registry: registry(section),
         options: options(&section.section("options")),
         token_file: token_file(&section.section("oauth")),
