@@ -14,6 +14,7 @@ mod records;
 mod registry;
 mod submit;
 mod subscription;
+mod tails;
 mod token;
 mod topics;
 mod trouble;
@@ -42,6 +43,7 @@ use range::Ranges;
 use readers::Readers;
 pub use records::{HEADER_OUTBOX, HEADER_VERSION, RecordsError, RecordsPublisher, run_records, synced_tables};
 use registry::SchemaRegistry;
+use tails::Tails;
 pub use token::TokenError;
 pub use topics::{PrepareError, check, cluster_id, prepare};
 
@@ -63,6 +65,7 @@ pub(crate) struct Inner {
     codec: Codec,
     readers: Readers,
     ranges: Ranges,
+    tails: Tails,
     claims: Appender,
     /// Behind the last request of this process that was acknowledged, by partition of mutations.
     known_ends: Vec<AtomicI64>,
@@ -110,6 +113,7 @@ impl KafkaLog {
             codec,
             readers: Readers::new(&config, &context),
             ranges: Ranges::new(&config, &context),
+            tails: Tails::new(partitions),
             claims: Appender::start(&pool, config.claims.limits(), Arc::new(Nobody), shutdown.clone()),
             known_ends: (0..partitions).map(|_| AtomicI64::new(-1)).collect(),
             orphans,
@@ -151,12 +155,14 @@ impl Inner {
         let topic = self.config.topic(partition.stream);
         let traceparent = crate::trace::current_traceparent();
         let mut records = Vec::with_capacity(events.len());
-        for encoded in events {
-            let value = self.codec.value(&topic, &encoded).await?;
+        for encoded in &events {
+            let value = self.codec.value(&topic, encoded).await?;
             let headers = frame::headers(&encoded.event, traceparent.as_deref());
             records.push(Outgoing { key: frame::key(&encoded.event), headers, value });
         }
-        self.producer.send(&topic, i32::from(partition.number), records).await
+        let placed = self.producer.send(&topic, i32::from(partition.number), records).await?;
+        self.tails.push(partition, &placed, events);
+        Ok(placed.iter().map(|placed| placed.position).collect())
     }
 
     /// The first position that is still there, and the one that the next event will get.

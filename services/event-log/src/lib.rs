@@ -8,6 +8,7 @@ pub mod kafka;
 mod measured;
 mod notifier;
 mod postgres;
+mod tail;
 pub mod trace;
 
 pub use contract::{

@@ -2,7 +2,6 @@
 
 mod ends;
 mod reader;
-mod tail;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,7 +84,8 @@ impl Told for Readers {
     fn appended(&self, item: &Item, first: Position, at_us: i64) {
         let records = reader::records(item, first, at_us);
         let Some(end) = records.last().map(|record| record.position.next()) else { return };
-        self.ends.tail(item.partition).push(records, &item.events);
+        let tail = self.ends.tail(item.partition);
+        records.into_iter().zip(&item.events).for_each(|(record, encoded)| tail.push(record, encoded.value.len()));
         self.ends.raise(item.partition, end);
         self.notifier.notify_latest(LOG_CHANNEL, &item.partition.to_string(), format!("{}:{end}", item.partition));
     }

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use rdkafka::ClientConfig;
+use rdkafka::Timestamp;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::OwnedHeaders;
+use rdkafka::producer::future_producer::Delivery;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +31,24 @@ pub(crate) struct Outgoing {
     pub(crate) key: String,
     pub(crate) headers: OwnedHeaders,
     pub(crate) value: Vec<u8>,
+}
+
+/// Where a record stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Placed {
+    pub(crate) position: Position,
+    /// The brokers' time of it, Unix microseconds, if they told it.
+    pub(crate) appended_at_us: Option<i64>,
+}
+
+impl Placed {
+    fn of(delivery: &Delivery) -> Self {
+        let appended_at_us = match delivery.timestamp {
+            Timestamp::LogAppendTime(milliseconds) => Some(milliseconds.saturating_mul(1000)),
+            Timestamp::CreateTime(_) | Timestamp::NotAvailable => None,
+        };
+        Self { position: Position(delivery.offset), appended_at_us }
+    }
 }
 
 /// The process's idempotent producer. After an error that ends one (`fatal`), the next takes its place.
@@ -94,7 +114,7 @@ impl Producer {
         topic: &str,
         partition: i32,
         records: Vec<Outgoing>,
-    ) -> Result<Vec<Position>, LogError> {
+    ) -> Result<Vec<Placed>, LogError> {
         let limited = |wanted: usize, most: u32| u32::try_from(wanted).unwrap_or(most).min(most);
         let bytes: usize = records.iter().map(|record| record.value.len()).sum();
         let closed = |_| LogError::NotAppended("the event log is shutting down".to_owned());
@@ -117,12 +137,12 @@ impl Producer {
             }
         }
         let sent = deliveries.len();
-        let mut positions = Vec::with_capacity(sent);
+        let mut placed = Vec::with_capacity(sent);
         let mut unknown = None;
         let mut definite = 0;
         for delivery in join_all(deliveries).await {
             match delivery {
-                Ok(Ok(delivery)) if delivery.offset >= 0 => positions.push(Position(delivery.offset)),
+                Ok(Ok(delivery)) if delivery.offset >= 0 => placed.push(Placed::of(&delivery)),
                 Ok(Ok(_)) => unknown = Some("the brokers have it already, and do not say where".to_owned()),
                 Ok(Err((error, _))) => {
                     if refuses_the_record(&error) {
@@ -137,7 +157,7 @@ impl Producer {
             self.replace_if_dead(&client);
         }
         match (refused, unknown) {
-            (None, None) => Ok(positions),
+            (None, None) => Ok(placed),
             (Some(error), _) if sent == 0 => Err(LogError::NotAppended(error.to_string())),
             (None, Some(reason)) if definite == sent => Err(LogError::NotAppended(reason)),
             (Some(error), None) => Err(LogError::Unknown(error.to_string())),

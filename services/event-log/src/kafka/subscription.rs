@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use upwrite_events::{Partition, Position};
 
 use super::Inner;
@@ -31,11 +32,13 @@ struct Place {
     partition: Partition,
     from: Position,
     seat: Option<Seat>,
+    /// Of what this process appends there.
+    grown: Option<watch::Receiver<()>>,
 }
 
 pub(crate) fn subscribe(log: Arc<Inner>, partition: Partition, from: Position) -> Subscription {
     let topic = log.config.topic(partition.stream);
-    let place = Place { log, topic, partition, from, seat: None };
+    let place = Place { log, topic, partition, from, seat: None, grown: None };
     stream::unfold(Some(place), |place| async move {
         let mut place = place?;
         match place.next().await {
@@ -72,7 +75,10 @@ impl Place {
             self.exists().await?;
             self.sit().await?;
         }
-        let raw = self.received().await?;
+        let raw = match self.received().await? {
+            Received::FromHere(records) => return Ok(records),
+            Received::FromBrokers(raw) => raw,
+        };
         let mut records = Vec::with_capacity(raw.len());
         for raw in raw {
             match self.log.codec.record(self.partition, raw).await {
@@ -116,6 +122,7 @@ impl Place {
     }
 
     async fn sit(&mut self) -> Result<(), LogError> {
+        self.grown = self.log.tails.watch(self.partition);
         let (log, topic, runtime) = (Arc::clone(&self.log), self.topic.clone(), Handle::current());
         let (partition, from) = (self.partition, self.from);
         let sitting = tokio::task::spawn_blocking(move || log.readers.seat(&topic, partition, from, runtime)).await;
@@ -125,12 +132,31 @@ impl Place {
     }
 
     /// What has come; waits if nothing has.
-    async fn received(&self) -> Result<Vec<Raw>, LogError> {
+    async fn received(&mut self) -> Result<Received, LogError> {
         let gone = || LogError::Unavailable("the reader has gone".to_owned());
         let queue = self.seat.as_ref().and_then(Seat::queue).ok_or_else(gone)?;
-        let first = queue.recv().await.map_err(|error| self.failed(&error))?;
-        let mut raw = vec![Raw::of(&first)];
-        drop(first);
+        let grown = self.grown.as_mut().ok_or_else(gone)?;
+        let mut raw: Vec<Raw> = Vec::new();
+        while raw.is_empty() {
+            if let Some(records) = self.log.tails.read(self.partition, self.from, BATCH_RECORDS) {
+                return Ok(Received::FromHere(records));
+            }
+            tokio::select! {
+                biased;
+                first = queue.recv() => {
+                    let first = Raw::of(&first.map_err(|error| failed(self.partition, &self.topic, &error))?);
+                    if first.offset >= self.from.0 {
+                        raw.push(first);
+                    } else if self.log.tails.contradicts(self.partition, Position(first.offset), first.at_us) {
+                        let (partition, topic, offset) = (self.partition, &self.topic, first.offset);
+                        let reason = format!("{partition} of {topic} has another record at {offset} than this process wrote");
+                        return Err(LogError::Mismatch(reason));
+                    }
+                }
+                // Its sender is in the log that this place holds: it cannot have gone.
+                _ = grown.changed() => {}
+            }
+        }
         let mut bytes = raw[0].value.len();
         while raw.len() < BATCH_RECORDS && bytes < BATCH_BYTES {
             // An error comes again, or has passed: the next look tells.
@@ -139,17 +165,23 @@ impl Place {
             bytes += next.value.len();
             raw.push(next);
         }
-        Ok(raw)
+        Ok(Received::FromBrokers(raw))
     }
+}
 
-    fn failed(&self, error: &KafkaError) -> LogError {
-        match error.rdkafka_error_code() {
-            // The leader has another history than the one that was read.
-            Some(RDKafkaErrorCode::LogTruncation) => {
-                LogError::Mismatch(format!("{} of {} was truncated: {error}", self.partition, self.topic))
-            }
-            // Also a position that is gone: it is looked at, and told if so.
-            _ => LogError::Unavailable(error.to_string()),
+enum Received {
+    /// This process had appended them.
+    FromHere(Vec<LogRecord>),
+    FromBrokers(Vec<Raw>),
+}
+
+fn failed(partition: Partition, topic: &str, error: &KafkaError) -> LogError {
+    match error.rdkafka_error_code() {
+        // The leader has another history than the one that was read.
+        Some(RDKafkaErrorCode::LogTruncation) => {
+            LogError::Mismatch(format!("{partition} of {topic} was truncated: {error}"))
         }
+        // Also a position that is gone: it is looked at, and told if so.
+        _ => LogError::Unavailable(error.to_string()),
     }
 }

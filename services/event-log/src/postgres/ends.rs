@@ -12,7 +12,7 @@ use upwrite_events::{Partition, Position, Stream};
 
 use super::Config;
 use super::reader::Reader;
-use super::tail::Tail;
+use crate::tail::Tail;
 use crate::{LOG_CHANNEL, LogError};
 
 /// One entry per partition.

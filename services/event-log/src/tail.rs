@@ -6,7 +6,6 @@ use std::sync::{Mutex, PoisonError};
 use upwrite_events::Position;
 
 use crate::LogRecord;
-use crate::appender::Encoded;
 
 /// Committed records, one behind the other without a gap; bounded in number and bytes.
 #[derive(Debug)]
@@ -27,19 +26,18 @@ impl Tail {
         Self { max_records, max_bytes, kept: Mutex::default() }
     }
 
-    /// Adds what was just committed. If another process appended in between, the records before that go.
-    pub(crate) fn push(&self, records: Vec<LogRecord>, encoded: &[Encoded]) {
+    /// Adds what was just committed, of so many encoded bytes. If another process appended in between, the records before
+    /// that go.
+    pub(crate) fn push(&self, record: LogRecord, bytes: usize) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        for (record, encoded) in records.into_iter().zip(encoded) {
-            if kept.records.back().is_some_and(|(last, _)| last.position.next() != record.position) {
-                *kept = Kept::default();
-            }
-            kept.bytes += encoded.value.len();
-            kept.records.push_back((record, encoded.value.len()));
-            while kept.records.len() > self.max_records || kept.bytes > self.max_bytes {
-                let Some((_, bytes)) = kept.records.pop_front() else { break };
-                kept.bytes -= bytes;
-            }
+        if kept.records.back().is_some_and(|(last, _)| last.position.next() != record.position) {
+            *kept = Kept::default();
+        }
+        kept.bytes += bytes;
+        kept.records.push_back((record, bytes));
+        while kept.records.len() > self.max_records || kept.bytes > self.max_bytes {
+            let Some((_, bytes)) = kept.records.pop_front() else { break };
+            kept.bytes -= bytes;
         }
     }
 
@@ -77,8 +75,7 @@ mod tests {
             appended_at_us: 0,
             event: Ok(event.clone()),
         };
-        let encoded: Vec<_> = (0..count).map(|_| Encoded { event: event.clone(), value: vec![0; 10] }).collect();
-        tail.push((first..first + count).map(record).collect(), &encoded);
+        (first..first + count).for_each(|position| tail.push(record(position), 10));
     }
 
     fn positions(tail: &Tail, from: i64, limit: usize) -> Option<Vec<i64>> {
