@@ -22,7 +22,7 @@ use upwrite_testkit::kafka::{Broker, Options as BrokerOptions, unique_prefix};
 use upwrite_testkit::postgres::{Cluster, Options};
 use uuid::Uuid;
 
-const SQL: [&str; 9] = [
+const SQL: [&str; 10] = [
     include_str!("../../../schemas/sql/roles.sql"),
     "alter role upwrite_service password 'service'",
     include_str!("../../../schemas/sql/0001_schema.sql"),
@@ -31,6 +31,7 @@ const SQL: [&str; 9] = [
     include_str!("../../../schemas/sql/0004_client.sql"),
     include_str!("../../../schemas/sql/0005_tables.sql"),
     include_str!("../../../schemas/sql/0006_processes.sql"),
+    include_str!("../../../schemas/sql/0007_batches.sql"),
     r#"
     insert into upwrite.deployment (deployment, system_identifier, log_engine, partitions)
     values (gen_random_uuid(), 'bench', 'kafka', 4);

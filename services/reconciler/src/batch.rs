@@ -4,12 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use upwrite_event_log::LogRecord;
 use upwrite_events::{
-    AppliedRow, Event, Folded, Interval, MutationId, MutationRequested, ObservedRow, Op, Partition, PartitionFold,
-    Position, RecordsObserved, Row, RowChange, Stream, TableName, TableSpec,
+    AppliedRow, Event, Folded, Illegal, Interval, MutationId, MutationRequested, ObservedRow, Op, Partition,
+    PartitionFold, Position, RecordsObserved, Row, RowChange, Stream, TableName, TableSpec,
 };
 
-use crate::finish::{Moved, Positions};
+use crate::finish::Moved;
 use crate::merge::Image;
+use crate::plan::{DeadLetter, EarlyClaim, Plan};
 use crate::status::Status;
 
 /// What the reconciler carries from batch to batch. Rebuilt from Postgres whenever a batch fails.
@@ -29,45 +30,17 @@ pub(crate) struct Tracked {
     pub(crate) parked: usize,
 }
 
-/// Bytes or an event that could not be folded in.
-#[derive(Debug)]
-pub(crate) struct DeadLetter {
-    pub(crate) record: LogRecord,
-    pub(crate) reason: String,
+/// Why an event was not folded in.
+struct Unfolded {
+    reason: String,
+    /// Its mutation, if this partition does not know that.
+    stranger: Option<MutationId>,
 }
 
-/// A real key that belongs to a create, which may not be finished: it must not become visible unclaimed.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct EarlyClaim {
-    pub(crate) table: TableName,
-    /// `<column>=<key>`, as in `upwrite.claims`.
-    pub(crate) key: String,
-    pub(crate) mutation: MutationId,
-}
-
-/// One batch's effects, in log order.
-#[derive(Debug, Default)]
-pub(crate) struct Plan {
-    pub(crate) images: Vec<(TableName, Image)>,
-    pub(crate) touched: Vec<MutationId>,
-    pub(crate) early_claims: Vec<EarlyClaim>,
-    pub(crate) rereads: Vec<(TableName, String)>,
-    pub(crate) dead: Vec<DeadLetter>,
-    /// Mutations that stand although the client's transaction was rolled back, and that are no longer tracked.
-    pub(crate) outlived: Vec<MutationId>,
-    /// Of each partition in the batch: the first position not folded, and the owner there.
-    pub(crate) positions: Positions,
-}
-
-impl Plan {
-    /// Whether losing this batch in a crash costs nothing but reading it again: it changes no synced table, releases no
-    /// claim and gives no verdict, so nobody has to wait for the disk.
-    pub(crate) fn may_be_lost(&self, state: &State) -> bool {
-        let open = |mutation: &MutationId| {
-            let life = state.tracked.get(mutation).and_then(|tracked| tracked.status.lifecycle.as_ref());
-            life.is_some_and(|life| !life.phase.is_finished())
-        };
-        self.images.is_empty() && self.early_claims.is_empty() && self.touched.iter().all(open)
+impl Unfolded {
+    fn of(illegal: &Illegal, event: &Event) -> Self {
+        let is_unknown = matches!(illegal, Illegal::UnknownMutation { .. });
+        Self { reason: illegal.to_string(), stranger: event.mutation().filter(|_| is_unknown) }
     }
 }
 
@@ -85,17 +58,18 @@ impl State {
                 }
                 LogRecord { event: Ok(ref event), position, .. } => {
                     let folded = self.fold(partition, position, stamp_us, event, &mut plan);
-                    folded.map_err(|reason| DeadLetter { record, reason })
+                    folded.map_err(|Unfolded { reason, stranger }| (stranger, DeadLetter { record, reason }))
                 }
                 LogRecord { event: Err(ref undecodable), .. } => {
                     let reason = undecodable.reason.clone();
-                    Err(DeadLetter { record, reason })
+                    Err((None, DeadLetter { record, reason }))
                 }
             };
             match folded {
                 Ok(Some(mutation)) if seen.insert(mutation) => plan.touched.push(mutation),
                 Ok(_) => {}
-                Err(letter) => plan.dead.push(letter),
+                Err((Some(stranger), letter)) => plan.strangers.push((stranger, letter)),
+                Err((None, letter)) => plan.dead.push(letter),
             }
             let owner = self.folds.get(&partition.number).and_then(PartitionFold::owner);
             plan.positions.insert(partition, Moved { next, owner, stamp_us });
@@ -113,9 +87,10 @@ impl State {
         appended_at_us: i64,
         event: &Event,
         plan: &mut Plan,
-    ) -> Result<Option<MutationId>, String> {
+    ) -> Result<Option<MutationId>, Unfolded> {
         if partition.stream != Stream::Mutations {
-            return Err(format!("{} does not belong into the stream of observations", event.name()));
+            let reason = format!("{} does not belong into the stream of observations", event.name());
+            return Err(Unfolded { reason, stranger: None });
         }
         if let Event::MutationOutlivedRollback(outlived) = event
             && !self.tracked.contains_key(&outlived.mutation)
@@ -124,7 +99,8 @@ impl State {
             return Ok(None);
         }
         let fold = self.folds.entry(partition.number).or_default();
-        let Folded::Changed(mutation) = fold.apply(position, event).map_err(|illegal| illegal.to_string())? else {
+        let Folded::Changed(mutation) = fold.apply(position, event).map_err(|illegal| Unfolded::of(&illegal, event))?
+        else {
             return Ok(None);
         };
         let Some(life) = fold.get(mutation).cloned() else { return Ok(None) };
@@ -206,6 +182,7 @@ fn outcome_images(specs: &HashMap<TableName, TableSpec>, tracked: &Tracked, rows
                 Some(stand_in(specs, change, &applied.key))
             }
         };
+        plan.created += usize::from(change.op == Op::Insert);
         push(plan, change, applied, row, &tracked.status);
     }
 }

@@ -2,8 +2,8 @@
 
 use sqlx::PgConnection;
 
-use crate::batch::EarlyClaim;
 use crate::error::{ReconcilerError, doing};
+use crate::plan::EarlyClaim;
 
 /// Claims a key that is about to become visible for the create that made it, in the same transaction. Whether that
 /// create is finished only its claims tell: it may be in a partition of another process, and its request may not even be

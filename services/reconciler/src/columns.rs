@@ -10,6 +10,7 @@ use crate::error::{ReconcilerError, doing};
 /// Columns that the reconciler writes: all but generated ones and Upwrite's own.
 #[derive(Debug, Clone)]
 pub(crate) struct Columns {
+    pub(crate) table: TableName,
     /// Quoted `schema.table`.
     pub(crate) relation: String,
     /// Key column, unquoted.
@@ -21,9 +22,8 @@ pub(crate) struct Columns {
 }
 
 /// A table as its records' topic knows it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Outbox {
-    pub(crate) table: TableName,
     /// Names of the columns that its specification has, unquoted.
     pub(crate) columns: Vec<String>,
 }
@@ -84,10 +84,11 @@ async fn load(connection: &mut PgConnection, table: &TableName, outbox: bool) ->
     .await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let mut columns = Columns {
+        table: table.clone(),
         relation: first.try_get("relation")?,
         key: first.try_get("key")?,
         types: HashMap::new(),
-        outbox: outbox.then(|| Outbox { table: table.clone(), columns: Vec::new() }),
+        outbox: outbox.then(Outbox::default),
     };
     for row in &rows {
         let name: String = row.try_get("name")?;
@@ -97,6 +98,27 @@ async fn load(connection: &mut PgConnection, table: &TableName, outbox: bool) ->
         columns.types.insert(name, row.try_get("type")?);
     }
     Ok(Some(columns))
+}
+
+/// SQL of the `_version` that a row of this table begins with, given its key as text: behind the deletion of the one before,
+/// so that nobody takes the new row for an older one.
+pub(crate) fn first_version(table: &TableName, key: &str) -> String {
+    let (source, name) = (literal(&table.source), literal(&table.table));
+    format!(
+        "coalesce((select r.last_version from upwrite.records r \
+         where r.source = {source} and r.table_name = {name} and r.key = {key}), 0) + 1"
+    )
+}
+
+/// SQL, a part of a statement, that keeps for [`first_version`] which rows of this table `written` (`key`, `version`) has
+/// deleted. `keys`: SQL of their keys as an array of texts.
+pub(crate) fn buried(table: &TableName, keys: &str, key_type: &str) -> String {
+    let (source, name) = (literal(&table.source), literal(&table.table));
+    format!(
+        "buried as (update upwrite.records r set last_version = w.version \
+         from written w join unnest({keys}) as k (key) on k.key::{key_type} = w.key \
+         where r.source = {source} and r.table_name = {name} and r.key = k.key)"
+    )
 }
 
 /// A name as an SQL identifier.

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use sqlx::{PgConnection, types::Json};
+use sqlx::{AssertSqlSafe, PgConnection, types::Json};
 use upwrite_events::{OwnerId, Partition, Position};
 
 use crate::error::{ReconcilerError, doing};
+use crate::images::Write;
 use crate::records::Shown;
 use crate::status::Status;
 
@@ -25,36 +26,74 @@ pub(crate) type Positions = BTreeMap<Partition, Moved>;
 /// The end of a transaction: what is known of the records it wrote, the mutations' rows, the claims of those that are
 /// released or voided, the positions (if this reconciler is still the one that may move them). Times that mean "now" are
 /// the database's.
-pub(crate) async fn finish(
-    tx: &mut PgConnection,
-    shown: &Shown,
-    statuses: &[Status],
-    positions: &Positions,
-    epochs: &HashMap<Partition, i64>,
-) -> Result<(), ReconcilerError> {
-    let (added, moved, _): (i64, i64, Option<String>) = sqlx::query_as(include_str!("finish.sql"))
-        .bind(Json(statuses))
-        .bind(without_claims(statuses))
-        .bind(positions.keys().map(|partition| partition.stream.as_str()).collect::<Vec<_>>())
-        .bind(positions.keys().map(|partition| i64::from(partition.number)).collect::<Vec<_>>())
-        .bind(positions.values().map(|moved| moved.next.0).collect::<Vec<_>>())
-        .bind(positions.values().map(|moved| moved.owner.map(|id| id.0)).collect::<Vec<_>>())
-        .bind(positions.keys().map(|partition| epochs.get(partition).copied().unwrap_or(-1)).collect::<Vec<_>>())
-        .bind(Json(&shown.changed))
-        .bind(Json(&shown.added))
-        .bind(positions.values().map(|moved| moved.stamp_us).collect::<Vec<_>>())
-        .fetch_one(tx)
-        .await
-        .map_err(doing("writing statuses and positions"))?;
-    if let Some(partition) = positions.keys().next()
-        && usize::try_from(moved).ok() != Some(positions.len())
-    {
-        return Err(ReconcilerError::Ousted(*partition));
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ending<'a> {
+    pub(crate) shown: &'a Shown,
+    pub(crate) statuses: &'a [Status],
+    pub(crate) positions: &'a Positions,
+    pub(crate) epochs: &'a HashMap<Partition, i64>,
+    /// See [`crate::plan::Plan::may_be_lost`].
+    pub(crate) may_be_lost: bool,
+}
+
+const PARTS: &str = include_str!("finish.sql");
+const END: &str = "upwrite.end_batch((select count(*) from moved), cardinality($3), (select count(*) from added), \
+    jsonb_array_length($9), $2, $11)";
+/// The first parameter of a write that shares the statement.
+pub(crate) const WRITE_PARAMETER: usize = 12;
+
+static NO_POSITIONS: Positions = Positions::new();
+
+impl<'a> Ending<'a> {
+    /// Of a transaction that reads nothing of the log.
+    pub(crate) fn without_positions(
+        shown: &'a Shown,
+        statuses: &'a [Status],
+        epochs: &'a HashMap<Partition, i64>,
+    ) -> Self {
+        Self { shown, statuses, positions: &NO_POSITIONS, epochs, may_be_lost: false }
     }
-    if usize::try_from(added).ok() != Some(shown.added.len()) {
-        return Err(ReconcilerError::Raced);
+
+    /// In one statement, with what it ends where that is but one write (its parameters are from [`WRITE_PARAMETER`] on):
+    /// rows before records, like everybody else, so that no two wait for each other.
+    pub(crate) async fn execute(
+        &self,
+        connection: &mut PgConnection,
+        write: Option<Write>,
+    ) -> Result<(), ReconcilerError> {
+        let (sql, arrays) = match write {
+            None => (format!("/* reconciler.finish */ with {PARTS} select {END}"), Vec::new()),
+            Some(Write { ctes, arrays }) => {
+                let rows_first = "(select count(*) from written)";
+                (format!("/* reconciler.batch */ with {ctes}, {PARTS} select {rows_first}, {END}"), arrays)
+            }
+        };
+        let Self { shown, statuses, positions, epochs, may_be_lost } = *self;
+        let query = sqlx::query(AssertSqlSafe(sql))
+            .bind(Json(statuses))
+            .bind(without_claims(statuses))
+            .bind(positions.keys().map(|partition| partition.stream.as_str()).collect::<Vec<_>>())
+            .bind(positions.keys().map(|partition| i64::from(partition.number)).collect::<Vec<_>>())
+            .bind(positions.values().map(|moved| moved.next.0).collect::<Vec<_>>())
+            .bind(positions.values().map(|moved| moved.owner.map(|id| id.0)).collect::<Vec<_>>())
+            .bind(positions.keys().map(|partition| epochs.get(partition).copied().unwrap_or(-1)).collect::<Vec<_>>())
+            .bind(Json(&shown.changed))
+            .bind(Json(&shown.added))
+            .bind(positions.values().map(|moved| moved.stamp_us).collect::<Vec<_>>())
+            .bind(may_be_lost);
+        let query = arrays.into_iter().fold(query, sqlx::query::Query::bind);
+        query.execute(connection).await.map(drop).map_err(|error| refused(error, positions))
     }
-    Ok(())
+}
+
+/// What `upwrite.end_batch` says.
+fn refused(error: sqlx::Error, positions: &Positions) -> ReconcilerError {
+    let code = error.as_database_error().and_then(|error| error.code());
+    match (code.as_deref(), positions.keys().next()) {
+        (Some("UW003"), Some(partition)) => ReconcilerError::Ousted(*partition),
+        (Some("UW004"), _) => ReconcilerError::Raced,
+        _ => doing("writing statuses and positions")(error),
+    }
 }
 
 fn without_claims(statuses: &[Status]) -> Vec<uuid::Uuid> {

@@ -1,8 +1,6 @@
-/* reconciler.finish */
--- The end of a batch in one round trip: the mutations' rows, what is known of the records that were written, the
--- positions, the release of claims. All are of one transaction with the rows before them. How many records were added
--- and how many positions moved says whether it may commit.
-with statuses as (
+-- The end of a batch, as parts of one statement: the mutations' rows, what is known of the records that were written, the
+-- positions. All are of one transaction with the rows. `upwrite.end_batch` is told what came of them.
+statuses as (
 insert into upwrite.mutations as m (
     id, state, source, table_name, operation, row_count, applied_count, keys, database, username, application_name,
     attempts, sqlstate, message, detail, hint, upstream_code, upstream_request_id,
@@ -69,4 +67,3 @@ update upwrite.positions p
  where p.stream = x.stream and p.partition = x.partition and p.epoch = x.epoch
     returning 1
 )
-select (select count(*) from added), (select count(*) from moved), upwrite.release_claims($2)::text

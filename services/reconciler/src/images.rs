@@ -1,22 +1,36 @@
-//! Images of one table → the statements that write them, set-wise. Pure.
+//! Images of one table → the writes of them, set-wise: each a part of a statement. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use upwrite_events::Row;
 
-use crate::columns::{Columns, Outbox, literal, quoted};
+use crate::columns::{Columns, Outbox, buried, first_version, literal, quoted};
 use crate::merge::Image;
 
-/// A statement that writes rows: one text array a parameter.
+/// Writes rows, as part of a statement: one text array a parameter.
 #[derive(Debug)]
 pub(crate) struct Write {
-    pub(crate) sql: String,
-    /// In the order of the statement's parameters.
+    /// `written as (…)`, one row for each that was written, and what depends on it.
+    pub(crate) ctes: String,
+    /// In the order of the statement's parameters, from [`FIRST_PARAMETER`] or the one that was asked for.
     pub(crate) arrays: Vec<Vec<Option<String>>>,
 }
 
-/// Groups rows by the columns they speak of and makes one statement a group. A key must not come twice.
-pub(crate) fn upserts<'a>(columns: &Columns, images: impl IntoIterator<Item = (&'a Image, &'a Row)>) -> Vec<Write> {
+/// Of a write that is a statement by itself.
+pub(crate) const FIRST_PARAMETER: usize = 1;
+
+/// Rows that speak of the same columns: they share a write. Whichever columns those are, a key must not come twice.
+#[derive(Debug)]
+pub(crate) struct Group<'a> {
+    names: BTreeSet<&'a str>,
+    rows: Vec<(&'a Image, &'a Row)>,
+}
+
+/// Groups rows by the columns they speak of.
+pub(crate) fn groups<'a>(
+    columns: &Columns,
+    images: impl IntoIterator<Item = (&'a Image, &'a Row)>,
+) -> impl ExactSizeIterator<Item = Group<'a>> {
     let mut groups: BTreeMap<BTreeSet<&str>, Vec<(&Image, &Row)>> = BTreeMap::new();
     for (image, row) in images {
         let spoken = row.keys().map(String::as_str).filter(|name| columns.types.contains_key(*name));
@@ -24,20 +38,32 @@ pub(crate) fn upserts<'a>(columns: &Columns, images: impl IntoIterator<Item = (&
         names.remove(columns.key.as_str());
         groups.entry(names).or_default().push((image, row));
     }
-    groups.into_iter().map(|(names, rows)| upsert(columns, &names, &rows)).collect()
+    groups.into_iter().map(|(names, rows)| Group { names, rows })
 }
 
-fn upsert(columns: &Columns, names: &BTreeSet<&str>, rows: &[(&Image, &Row)]) -> Write {
+/// What is known of the records whose rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Records {
+    /// There were none of these keys before.
+    New,
+    Any,
+}
+
+/// Writes a group; its parameters are from `first` on.
+pub(crate) fn upsert(columns: &Columns, group: &Group<'_>, records: Records, first: usize) -> Write {
+    let Group { names, rows } = group;
     let relation = &columns.relation;
     let key = quoted(&columns.key);
     let mut arrays = vec![rows.iter().map(|(image, _)| Some(image.key.clone())).collect()];
+    // The ordinary case: a set of one is not worth a scan of a function with as many arguments as columns.
+    let is_one = rows.len() == 1;
+    let text = |index: usize| if is_one { format!("(${index}::text[])[1]") } else { format!("u.c{index}") };
     let cast = |name: &str, index: usize| {
-        let value = if rows.len() == 1 { format!("(${index}::text[])[1]") } else { format!("u.c{index}") };
-        format!("{value}::{}", columns.types.get(name).map_or("text", String::as_str))
+        format!("{}::{}", text(index), columns.types.get(name).map_or("text", String::as_str))
     };
     let (mut targets, mut values, mut sets, mut params) =
-        (key.clone(), cast(&columns.key, 1), vec![], "$1::text[]".to_owned());
-    for (index, name) in (2..).zip(names) {
+        (key.clone(), cast(&columns.key, first), vec![], format!("${first}::text[]"));
+    for (index, name) in (first + 1..).zip(names) {
         let column = quoted(name);
         targets.push_str(&format!(", {column}"));
         values.push_str(&format!(", {}", cast(name, index)));
@@ -47,38 +73,39 @@ fn upsert(columns: &Columns, names: &BTreeSet<&str>, rows: &[(&Image, &Row)]) ->
     }
     sets.push("_version = t._version + 1".to_owned());
     sets.push("_synced_at = excluded._synced_at".to_owned());
-    let names = (1..=arrays.len()).map(|index| format!("c{index}")).collect::<Vec<_>>().join(", ");
-    let from = match rows {
-        // The ordinary case: a set of one is not worth a scan of a function with as many arguments as columns.
-        [_] => String::new(),
-        _ => format!(" from unnest({params}) as u({names})"),
+    let names = (first..).take(arrays.len()).map(|index| format!("c{index}")).collect::<Vec<_>>().join(", ");
+    let from = if is_one { String::new() } else { format!(" from unnest({params}) as u({names})") };
+    let version = match records {
+        Records::New => "1".to_owned(),
+        Records::Any => first_version(&columns.table, &text(first)),
     };
     let write = format!(
         "insert into {relation} as t ({targets}, _version, _synced_at) overriding system value \
-         select {values}, 1, clock_timestamp(){from} \
+         select {values}, {version}, clock_timestamp(){from} \
          on conflict ({key}) do update set {}",
         sets.join(", ")
     );
     let Some(outbox) = &columns.outbox else {
-        return Write { sql: format!("/* reconciler.upsert */ {write}"), arrays };
+        return Write { ctes: format!("written as ({write} returning 1)"), arrays };
     };
     let returning = format!("t.{key} as key, t._version as version, {} as image", image_of(outbox));
-    let sql =
-        with_outbox("upsert", &write, &returning, columns, outbox, &mut arrays, rows.iter().map(|(image, _)| *image));
-    Write { sql, arrays }
+    let images = rows.iter().map(|(image, _)| *image);
+    let ctes = with_outbox(&write, &returning, columns, first, &mut arrays, images);
+    Write { ctes, arrays }
 }
 
 /// Deletes records; a key must not come twice.
 pub(crate) fn delete<'a>(columns: &Columns, images: impl Iterator<Item = &'a Image> + Clone) -> Write {
     let (relation, key, key_type) = (&columns.relation, quoted(&columns.key), columns.key_type());
     let mut arrays = vec![images.clone().map(|image| Some(image.key.clone())).collect()];
-    let write = format!("delete from {relation} t where t.{key} = any($1::text[]::{key_type}[])");
-    let Some(outbox) = &columns.outbox else {
-        return Write { sql: format!("/* reconciler.delete */ {write}"), arrays };
-    };
+    let write = format!("delete from {relation} t where t.{key} = any(${FIRST_PARAMETER}::text[]::{key_type}[])");
     let returning = format!("t.{key} as key, t._version + 1 as version, null::jsonb as image");
-    let sql = with_outbox("delete", &write, &returning, columns, outbox, &mut arrays, images);
-    Write { sql, arrays }
+    let written = match &columns.outbox {
+        None => format!("written as ({write} returning {returning})"),
+        Some(_) => with_outbox(&write, &returning, columns, FIRST_PARAMETER, &mut arrays, images),
+    };
+    let buried = buried(&columns.table, &format!("${FIRST_PARAMETER}::text[]"), key_type);
+    Write { ctes: format!("{written}, {buried}"), arrays }
 }
 
 /// The row as it is after the write, as [`Row`]. By `format`, which calls the types' output functions: a cast to text
@@ -95,24 +122,24 @@ pub(crate) fn image_of(outbox: &Outbox) -> String {
 
 /// The same write, which puts what it returns into the outbox, too.
 fn with_outbox<'a>(
-    name: &str,
     write: &str,
     returning: &str,
     columns: &Columns,
-    outbox: &Outbox,
+    first: usize,
     arrays: &mut Vec<Vec<Option<String>>>,
     images: impl Iterator<Item = &'a Image> + Clone,
 ) -> String {
-    let (source, table) = (literal(&outbox.table.source), literal(&outbox.table.table));
+    let (source, table) = (literal(&columns.table.source), literal(&columns.table.table));
+    let versions = first + arrays.len();
     arrays.push(images.clone().map(|image| image.vendor_version.clone()).collect());
     arrays.push(images.map(|image| image.mutation.map(|id| id.to_string())).collect());
-    let (versions, mutations, key_type) = (arrays.len() - 1, arrays.len(), columns.key_type());
+    let (mutations, key_type) = (versions + 1, columns.key_type());
     format!(
-        "/* reconciler.{name} */ with written as ({write} returning {returning}) \
+        "written as ({write} returning {returning}), put_out as ( \
          insert into upwrite.outbox (source, table_name, key, version, vendor_version, image, mutation) \
          select {source}, {table}, o.key, w.version, o.vendor_version, w.image, o.mutation::uuid from written w \
-         join unnest($1::text[], ${versions}::text[], ${mutations}::text[]) as o (key, vendor_version, mutation) \
-           on o.key::{key_type} = w.key"
+         join unnest(${first}::text[], ${versions}::text[], ${mutations}::text[]) as o (key, vendor_version, mutation) \
+           on o.key::{key_type} = w.key)"
     )
 }
 
@@ -124,6 +151,7 @@ mod tests {
     #[test]
     fn rows_with_the_same_columns_share_a_statement() {
         let columns = Columns {
+            table: upwrite_events::TableName::new("sf", "contact"),
             relation: "sf.contact".into(),
             key: "id".into(),
             types: [("id", "text"), ("n", "numeric(18,2)"), ("odd name", "text")]
@@ -142,13 +170,15 @@ mod tests {
         let (a, b, c) = (image("a"), image("b"), image("c"));
         let full: Row = [("n".to_owned(), Some("1.00".to_owned())), ("odd name".to_owned(), None)].into();
         let part: Row = [("n".to_owned(), Some("2".to_owned())), ("unknown".to_owned(), None)].into();
-        let made = upserts(&columns, [(&a, &full), (&b, &part), (&c, &full)]);
+        let groups = groups(&columns, [(&a, &full), (&b, &part), (&c, &full)]);
+        let made: Vec<Write> = groups.map(|group| upsert(&columns, &group, Records::New, 4)).collect();
         assert_eq!(made.len(), 2);
         let wide = made.iter().find(|upsert| upsert.arrays.len() == 3).unwrap();
         assert_eq!(wide.arrays[0], vec![Some("a".to_owned()), Some("c".to_owned())]);
-        assert!(wide.sql.contains("u.c2::numeric(18,2)"), "{}", wide.sql);
+        assert!(wide.ctes.contains("u.c5::numeric(18,2)"), "{}", wide.ctes);
         let alone = made.iter().find(|upsert| upsert.arrays.len() == 2).unwrap();
-        assert!(alone.sql.contains("($2::text[])[1]::numeric(18,2)") && !alone.sql.contains("unnest"), "{}", alone.sql);
-        assert!(wide.sql.contains("\"odd name\" = excluded.\"odd name\""), "{}", wide.sql);
+        assert!(alone.ctes.contains("($5::text[])[1]::numeric(18,2)"), "{}", alone.ctes);
+        assert!(!alone.ctes.contains("unnest"), "{}", alone.ctes);
+        assert!(wide.ctes.contains("\"odd name\" = excluded.\"odd name\""), "{}", wide.ctes);
     }
 }

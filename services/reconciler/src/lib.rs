@@ -12,6 +12,7 @@ mod images;
 mod load;
 mod merge;
 mod parked;
+mod plan;
 mod progress;
 mod rebuild;
 mod reconcile;

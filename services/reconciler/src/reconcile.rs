@@ -1,5 +1,7 @@
 //! A batch as one transaction, and what is true in memory once it has committed.
 
+mod upkeep;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,23 +10,32 @@ use sqlx::{Connection as _, PgConnection};
 use upwrite_event_log::{EventLog, LogRecord, Notifier, Standing};
 use upwrite_events::{MutationId, Partition, Phase, TableName};
 
-use crate::batch::{Plan, State};
+use crate::batch::State;
 use crate::claims::claim_early;
 use crate::columns::ColumnCache;
 use crate::error::doing;
-use crate::finish::{Positions, finish, hold_epochs};
+use crate::finish::Ending;
 use crate::load::Start;
 use crate::merge::Image;
-use crate::progress::{Reporter, now_us};
+use crate::plan::Plan;
+use crate::progress::Reporter;
 use crate::records::Shown;
 use crate::run::Outside;
 use crate::status::Status;
-use crate::write::{Mode, merge};
-use crate::{ReconcilerError, parked, store, traced};
+use crate::write::{Mode, merge, write_at_once};
+use crate::{ReconcilerError, store, traced};
 
 /// How often a batch that another transaction was in the way of is repeated before all is read anew.
 const REPEATS: u32 = 20;
 const REPEAT_PAUSE: Duration = Duration::from_millis(3);
+
+/// How a batch becomes a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// In one statement, in the belief that its records are new.
+    AtOnce,
+    Stepwise(Mode),
+}
 
 pub(crate) struct Reconciler {
     connection: PgConnection,
@@ -69,22 +80,38 @@ impl Reconciler {
             return Ok(false);
         }
         let (begun, count, parked_before) = (Instant::now(), records.len(), self.some_parked);
-        let plan = self.start.state.plan(records);
+        let mut plan = self.start.state.plan(records);
+        if !plan.strangers.is_empty() {
+            plan.judge_strangers(&store::released(&mut self.connection, &plan.strangers).await?);
+        }
         self.bury(&plan).await?;
         let _spans = traced::writes(&self.start.state, &plan);
-        let (mut mode, mut repeats) = (Mode::Fast, 0);
+        let (mut way, mut repeats) = (if plan.is_ordinary() { Way::AtOnce } else { Way::Stepwise(Mode::Fast) }, 0);
         loop {
-            let Err(error) = self.commit(&plan, mode).await else { break };
+            let committed = match way {
+                Way::AtOnce => self.commit_at_once(&plan).await,
+                Way::Stepwise(mode) => self.commit(&plan, mode).await.map(|()| true),
+            };
+            let error = match committed {
+                Ok(true) => break,
+                Ok(false) => {
+                    way = Way::Stepwise(Mode::Fast);
+                    continue;
+                }
+                Err(error) => error,
+            };
             let refused = matches!(&error, ReconcilerError::Database { source: sqlx::Error::Database(_), .. });
-            let again = error.is_contention() || (refused && mode == Mode::Fast);
+            let again = error.is_contention() || (refused && way != Way::Stepwise(Mode::Careful));
             if !again || repeats == REPEATS {
                 return Err(error);
             }
             tracing::debug!(%error, repeats, "the batch is written again");
             if refused {
                 // Row by row from now on: what stops one row stops no other.
-                mode = Mode::Careful;
+                way = Way::Stepwise(Mode::Careful);
                 self.columns.forget();
+            } else if way == Way::AtOnce {
+                way = Way::Stepwise(Mode::Fast);
             }
             if repeats > 0 {
                 tokio::time::sleep(REPEAT_PAUSE * repeats).await;
@@ -104,11 +131,32 @@ impl Reconciler {
         Ok(())
     }
 
-    /// The batch's transaction. Nothing in memory changes before it has committed.
+    /// An ordinary batch's transaction, as one statement. False: it takes more than one, and nothing was done.
+    async fn commit_at_once(&mut self, plan: &Plan) -> Result<bool, ReconcilerError> {
+        let (mut shown, mut write) = (Shown::default(), None);
+        for (table, images) in by_table(&plan.images) {
+            write = write_at_once(&mut self.connection, &mut self.columns, &table, &images).await?;
+            if write.is_none() {
+                return Ok(false);
+            }
+            images.iter().for_each(|image| shown.add(&table, image, false));
+        }
+        let statuses = settle(&self.start.state, &plan.touched, |_, before| before);
+        let ending = Ending {
+            shown: &shown,
+            statuses: &statuses,
+            positions: &plan.positions,
+            epochs: &self.start.epochs,
+            may_be_lost: plan.may_be_lost(&self.start.state),
+        };
+        ending.execute(&mut self.connection, write).await?;
+        self.committed(statuses);
+        Ok(true)
+    }
+
+    /// The batch's transaction, step by step. Nothing in memory changes before it has committed.
     async fn commit(&mut self, plan: &Plan, mode: Mode) -> Result<(), ReconcilerError> {
-        let begin =
-            if plan.may_be_lost(&self.start.state) { "begin; set local synchronous_commit = off" } else { "begin" };
-        let mut tx = self.connection.begin_with(begin).await.map_err(doing("beginning a batch"))?;
+        let mut tx = self.connection.begin().await.map_err(doing("beginning a batch"))?;
         claim_early(&mut tx, &plan.early_claims).await?;
         let mut parked: HashMap<MutationId, usize> = HashMap::new();
         let mut rereads = plan.rereads.clone();
@@ -138,7 +186,14 @@ impl Reconciler {
         let statuses = settle(&self.start.state, &plan.touched, |mutation, before| {
             before + parked.get(&mutation).copied().unwrap_or_default()
         });
-        finish(&mut tx, &shown, &statuses, &plan.positions, &self.start.epochs).await?;
+        let ending = Ending {
+            shown: &shown,
+            statuses: &statuses,
+            positions: &plan.positions,
+            epochs: &self.start.epochs,
+            may_be_lost: plan.may_be_lost(&self.start.state),
+        };
+        ending.execute(&mut tx, None).await?;
         tx.commit().await.map_err(doing("committing a batch"))?;
         for (mutation, count) in parked {
             if let Some(tracked) = self.start.state.tracked.get_mut(&mutation) {
@@ -146,54 +201,6 @@ impl Reconciler {
             }
         }
         self.some_parked = some_parked;
-        self.committed(statuses);
-        Ok(())
-    }
-
-    pub(crate) async fn retry_parked(&mut self) -> Result<(), ReconcilerError> {
-        // An error here would count as the row's own, also one from columns that have changed since.
-        self.columns.forget();
-        let mut tx = self.connection.begin().await.map_err(doing("beginning to retry parked images"))?;
-        let tried = parked::retry(&mut tx, &mut self.columns, &self.partitions, self.parked_after).await?;
-        let touched: Vec<MutationId> = tried.resolved.keys().copied().collect();
-        let statuses = settle(&self.start.state, &touched, |mutation, before| {
-            before.saturating_sub(tried.resolved.get(&mutation).copied().unwrap_or_default())
-        });
-        hold_epochs(&mut tx, &tried.origins, &self.start.epochs).await?;
-        finish(&mut tx, &tried.shown, &statuses, &Positions::new(), &self.start.epochs).await?;
-        let left = parked::count(&mut tx, &self.partitions).await?;
-        tx.commit().await.map_err(doing("committing parked images"))?;
-        for (mutation, count) in tried.resolved {
-            if let Some(tracked) = self.start.state.tracked.get_mut(&mutation) {
-                tracked.parked = tracked.parked.saturating_sub(count);
-            }
-        }
-        self.some_parked = tried.some_left;
-        self.parked_after = tried.next;
-        self.reporter.parked(&left);
-        metrics::counter!("upwrite_reconciler_conflicts_total").increment(tried.conflicts);
-        self.committed(statuses);
-        Ok(())
-    }
-
-    /// Releases voids that have been remembered for long enough.
-    pub(crate) async fn forget_voided(&mut self, retention: Duration) -> Result<(), ReconcilerError> {
-        let until = now_us() - i64::try_from(retention.as_micros()).unwrap_or(i64::MAX);
-        let expired = |status: &&Status| {
-            // Of a void this is when it was appended.
-            status.requested_at_us < until && status.lifecycle.as_ref().is_some_and(|life| life.phase == Phase::Voided)
-        };
-        let statuses = self.start.state.tracked.values().map(|tracked| &tracked.status).filter(expired);
-        let statuses: Vec<Status> = statuses.map(|status| Status { released: true, ..status.clone() }).collect();
-        if statuses.is_empty() {
-            return Ok(());
-        }
-        let mut tx = self.connection.begin().await.map_err(doing("beginning to forget voids"))?;
-        let mutations =
-            self.partitions.iter().filter(|partition| partition.stream == upwrite_events::Stream::Mutations);
-        hold_epochs(&mut tx, &mutations.copied().collect(), &self.start.epochs).await?;
-        finish(&mut tx, &Shown::default(), &statuses, &Positions::new(), &self.start.epochs).await?;
-        tx.commit().await.map_err(doing("committing forgotten voids"))?;
         self.committed(statuses);
         Ok(())
     }

@@ -1,12 +1,14 @@
 //! The smaller tables of a batch's transaction: parked images, conflicts, reads by id, dead letters.
 
+use std::collections::HashSet;
+
 use sqlx::PgConnection;
 use upwrite_event_log::LogRecord;
 use upwrite_events::{MutationId, Partition, TableName};
 
-use crate::batch::DeadLetter;
 use crate::error::{ReconcilerError, doing};
 use crate::merge::Image;
+use crate::plan::DeadLetter;
 use crate::write::Conflict;
 
 /// As the database has it; there are never so many partitions that it would not fit (a check in `upwrite.deployment`).
@@ -98,6 +100,25 @@ pub(crate) async fn dead_letters(tx: &mut PgConnection, letters: &[DeadLetter]) 
         .map_err(doing("writing dead letters"))?;
     }
     Ok(())
+}
+
+/// Which of these mutations their own partition knew and has released: only an event that came late can speak of them, of
+/// an owner whose append was tried again, while this reconciler was not there.
+pub(crate) async fn released(
+    connection: &mut PgConnection,
+    strangers: &[(MutationId, DeadLetter)],
+) -> Result<HashSet<MutationId>, ReconcilerError> {
+    let found: Vec<(uuid::Uuid,)> = sqlx::query_as(
+        "/* reconciler.released */
+         select m.id from unnest($1::uuid[], $2::int2[]) as s (id, partition)
+           join upwrite.mutations m on m.id = s.id and m.partition = s.partition where m.released",
+    )
+    .bind(strangers.iter().map(|(mutation, _)| mutation.0).collect::<Vec<_>>())
+    .bind(strangers.iter().map(|(_, letter)| number(letter.record.partition)).collect::<Vec<_>>())
+    .fetch_all(connection)
+    .await
+    .map_err(doing("looking for mutations that were released"))?;
+    Ok(found.into_iter().map(|(id,)| MutationId(id)).collect())
 }
 
 /// Notes that mutations stand although the transaction that asked for them was rolled back.

@@ -10,7 +10,8 @@ use upwrite_events::{Row, TableName};
 
 use crate::columns::{ColumnCache, Columns, quoted};
 use crate::error::{ReconcilerError, doing};
-use crate::images::{delete, upserts};
+use crate::finish::WRITE_PARAMETER;
+use crate::images::{FIRST_PARAMETER, Records, Write, delete, groups, upsert};
 use crate::merge::{Decision, Image, decide};
 use crate::records::{Known, lock_records};
 
@@ -77,6 +78,19 @@ pub(crate) async fn merge(
     let shown = chosen.into_iter().filter(|index| !kept_out.contains(index));
     written.shown = shown.map(|index| (index, known.states.contains_key(&images[index].key))).collect();
     Ok(written)
+}
+
+/// The write of images that are all of new records, as part of a statement; `None` if one write cannot do it.
+pub(crate) async fn write_at_once(
+    connection: &mut PgConnection,
+    cache: &mut ColumnCache,
+    table: &TableName,
+    images: &[Image],
+) -> Result<Option<Write>, ReconcilerError> {
+    let Some(columns) = columns_for(connection, cache, table, images).await? else { return Ok(None) };
+    let mut groups = groups(&columns, images.iter().filter_map(|image| Some((image, image.row.as_ref()?))));
+    let write = groups.next().map(|group| upsert(&columns, &group, Records::New, WRITE_PARAMETER));
+    Ok(write.filter(|_| groups.len() == 0))
 }
 
 /// The table's columns, read again if an image speaks of one that is not known: the table may have been altered since.
@@ -217,18 +231,23 @@ async fn write(tx: &mut PgConnection, rows: Rows<'_>, chosen: &[usize]) -> sqlx:
         let free = lock(tx, rows, &writes, "no key update", &mut parked).await?;
         let free = free.iter().filter_map(|index| Some((&images[*index], images[*index].row.as_ref()?)));
         let free: Vec<(&Image, &Row)> = free.collect();
-        for upsert in upserts(columns, free) {
-            let query = sqlx::query(AssertSqlSafe(upsert.sql));
-            upsert.arrays.into_iter().fold(query, sqlx::query::Query::bind).execute(&mut *tx).await?;
+        for group in groups(columns, free) {
+            run(tx, "upsert", upsert(columns, &group, Records::Any, FIRST_PARAMETER)).await?;
         }
     }
     if !deletes.is_empty() {
         let free = lock(tx, rows, &deletes, "update", &mut parked).await?;
-        let delete = delete(columns, free.iter().map(|index| &images[*index]));
-        let query = sqlx::query(AssertSqlSafe(delete.sql));
-        delete.arrays.into_iter().fold(query, sqlx::query::Query::bind).execute(&mut *tx).await?;
+        run(tx, "delete", delete(columns, free.iter().map(|index| &images[*index]))).await?;
     }
     Ok(parked)
+}
+
+/// A write as a statement of its own.
+async fn run(tx: &mut PgConnection, name: &str, write: Write) -> sqlx::Result<()> {
+    let sql = format!("/* reconciler.{name} */ with {} select", write.ctes);
+    let query = sqlx::query(AssertSqlSafe(sql));
+    write.arrays.into_iter().fold(query, sqlx::query::Query::bind).execute(tx).await?;
+    Ok(())
 }
 
 /// Splits `wanted` into those that are free (new, or locked by us now) and, into `parked`, those locked by others.

@@ -14,7 +14,7 @@ use crate::catalog::Catalog;
 use crate::error::PgError;
 use crate::returning::{Placeholders, is_placeholder};
 
-/// One row of `upwrite.changes(secret)`.
+/// One change of `upwrite.dry_run(secret)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     pub seq: i64,
@@ -31,7 +31,7 @@ pub struct Image {
 pub struct DryRun<'a> {
     /// In the order of `seq`.
     pub images: &'a [Image],
-    /// Text (JSON) of `upwrite.session(secret)`, read after the statement.
+    /// Text (JSON) of `session` in `upwrite.dry_run(secret)`, read after the statement.
     pub session: &'a str,
     /// Inside the client's block: text (JSON) of `upwrite.mark()`, read before the statement. `None`: autocommit.
     pub mark: Option<&'a str>,

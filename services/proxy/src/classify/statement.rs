@@ -68,7 +68,7 @@ pub enum TransactionCommand {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Capture {
     /// Named with its schema, known as synced, and nothing else in the statement or on the table can write anything: a
-    /// `ROLLBACK` may go before `Sync`. If `upwrite.changes()` is empty all the same although the tag counts rows, it was
+    /// `ROLLBACK` may go before `Sync`. If there are no changes all the same although the tag counts rows, it was
     /// another relation (a stale snapshot): run it again without that `ROLLBACK`.
     pub known_target: Option<TableName>,
     /// An INSERT, UPDATE or DELETE that changes one relation by its own words.

@@ -73,13 +73,14 @@ impl Returned {
             (Step::Statement | Step::Returning, b'C') => self.tag = Some(command_tag(frame).to_owned()),
             (Step::Mark, b'D') => self.mark = Some(single_text(&self.whole(frame)?)?),
             (Step::Session, b'D') => self.session = Some(single_text(&self.whole(frame)?)?),
-            (Step::Changes, b'D') => self.change(frame)?,
+            (Step::Captured, b'D') if self.session.is_none() => self.session = Some(session(&self.whole(frame)?)?),
+            (Step::Captured, b'D') => self.change(frame)?,
             _ => {}
         }
         Ok(())
     }
 
-    /// A row of `upwrite.changes()`. Beyond the limit none are kept: the statement will be refused.
+    /// A change of `upwrite.dry_run()`. Beyond the limit none are kept: the statement will be refused.
     fn change(&mut self, frame: &Frame) -> Result<(), Malformed> {
         self.images_bytes = self.images_bytes.saturating_add(frame.raw.len());
         if self.too_many_images() {
@@ -213,9 +214,17 @@ fn single_text(row: &Frame) -> Result<String, Malformed> {
     }
 }
 
-/// A row of `upwrite.changes()` in binary formats: seq int8, relation oid, op "char", old and new bytea.
+/// The first row of `upwrite.dry_run()`.
+fn session(row: &Frame) -> Result<String, Malformed> {
+    match fields(row)?.as_slice() {
+        [.., Some(text)] => Ok(String::from_utf8_lossy(text).into_owned()),
+        _ => Err(Malformed),
+    }
+}
+
+/// Every other row, in binary formats: seq int8, relation oid, op "char", old and new bytea.
 fn image(row: &Frame) -> Result<Image, Malformed> {
-    let [Some(seq), Some(relation), Some([op]), old, new] = fields(row)?[..] else {
+    let [Some(seq), Some(relation), Some([op]), old, new, None] = fields(row)?[..] else {
         return Err(Malformed);
     };
     Ok(Image {

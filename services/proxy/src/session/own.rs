@@ -24,7 +24,7 @@ pub(super) enum Step {
     Statement,
     Flush,
     FlushSynced,
-    Changes,
+    Captured,
     Session,
     RollbackTo,
     Release,
@@ -43,7 +43,7 @@ pub(super) const RETURNING: &str = "_upwrite_returning";
 
 /// State of the own statements of one connection.
 pub(crate) struct OwnStatements {
-    /// Sent with every `changes()` and `session()`, as a bind parameter; the database has only its hash.
+    /// Sent with every `dry_run()` and `session()`, as a bind parameter; the database has only its hash.
     secret: String,
     /// Unguessable, so that no savepoint of the client's has this name.
     savepoint: String,
@@ -84,8 +84,8 @@ impl OwnStatements {
             Step::Release => format!("RELEASE SAVEPOINT {}", self.savepoint),
             Step::Mark => "/* proxy.mark */ SELECT upwrite.mark()".to_owned(),
             Step::Flush => "/* proxy.flush */ SELECT upwrite.flush()".to_owned(),
-            Step::Changes => {
-                "/* proxy.changes */ SELECT seq, relation, op, old, new FROM upwrite.changes($1)".to_owned()
+            Step::Captured => {
+                "/* proxy.dry_run */ SELECT seq, relation, op, old, new, session FROM upwrite.dry_run($1)".to_owned()
             }
             Step::Session => "/* proxy.session */ SELECT upwrite.session($1)".to_owned(),
             Step::Raise => concat!(
@@ -119,7 +119,7 @@ const STATEMENTS: [Step; 12] = [
     Step::Mark,
     Step::Flush,
     Step::FlushSynced,
-    Step::Changes,
+    Step::Captured,
     Step::Session,
     Step::Raise,
     Step::Unattended,
@@ -156,23 +156,22 @@ impl Requests<'_> {
         self.close(b'P', PORTAL, step);
     }
 
-    /// `upwrite.changes()` and `upwrite.session()`. Parsed behind the client's statement: it may have put something else
-    /// under these names (SQL's `DEALLOCATE` and `PREPARE` reach them), which would be handed the secret, and believed.
+    /// What the dry run did, and in which session.
     pub(super) fn read_capture(&mut self) {
-        for step in [Step::Changes, Step::Session] {
-            self.close(b'S', &name(step), step);
-            self.parse(&name(step), self.own.text(step).as_bytes(), &[], step);
-        }
-        let secret = self.own.secret.clone();
-        self.call(Step::Changes, &[secret.as_bytes()]);
-        self.call(Step::Session, &[secret.as_bytes()]);
+        self.ask(Step::Captured);
     }
 
     pub(super) fn read_session(&mut self) {
-        self.close(b'S', &name(Step::Session), Step::Session);
-        self.parse(&name(Step::Session), self.own.text(Step::Session).as_bytes(), &[], Step::Session);
+        self.ask(Step::Session);
+    }
+
+    /// Parsed behind the client's statement: it may have put something else under this name (SQL's `DEALLOCATE` and
+    /// `PREPARE` reach it), which would be handed the secret, and believed.
+    fn ask(&mut self, step: Step) {
+        self.close(b'S', &name(step), step);
+        self.parse(&name(step), self.own.text(step).as_bytes(), &[], step);
         let secret = self.own.secret.clone();
-        self.call(Step::Session, &[secret.as_bytes()]);
+        self.call(step, &[secret.as_bytes()]);
     }
 
     pub(super) fn parse(&mut self, name: &str, sql: &[u8], types: &[u32], step: Step) {

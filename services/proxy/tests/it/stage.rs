@@ -131,7 +131,7 @@ impl Session {
         self.execute("begin").await;
         self.execute(sql).await;
         self.execute("select upwrite.flush()").await;
-        let rows = sqlx::query("select seq, relation::int8, op::text, old, new from upwrite.changes($1)")
+        let rows = sqlx::query("select seq, relation::int8, op::text, old, new, session from upwrite.dry_run($1)")
             .bind(&self.secret)
             .fetch_all(&mut self.connection)
             .await
@@ -143,12 +143,8 @@ impl Session {
             old: row.get(3),
             new: row.get(4),
         };
-        let images = rows.iter().map(image).collect();
-        let session = sqlx::query_scalar("select upwrite.session($1)")
-            .bind(&self.secret)
-            .fetch_one(&mut self.connection)
-            .await
-            .unwrap();
+        let images = rows[1..].iter().map(image).collect();
+        let session = rows[0].get(5);
         self.execute("rollback").await;
         Ran { images, session }
     }

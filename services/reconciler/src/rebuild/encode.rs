@@ -161,6 +161,7 @@ mod tests {
     #[test]
     fn an_image_is_one_line_in_the_layouts_order() {
         let columns = Columns {
+            table: upwrite_events::TableName::new("sf", "contact"),
             relation: "crm.contact".into(),
             key: "id".into(),
             types: [("id", "text"), ("b", "character varying(3)"), ("a", "integer"), ("c", "text")]

@@ -10,7 +10,7 @@ use super::feed::Feed;
 use super::judge::{Found, RecordTo, RowTo};
 use super::mend::{MENDING, Mending};
 use super::shapes::Spoken;
-use crate::columns::{literal, quoted};
+use crate::columns::{buried, first_version, literal, quoted};
 
 /// A record, and what is to become of it.
 pub(super) type Work = (Found, RowTo, RecordTo);
@@ -93,7 +93,8 @@ impl Mending<'_> {
             let (relation, key, key_type) = (&layout.relation, &layout.key, &layout.key_type);
             let delete = format!("delete from {relation} t where t.{key} = any($1::text[]::{key_type}[])");
             let returning = format!("t.{key} as key, t._version + 1 as version, null::jsonb as image");
-            let sql = self.with_outbox(layout, &delete, layout.outbox.as_ref().map(|_| returning));
+            let buried = buried(self.table, "$1::text[]", key_type);
+            let sql = self.with_outbox(layout, &delete, &returning, Some(buried));
             sqlx::query(AssertSqlSafe(sql)).bind(deletes).execute(&mut *tx).await?;
         }
         self.write_records(tx, work).await
@@ -112,23 +113,27 @@ impl Mending<'_> {
         sets.push("_synced_at = excluded._synced_at".to_owned());
         let upsert = format!(
             "insert into {} as t ({targets}, _version, _synced_at) overriding system value \
-             select {values}, 1, clock_timestamp() from {MENDING} i where i._key = any($1) \
+             select {values}, {}, clock_timestamp() from {MENDING} i where i._key = any($1) \
              on conflict ({key}) do update set {}",
             layout.relation,
+            first_version(self.table, "i._key"),
             sets.join(", ")
         );
-        let returning =
-            layout.outbox.as_ref().map(|image| format!("t.{key} as key, t._version as version, {image} as image"));
-        self.with_outbox(layout, &upsert, returning)
+        let image = layout.outbox.as_deref().unwrap_or("null");
+        let returning = format!("t.{key} as key, t._version as version, {image} as image");
+        self.with_outbox(layout, &upsert, &returning, None)
     }
 
-    /// The same write, which puts what it returns into the outbox, too.
-    fn with_outbox(&self, layout: &Layout, write: &str, returning: Option<String>) -> String {
-        let Some(returning) = returning else { return format!("/* rebuild.write */ {write}") };
+    /// The same write, which puts what it returns into the outbox, too, if there is one; and another part.
+    fn with_outbox(&self, layout: &Layout, write: &str, returning: &str, part: Option<String>) -> String {
+        let part = part.map(|part| format!(", {part}")).unwrap_or_default();
+        let written = format!("/* rebuild.write */ with written as ({write} returning {returning}){part}");
+        if layout.outbox.is_none() {
+            return format!("{written} select");
+        }
         let (source, table) = (literal(&self.table.source), literal(&self.table.table));
         format!(
-            "/* rebuild.write */ with written as ({write} returning {returning}) \
-             insert into upwrite.outbox (source, table_name, key, version, vendor_version, image) \
+            "{written} insert into upwrite.outbox (source, table_name, key, version, vendor_version, image) \
              select {source}, {table}, x.key, w.version, i._version, w.image \
                from written w join unnest($1::text[]) x (key) on x.key::{} = w.key \
                left join {MENDING} i on i._key = x.key",

@@ -40,6 +40,13 @@ impl Two {
         self.world.applied(mutation, vec![row])
     }
 
+    /// A create in the partition of the one.
+    fn create(&self) -> RowChange {
+        let in_it =
+            |create: &RowChange| partition_for(Stream::Mutations, &table(), &create.key, 2).number == self.mutations;
+        std::iter::repeat_with(insert).find(in_it).unwrap()
+    }
+
     /// Both at once; which of the two is the newer alternates.
     async fn round(&self, round: usize, key: &str, mutation: MutationId) {
         let (older, newer) = (2 * round, 2 * round + 1);
@@ -86,6 +93,17 @@ async fn a_mutation_and_an_observation_of_a_record_nobody_knows_yet_neither() {
     two.stop().await;
 }
 
+/// The reconciler of a create believes that its record is new, until it is told otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_and_an_observation_of_what_it_made_neither() {
+    let two = two().await;
+    for round in 0..ROUNDS {
+        let (mutation, _) = two.world.submit(two.create()).await;
+        two.round(round, &format!("003C{round}"), mutation).await;
+    }
+    two.stop().await;
+}
+
 /// B10 across processes: the create's real id is seen by the one while its outcome is folded by the other. Whoever is
 /// first: no claim outlives its mutation, and a record of an unfinished create is claimed.
 #[tokio::test(flavor = "multi_thread")]
@@ -93,11 +111,7 @@ async fn b10_no_early_claim_outlives_its_mutation() {
     let two = two().await;
     let mut early = 0;
     for round in 0..ROUNDS {
-        let mut create = insert();
-        while partition_for(Stream::Mutations, &table(), &create.key, 2).number != two.mutations {
-            create = insert();
-        }
-        let (mutation, partition) = two.world.submit(create).await;
+        let (mutation, partition) = two.world.submit(two.create()).await;
         let key = format!("003E{round}");
         let mut row = seen_row(&key, "seen", "00001");
         row.image.as_mut().unwrap().insert("upwrite_key".into(), Some(mutation.idempotency_key(0)));

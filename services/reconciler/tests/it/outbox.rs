@@ -31,6 +31,8 @@ async fn every_row_written_or_deleted_is_in_the_outbox_as_the_table_has_it() {
     // Nothing was there.
     let gone = ObservedRow { key: "003Z".into(), image: None, vendor_version: None };
     world.observe((50, 60), vec![gone]).await;
+    // Upstream took it out of its recycle bin.
+    world.observe((70, 80), vec![seen_row("003A", "back", "2026-01-03")]).await;
 
     let sql = "select source || '.' || table_name, key, version, vendor_version, image, mutation from upwrite.outbox order by id";
     let rows = sqlx::query(sql).fetch_all(&world.admin).await.unwrap();
@@ -48,6 +50,7 @@ async fn every_row_written_or_deleted_is_in_the_outbox_as_the_table_has_it() {
         (table(), "003B".into(), 1, version("2026-01-01"), Some(image("003B", "b", None)), None),
         (table(), "003A".into(), 2, version("2026-01-02"), Some(image("003A", "a2", Some("t"))), Some(mutation.0)),
         (table(), "003A".into(), 3, None, None, Some(deleted.0)),
+        (table(), "003A".into(), 4, version("2026-01-03"), Some(image("003A", "back", None)), None),
     ];
     assert_eq!(rows, expected);
     member.stop().await;

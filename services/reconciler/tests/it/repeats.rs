@@ -121,3 +121,27 @@ async fn b20_anything_twice_and_shuffled_among_foreign_bytes_stops_nothing() {
         .unwrap();
     assert!(astray.contains("does not belong"), "{astray}");
 }
+
+/// An owner that was not told whether its append got in tries it again. Meanwhile the mutation may have been withdrawn and
+/// released, and a reconciler started that has never heard of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn b20_a_late_word_of_what_was_released_before_a_restart_is_no_dead_letter() {
+    let mut world = World::start().await;
+    let (mutation, partition) = world.submit(change(Op::Update, &key_in(0, 2, 0), "x")).await;
+    let owner = world.owner;
+    world.outcome(partition, Event::MutationRevoked(MutationRevoked { mutation, owner })).await;
+    assert_eq!(world.finished(mutation).await, "revoked");
+    let released = format!("select released from upwrite.mutations where id = '{mutation}' and released");
+    world.wait::<bool>("its release", &released).await;
+    world.stop().await;
+    world.run();
+    let attempted = |mutation| {
+        Event::MutationAttempted(MutationAttempted { mutation, owner, attempt: 1, rows: vec![0], attempted_at_us: 1 })
+    };
+    let stranger = MutationId(uuid::Uuid::now_v7());
+    let late = vec![attempted(mutation), attempted(stranger)];
+    let positions = world.log.append(partition, late).await.unwrap();
+    world.reached(partition, positions[1]).await;
+    let dead = world.value::<Vec<i64>>("select array_agg(position) from upwrite.dead_letters").await;
+    assert_eq!(dead, Some(vec![positions[1].0]), "only what nobody has ever heard of");
+}

@@ -9,13 +9,14 @@ use super::plan::{SetupError, SetupReport, at};
 /// Idempotent, run every time.
 pub(super) const ROLES: &str = include_str!("../../../../schemas/sql/roles.sql");
 
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("0001_schema", include_str!("../../../../schemas/sql/0001_schema.sql")),
     ("0002_log", include_str!("../../../../schemas/sql/0002_log.sql")),
     ("0003_capture", include_str!("../../../../schemas/sql/0003_capture.sql")),
     ("0004_client", include_str!("../../../../schemas/sql/0004_client.sql")),
     ("0005_tables", include_str!("../../../../schemas/sql/0005_tables.sql")),
     ("0006_processes", include_str!("../../../../schemas/sql/0006_processes.sql")),
+    ("0007_batches", include_str!("../../../../schemas/sql/0007_batches.sql")),
 ];
 
 const RECORD: &str = "/* setup.migrations */

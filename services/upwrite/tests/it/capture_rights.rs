@@ -34,6 +34,8 @@ async fn a1_user_code_never_runs_as_upwrite() {
     let changes = app.client.query("SELECT old FROM upwrite.changes($1::pg_catalog.text)", &[&SECRET]).await.unwrap();
     assert_eq!(changes[0].get::<_, Vec<u8>>(0), b"(003A,Seed,,1,,1,)");
     app.client.query_one("SELECT upwrite.session($1::pg_catalog.text)", &[&SECRET]).await.unwrap();
+    let rows = app.client.query("SELECT old FROM upwrite.dry_run($1::pg_catalog.text)", &[&SECRET]).await.unwrap();
+    assert_eq!(rows[1].get::<_, Vec<u8>>(0), b"(003A,Seed,,1,,1,)");
     let leaks = app.maybe("SELECT string_agg(DISTINCT who::pg_catalog.text, ' ') FROM public.leaks").await;
     assert!(leaks.as_deref().is_none_or(|who| who == database.user), "ran as {leaks:?}");
     assert_eq!(app.refused("SET CONSTRAINTS ALL IMMEDIATE; COMMIT").await.code, "UW001");
@@ -49,7 +51,7 @@ async fn nobody_reads_changes_without_the_connection_s_secret() {
     app.ok("BEGIN; INSERT INTO salesforce.contact (n) VALUES (1)").await;
     for guess in ["''", "null", "'another secret'"] {
         app.ok("SAVEPOINT s").await;
-        for function in ["changes", "session", "captured_count"] {
+        for function in ["changes", "session", "captured_count", "dry_run"] {
             assert_eq!(app.refused(&format!("SELECT upwrite.{function}({guess})")).await.code, "42501", "{guess}");
             app.ok("ROLLBACK TO s").await;
         }

@@ -183,7 +183,7 @@ impl Session {
     }
 
     pub(crate) async fn changes(&self) -> Vec<Change> {
-        let sql = "SELECT op, old, new FROM upwrite.changes($1)";
+        let sql = "SELECT op, old, new FROM upwrite.dry_run($1) WHERE session IS NULL";
         let rows = self.client.query(sql, &[&SECRET]).await.unwrap_or_else(|error| panic!("{error:?}"));
         let text = |bytes: Option<Vec<u8>>| bytes.map(|bytes| String::from_utf8(bytes).expect("images are UTF-8"));
         let change = |row: &tokio_postgres::Row| Change {

@@ -74,6 +74,7 @@ impl PostgresHarness {
             include_str!("../../../../../schemas/sql/0004_client.sql"),
             include_str!("../../../../../schemas/sql/0005_tables.sql"),
             include_str!("../../../../../schemas/sql/0006_processes.sql"),
+            include_str!("../../../../../schemas/sql/0007_batches.sql"),
             TABLE,
         ] {
             let mut transaction = admin.begin().await.unwrap();
