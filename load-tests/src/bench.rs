@@ -52,9 +52,9 @@ async fn held_writes(world: &World, writes: usize) -> anyhow::Result<Vec<Write>>
     println!(
         "{}",
         floors.line(if world.kafka.is_some() {
-            "floor: claim commit + acks=all produce seen + one commit"
+            "floor: claim commit, acks=all produce seen, reconcile commit"
         } else {
-            "floor: durable append seen by a consumer + one commit"
+            "floor: claim and append seen by a consumer, reconcile commit"
         })
     );
     println!("{}", owns.line("held write without upstream's time"));
