@@ -20,7 +20,7 @@ mod topics;
 mod trouble;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
@@ -70,6 +70,8 @@ pub(crate) struct Inner {
     /// Behind the last request of this process that was acknowledged, by partition of mutations.
     known_ends: Vec<AtomicI64>,
     orphans: Orphans,
+    /// A reader has said that it cannot read.
+    cannot_read: AtomicBool,
     shutdown: CancellationToken,
 }
 
@@ -117,6 +119,7 @@ impl KafkaLog {
             claims: Appender::start(&pool, config.claims.limits(), Arc::new(Nobody), shutdown.clone()),
             known_ends: (0..partitions).map(|_| AtomicI64::new(-1)).collect(),
             orphans,
+            cannot_read: AtomicBool::new(false),
             config,
             shutdown: shutdown.clone(),
         });

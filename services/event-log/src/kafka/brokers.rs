@@ -66,6 +66,11 @@ impl Brokers {
         Ok(brokers)
     }
 
+    /// The text of what a broker refused.
+    pub(crate) fn refusal(&self, code: RDKafkaErrorCode) -> String {
+        self.trouble.explain(&KafkaError::AdminOp(code))
+    }
+
     pub(crate) fn unanswered(&self, error: &KafkaError) -> Unanswered {
         Unanswered::Failed(self.trouble.explain(error))
     }
@@ -83,13 +88,21 @@ impl Brokers {
         let (brokers, name) = (Arc::clone(self), topic.to_owned());
         let found = blocking(move || {
             let metadata = brokers.asks.client().fetch_metadata(Some(&name), PATIENCE)?;
-            let topic = metadata.topics().iter().find(|topic| topic.name() == name && topic.error().is_none());
-            let Some(topic) = topic else { return Ok(None) };
+            let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else { return Ok(None) };
+            match topic.error().map(RDKafkaErrorCode::from) {
+                None => {}
+                Some(code @ RDKafkaErrorCode::TopicAuthorizationFailed) => return Err(KafkaError::MetadataFetch(code)),
+                Some(_) => return Ok(None),
+            }
             let led = topic.partitions().iter().filter(|partition| partition.leader() >= 0).count();
             let copies = topic.partitions().iter().map(|partition| partition.replicas().len()).min().unwrap_or(0);
             Ok((led > 0).then(|| (u16::try_from(led).unwrap_or(u16::MAX), copies)))
         });
-        found.await.map_err(|error| self.unanswered(&error))
+        found.await.map_err(|error| self.about(topic, &error))
+    }
+
+    fn about(&self, topic: &str, error: &KafkaError) -> Unanswered {
+        Unanswered::Failed(format!("topic {topic}: {}", self.trouble.explain(error)))
     }
 
     /// `Err`, inside: the brokers' refusal.
@@ -106,7 +119,7 @@ impl Brokers {
         let described = self.orders.describe_configs([&ResourceSpecifier::Topic(topic)], &options()).await;
         let described = described.map_err(|error| self.unanswered(&error))?.into_iter().next();
         let described = described.unwrap_or(Err(RDKafkaErrorCode::Unknown));
-        described.map_err(|code| self.unanswered(&KafkaError::AdminOp(code)))
+        described.map_err(|code| self.about(topic, &KafkaError::AdminOp(code)))
     }
 }
 

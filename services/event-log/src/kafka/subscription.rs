@@ -1,6 +1,7 @@
 //! Reading on and on: one partition from a position.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::{FutureExt as _, StreamExt as _, stream};
@@ -34,11 +35,13 @@ struct Place {
     seat: Option<Seat>,
     /// Of what this process appends there.
     grown: Option<watch::Receiver<()>>,
+    /// Whether it has said, for all readers of the process, that nothing can be read.
+    complained: bool,
 }
 
 pub(crate) fn subscribe(log: Arc<Inner>, partition: Partition, from: Position) -> Subscription {
     let topic = log.config.topic(partition.stream);
-    let place = Place { log, topic, partition, from, seat: None, grown: None };
+    let place = Place { log, topic, partition, from, seat: None, grown: None, complained: false };
     stream::unfold(Some(place), |place| async move {
         let mut place = place?;
         match place.next().await {
@@ -57,16 +60,34 @@ impl Place {
             match self.look().await {
                 Ok(records) => {
                     self.from = records.last().map_or(self.from, |last| last.position.next());
+                    self.back();
                     return Ok(records);
                 }
                 Err(LogError::Unavailable(reason)) => {
-                    tracing::debug!(partition = %self.partition, reason, "cannot be read now");
+                    self.away(&reason);
                     self.seat = None;
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Says it once for all readers.
+    fn away(&mut self, reason: &str) {
+        let partition = self.partition;
+        tracing::debug!(%partition, reason, "cannot be read now");
+        if !self.complained && !self.log.cannot_read.swap(true, Ordering::Relaxed) {
+            self.complained = true;
+            tracing::warn!(%partition, reason, "the event log cannot be read; trying again until it can");
+        }
+    }
+
+    fn back(&mut self) {
+        if std::mem::take(&mut self.complained) {
+            self.log.cannot_read.store(false, Ordering::Relaxed);
+            tracing::info!(partition = %self.partition, "the event log can be read again");
         }
     }
 
@@ -144,7 +165,7 @@ impl Place {
             tokio::select! {
                 biased;
                 first = queue.recv() => {
-                    let first = Raw::of(&first.map_err(|error| failed(self.partition, &self.topic, &error))?);
+                    let first = Raw::of(&first.map_err(|error| self.log.failed(self.partition, &error))?);
                     if first.offset >= self.from.0 {
                         raw.push(first);
                     } else if self.log.tails.contradicts(self.partition, Position(first.offset), first.at_us) {
@@ -175,13 +196,25 @@ enum Received {
     FromBrokers(Vec<Raw>),
 }
 
-fn failed(partition: Partition, topic: &str, error: &KafkaError) -> LogError {
-    match error.rdkafka_error_code() {
-        // The leader has another history than the one that was read.
-        Some(RDKafkaErrorCode::LogTruncation) => {
-            LogError::Mismatch(format!("{partition} of {topic} was truncated: {error}"))
+impl Inner {
+    fn failed(&self, partition: Partition, error: &KafkaError) -> LogError {
+        match error.rdkafka_error_code() {
+            // The leader has another history than the one that was read.
+            Some(RDKafkaErrorCode::LogTruncation) => {
+                let topic = self.config.topic(partition.stream);
+                LogError::Mismatch(format!("{partition} of {topic} was truncated: {error}"))
+            }
+            // Also a position that is gone: it is looked at, and told if so.
+            _ => LogError::Unavailable(self.producer.explain(error)),
         }
-        // Also a position that is gone: it is looked at, and told if so.
-        _ => LogError::Unavailable(error.to_string()),
+    }
+}
+
+// A reader that ends takes its complaint with it.
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.complained {
+            self.log.cannot_read.store(false, Ordering::Relaxed);
+        }
     }
 }

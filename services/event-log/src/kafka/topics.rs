@@ -188,7 +188,7 @@ async fn make(brokers: &Arc<Brokers>, config: &KafkaConfig, wanted: &Wanted) -> 
     match brokers.make(&new).await? {
         Ok(()) => {}
         Err(RDKafkaErrorCode::TopicAlreadyExists) => return Ok(false),
-        Err(code) => return Err(not_made(code.to_string())),
+        Err(code) => return Err(not_made(brokers.refusal(code))),
     }
     // All brokers must know it, and its partitions must have leaders.
     for _ in 0..LOOKS {

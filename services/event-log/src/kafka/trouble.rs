@@ -10,6 +10,9 @@ const FRESH: Duration = Duration::from_secs(60);
 /// A connection that ends so soon was never of use.
 const SOON_MS: u64 = 2000;
 
+/// Behind what a broker's access control lists forbid.
+pub(crate) const MUST_BE_ALLOWED: &str = "docs/operations.md says what the brokers' ACLs must allow";
+
 /// How librdkafka says that a broker ended a connection, with whatever it was about to do at that moment.
 const HUNG_UP: [&str; 3] = ["Disconnected", "Broken pipe", "Connection reset"];
 
@@ -78,7 +81,8 @@ impl Trouble {
     /// What failed, and why no broker could be asked, if that is what it comes from.
     pub(crate) fn explain(&self, error: &KafkaError) -> String {
         use RDKafkaErrorCode::{
-            AllBrokersDown, Authentication, BrokerTransportFailure, MessageTimedOut, OperationTimedOut, Resolve, SSL,
+            AllBrokersDown, Authentication, BrokerTransportFailure, ClusterAuthorizationFailed, MessageTimedOut,
+            OperationTimedOut, Resolve, SSL, TopicAuthorizationFailed, TransactionalIdAuthorizationFailed,
         };
         let code = match error {
             KafkaError::AdminOp(code) => Some(*code),
@@ -94,6 +98,9 @@ impl Trouble {
                 | Resolve
                 | SSL,
             ) => self.with_reason(error.to_string()),
+            Some(ClusterAuthorizationFailed | TopicAuthorizationFailed | TransactionalIdAuthorizationFailed) => {
+                format!("{error}; {MUST_BE_ALLOWED}")
+            }
             _ => error.to_string(),
         }
     }
@@ -173,7 +180,9 @@ mod tests {
         trouble.tell(Weight::Refusal, "k:1: Authentication failed");
         let timed_out = KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut);
         assert!(trouble.explain(&timed_out).ends_with(": k:1: Authentication failed"));
-        let other = KafkaError::MetadataFetch(RDKafkaErrorCode::TopicAuthorizationFailed);
+        let forbidden = KafkaError::MetadataFetch(RDKafkaErrorCode::TopicAuthorizationFailed);
+        assert_eq!(trouble.explain(&forbidden), format!("{forbidden}; {MUST_BE_ALLOWED}"));
+        let other = KafkaError::MetadataFetch(RDKafkaErrorCode::InvalidTopic);
         assert_eq!(trouble.explain(&other), other.to_string());
     }
 

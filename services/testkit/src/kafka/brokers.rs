@@ -227,6 +227,11 @@ impl Broker {
         self.brokers.port(0)
     }
 
+    /// Where the brokers themselves connect, without TLS or a login: `bootstrap.servers` of an administrator.
+    pub async fn internal(&self) -> String {
+        format!("127.0.0.1:{}", self.brokers.node(0).lock().await.internal_port)
+    }
+
     /// Kills it (SIGKILL), and returns when it is gone.
     pub async fn kill9(&self) {
         self.brokers.kill9(0).await;

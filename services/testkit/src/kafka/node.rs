@@ -25,7 +25,7 @@ pub(super) struct Node {
     pub(super) id: usize,
     pub(super) client_port: u16,
     pub(super) controller_port: u16,
-    internal_port: u16,
+    pub(super) internal_port: u16,
     data: PathBuf,
     process: Option<Process>,
 }

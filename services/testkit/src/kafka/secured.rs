@@ -39,6 +39,17 @@ impl Options {
         Self { settings, scram, ..Self::default() }
     }
 
+    /// Clients may do what access control lists allow them, and nothing else. The nodes' own listeners
+    /// ([`super::Broker::internal`]) may do all.
+    #[must_use]
+    pub fn with_acls(mut self) -> Self {
+        self.settings.extend([
+            setting("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
+            setting("super.users", "User:ANONYMOUS"),
+        ]);
+        self
+    }
+
     /// Clients speak TLS and show a certificate.
     pub fn mutual_tls(certificates: &Certificates) -> Self {
         let mut settings = listener("SSL", certificates);

@@ -1,5 +1,6 @@
 //! Who may connect, and how: TLS and SASL on brokers that insist on it.
 
+mod acls;
 mod refused;
 pub(crate) mod secured;
 mod token;

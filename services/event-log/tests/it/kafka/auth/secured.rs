@@ -7,9 +7,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::json;
 use tokio::sync::OnceCell;
-use upwrite_testkit::kafka::{Broker, Certificates, Options};
+use upwrite_event_log::{KafkaConfig, kafka};
+use upwrite_testkit::kafka::{Broker, Certificates, Options, tool, unique_prefix};
+use upwrite_testkit::until;
+
+use crate::harness::LIMIT;
 
 pub(crate) const USER: &str = "upwrite";
+pub(crate) const STRANGER: &str = "stranger";
+/// What all names of [`upwrite_testkit::kafka::unique_prefix`] begin with.
+const PREFIX: &str = "t";
 pub(crate) const PASSWORD: &str = "s3cret-and-right";
 
 /// Signs certificates.
@@ -69,6 +76,52 @@ impl Secured {
     pub(crate) async fn mutual() -> &'static Self {
         static SHARED: OnceCell<Secured> = OnceCell::const_new();
         SHARED.get_or_init(|| Self::start(Options::mutual_tls)).await
+    }
+
+    /// The one that all tests share whose clients log in by SASL and may do only what they are allowed: [`USER`] what
+    /// docs/operations.md asks for, [`STRANGER`] nothing.
+    pub(crate) async fn guarded() -> &'static Self {
+        static SHARED: OnceCell<Secured> = OnceCell::const_new();
+        let users = [(USER, PASSWORD), (STRANGER, PASSWORD)];
+        let options = |certificates: &Certificates| Options::sasl_ssl(certificates, &users).with_acls();
+        let start = async {
+            let guarded = Self::start(options).await;
+            guarded.allow(&["Create", "Describe", "DescribeConfigs", "Read", "Write"], "--topic").await;
+            guarded.allow(&["Describe", "Write"], "--transactional-id").await;
+            guarded.allow(&["Describe"], "--group").await;
+            let config = KafkaConfig {
+                options: guarded.login("PLAIN"),
+                topic_prefix: unique_prefix(),
+                replication: 1,
+                min_insync: 1,
+                ..KafkaConfig::new(guarded.broker.bootstrap())
+            };
+            // The broker hears of what was allowed by and by.
+            until(LIMIT, "the right to make a topic", || async { kafka::prepare(&config, 1, &[]).await.ok() }).await;
+            guarded
+        };
+        SHARED.get_or_init(|| start).await
+    }
+
+    /// Allows [`USER`] something on all names that tests use.
+    async fn allow(&self, operations: &[&str], resource: &str) {
+        let mut command = tool("org.apache.kafka.tools.AclCommand");
+        command.args([
+            "--bootstrap-server",
+            &self.broker.internal().await,
+            "--add",
+            "--resource-pattern-type",
+            "prefixed",
+        ]);
+        command.args(["--allow-principal", &format!("User:{USER}"), resource, PREFIX]);
+        command.args(operations.iter().flat_map(|operation| ["--operation", operation]));
+        let done = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        assert!(
+            done.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&done.stdout),
+            String::from_utf8_lossy(&done.stderr)
+        );
     }
 
     /// Options of a client that logs in by SASL.

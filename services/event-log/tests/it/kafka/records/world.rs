@@ -123,7 +123,10 @@ pub(crate) async fn write(connection: &mut PgConnection, keys: &[&str]) {
 
 fn seen(kafka: &KafkaConfig, topic: &str) -> Vec<Seen> {
     let mut config: ClientConfig = kafka.options.clone().into_iter().collect();
-    config.set("bootstrap.servers", &kafka.brokers).set("group.id", "judge").set("isolation.level", "read_committed");
+    config
+        .set("bootstrap.servers", &kafka.brokers)
+        .set("group.id", format!("{}-judge", kafka.topic_prefix))
+        .set("isolation.level", "read_committed");
     let consumer: BaseConsumer = config.set("enable.partition.eof", "true").create().unwrap();
     let mut list = TopicPartitionList::new();
     for number in 0..4 {
