@@ -54,6 +54,7 @@ bench: packages ## Measure against floors and peers, on both engines of the log 
 	@scripts/install-tools kafka
 	cargo build $(CARGO_FLAGS) --release --bins
 	$(TARGET)/release/upwrite-load-tests bench
+	$(TARGET)/release/upwrite-load-tests rebuild
 
 chaos: packages ## Kill Upwrite, brokers and Postgres at 1,000 random points; KAFKA=1: a fleet on Kafka (UPWRITE_CHAOS_POINTS)
 	@scripts/install-tools kafka

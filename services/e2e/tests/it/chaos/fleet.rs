@@ -73,11 +73,14 @@ async fn g8_a_fleet_on_kafka_killed_and_stopped_at_100_random_points() {
     let mut random = StdRng::seed_from_u64(seed);
     let mut blows = std::collections::BTreeMap::<Blow, usize>::new();
     let mut asleep = JoinSet::new();
-    for _ in 0..points {
+    for point in 1..=points {
         instant(&mut random, &mut progress).await;
         let blow = Blow::draw(&mut random);
         *blows.entry(blow).or_default() += 1;
         strike(&mut fleet, blow, &mut random, &mut asleep).await;
+        if point % 100 == 0 {
+            say(&format!("{point} of {points} points, {} statements", *progress.borrow()));
+        }
     }
     while let Some(awake) = asleep.join_next().await {
         awake.unwrap();
