@@ -156,7 +156,9 @@ pub(crate) fn claim_key(table: &SyncedTable, column: &str, value: &str) -> Strin
     }
 }
 
-/// What must still hold when the record is claimed.
-pub(super) fn version_check(change: &RowChange) -> VersionCheck {
-    VersionCheck { table: change.table.clone(), key: change.key.clone(), version: change.version }
+/// What must still hold when the record is claimed. Nothing of a key that was just drawn: no row can have it, and looking
+/// costs as much as the claim.
+pub(super) fn version_check(change: &RowChange) -> Option<VersionCheck> {
+    let drawn = change.op == Op::Insert && is_placeholder(&change.key);
+    (!drawn).then(|| VersionCheck { table: change.table.clone(), key: change.key.clone(), version: change.version })
 }

@@ -107,7 +107,7 @@ fn changes(folded: &Folded, session: Session, in_block: bool) -> Result<Option<P
     if rows.is_empty() {
         return Ok(None);
     }
-    let versions = rows.iter().map(columns::version_check).collect();
+    let versions = rows.iter().filter_map(columns::version_check).collect();
     let returned = Returned::new(folded, &row_of);
     Ok(Some(Plan { rows, claims: claims.into_iter().collect(), versions, session, in_block, returned }))
 }
