@@ -75,15 +75,17 @@ pub(crate) fn upsert(columns: &Columns, group: &Group<'_>, records: Records, fir
     sets.push("_synced_at = excluded._synced_at".to_owned());
     let names = (first..).take(arrays.len()).map(|index| format!("c{index}")).collect::<Vec<_>>().join(", ");
     let from = if is_one { String::new() } else { format!(" from unnest({params}) as u({names})") };
-    let version = match records {
-        Records::New => "1".to_owned(),
-        Records::Any => first_version(&columns.table, &text(first)),
+    let (version, conflict) = match records {
+        // Should there be a row all the same, the statement fails, and is made again for any.
+        Records::New => ("1".to_owned(), String::new()),
+        Records::Any => {
+            let sets = sets.join(", ");
+            (first_version(&columns.table, &text(first)), format!(" on conflict ({key}) do update set {sets}"))
+        }
     };
     let write = format!(
         "insert into {relation} as t ({targets}, _version, _synced_at) overriding system value \
-         select {values}, {version}, clock_timestamp(){from} \
-         on conflict ({key}) do update set {}",
-        sets.join(", ")
+         select {values}, {version}, clock_timestamp(){from}{conflict}"
     );
     let Some(outbox) = &columns.outbox else {
         return Write { ctes: format!("written as ({write} returning 1)"), arrays };
@@ -171,7 +173,7 @@ mod tests {
         let full: Row = [("n".to_owned(), Some("1.00".to_owned())), ("odd name".to_owned(), None)].into();
         let part: Row = [("n".to_owned(), Some("2".to_owned())), ("unknown".to_owned(), None)].into();
         let groups = groups(&columns, [(&a, &full), (&b, &part), (&c, &full)]);
-        let made: Vec<Write> = groups.map(|group| upsert(&columns, &group, Records::New, 4)).collect();
+        let made: Vec<Write> = groups.map(|group| upsert(&columns, &group, Records::Any, 4)).collect();
         assert_eq!(made.len(), 2);
         let wide = made.iter().find(|upsert| upsert.arrays.len() == 3).unwrap();
         assert_eq!(wide.arrays[0], vec![Some("a".to_owned()), Some("c".to_owned())]);

@@ -2,6 +2,7 @@
 
 use upwrite_events::*;
 
+use crate::rebuild::damage;
 use crate::world::*;
 
 async fn name_of(world: &World) -> Option<String> {
@@ -50,4 +51,19 @@ async fn many_rows_of_one_observation_are_merged_set_wise() {
     world.observe((10, 20), rows).await;
     let count: i64 = world.value("select count(*) from crm.contact where n = 1").await.unwrap();
     assert_eq!(count, 1000);
+}
+
+/// A create believes that its row is new. It may be there all the same, if what was known of it is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_whose_row_is_there_already_writes_it() {
+    let world = World::start().await;
+    damage(&world, "insert into crm.contact (id, name, _version) values ('003A', 'nobody knows', 4)").await;
+    let (mutation, partition) = world.submit(insert()).await;
+    let row = applied_row("003A", Some(image("003A", "Ada", "1")), Some("2026-01-01"), (1, 2));
+    world.outcome(partition, world.applied(mutation, vec![row])).await;
+    assert_eq!(world.finished(mutation).await, "applied");
+    let found =
+        world.value::<String>("select format('%s %s', name, _version) from crm.contact where id = '003A'").await;
+    assert_eq!(found.as_deref(), Some("Ada 5"));
+    assert_eq!(world.value::<i64>("select count(*) from upwrite.conflicts").await, Some(0));
 }
