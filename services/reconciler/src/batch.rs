@@ -183,17 +183,21 @@ fn outcome_images(specs: &HashMap<TableName, TableSpec>, tracked: &Tracked, rows
             }
         };
         plan.created += usize::from(change.op == Op::Insert);
-        push(plan, change, applied, row, &tracked.status);
+        let mutation = Some(MutationId(tracked.status.id));
+        push(plan, change, applied, row, &tracked.status, mutation);
     }
 }
 
-/// Images that were read back once no late effect was possible any more.
+/// Images that were read back once no late effect was possible any more. In the order of claims, like outcomes, but for
+/// those of a create: its claims do not cover the real id, so that others may have changed the record since it was read.
+/// They count as seen, not as made.
 fn settled_images(tracked: &Tracked, rows: &[AppliedRow], plan: &mut Plan) {
     for applied in rows {
         let Some(change) = change_of(tracked, applied.row) else { continue };
+        let mutation = (change.op != Op::Insert).then_some(MutationId(tracked.status.id));
         match (&applied.image, change.op) {
-            (Some(image), _) => push(plan, change, applied, Some(image.clone()), &tracked.status),
-            (None, Op::Delete) => push(plan, change, applied, None, &tracked.status),
+            (Some(image), _) => push(plan, change, applied, Some(image.clone()), &tracked.status, mutation),
+            (None, Op::Delete) => push(plan, change, applied, None, &tracked.status, mutation),
             (None, _) => plan.rereads.push((change.table.clone(), applied.key.clone())),
         }
     }
@@ -203,13 +207,20 @@ fn change_of(tracked: &Tracked, row: u32) -> Option<&RowChange> {
     tracked.request.as_ref()?.rows.get(row as usize)
 }
 
-fn push(plan: &mut Plan, change: &RowChange, applied: &AppliedRow, row: Option<Row>, status: &Status) {
+fn push(
+    plan: &mut Plan,
+    change: &RowChange,
+    applied: &AppliedRow,
+    row: Option<Row>,
+    status: &Status,
+    mutation: Option<MutationId>,
+) {
     let image = Image {
         key: applied.key.clone(),
         row,
         vendor_version: applied.vendor_version.clone(),
         seen: widened(applied.seen),
-        mutation: Some(MutationId(status.id)),
+        mutation,
         origin: Partition { stream: Stream::Mutations, number: u16::try_from(status.partition).unwrap_or_default() },
     };
     plan.images.push((change.table.clone(), image));

@@ -39,6 +39,32 @@ async fn b1_claims_outlive_the_verdict_until_settled() {
     assert_eq!(n, "2.00", "what was read back is merged");
 }
 
+/// The claims of a create do not cover its real id: others may change the record before the create is settled, and after it
+/// was read for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn b1_what_a_create_is_settled_with_does_not_undo_what_came_after_it() {
+    let world = World::start().await;
+    for (key, read) in [("003A", (30, 35)), ("003B", (38, 45))] {
+        let (create, partition) = world.submit(insert()).await;
+        let rows = vec![applied_row(key, Some(image(key, "Ada", "1")), Some("2026-01-01"), (10, 20))];
+        let applied = MutationApplied { mutation: create, owner: world.owner, attempt: 2, rows, keep_claims: true };
+        world.outcome(partition, Event::MutationApplied(applied)).await;
+        assert_eq!(world.finished(create).await, "applied");
+        let (delete, home) = world.submit(change(Op::Delete, key, "")).await;
+        world.outcome(home, world.applied(delete, vec![applied_row(key, None, None, (40, 50))])).await;
+        assert_eq!(world.finished(delete).await, "applied");
+        let rows = vec![applied_row(key, Some(image(key, "Ada", "1")), Some("2026-01-01"), read)];
+        let settled =
+            MutationSettled { mutation: create, owner: world.owner, applied: vec![], not_applied: vec![], rows };
+        world.outcome(partition, Event::MutationSettled(settled)).await;
+        let sql = format!("select state from upwrite.mutations where id = '{create}' and settled_at is not null");
+        world.wait::<String>("the end of the claims", &sql).await;
+    }
+    assert_eq!(world.value::<i64>("select count(*) from crm.contact").await, Some(0), "deleted upstream");
+    let asked = world.value::<Vec<String>>("select array_agg(key) from upwrite.rereads").await;
+    assert_eq!(asked, Some(vec!["003B".to_owned()]), "where nobody can tell which came first");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn b4_an_ousted_owners_outcome_is_no_verdict() {
     let world = World::start().await;

@@ -161,9 +161,22 @@ async fn tables(world: &Site, faults: &mut Vec<String>) {
         let upstream: HashSet<String> =
             world.sandbox.records(object).await.unwrap().iter().map(|record| line(record, &fields)).collect();
         for line in held.symmetric_difference(&upstream) {
-            faults.push(format!("{table} and upstream differ: {line}"));
+            let place = if held.contains(line) { "in the table" } else { "upstream" };
+            let id = line.split('|').next().unwrap_or_default();
+            faults.push(format!("{table} and upstream differ: only {place}: {line}; {}", known(world, id).await));
         }
     }
+}
+
+/// What Upwrite knows of a record.
+async fn known(world: &Site, id: &str) -> String {
+    let sql = format!(
+        "select coalesce((select row_to_json(r)::text from upwrite.records r where key = '{id}'), 'no record')
+             || coalesce((select string_agg(format(' %s %s %s-%s', m.operation, m.state, m.answered_at, m.settled_at), ';'
+                                            order by m.answered_at)
+                            from upwrite.mutations m where '{id}' = any(m.keys)), ' no mutation')"
+    );
+    world.value::<String>(&sql).await.unwrap_or_default()
 }
 
 fn line(record: &serde_json::Value, fields: &[(&str, &str)]) -> String {
