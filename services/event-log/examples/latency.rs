@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use futures::StreamExt as _;
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio_util::sync::CancellationToken;
 use upwrite_event_log::{Claim, ClaimKey, Config, EventLog as _, PostgresLog, Submission, Submitted, VersionCheck};
 use upwrite_events::{
@@ -14,16 +13,9 @@ use upwrite_events::{
     TableName, decode, encode,
 };
 use upwrite_testkit::postgres::{Cluster, Options};
+use upwrite_testkit::schema;
 use uuid::Uuid;
 
-const SQL: [&str; 6] = [
-    include_str!("../../../schemas/sql/roles.sql"),
-    "alter role upwrite_service password 'service'",
-    include_str!("../../../schemas/sql/0001_schema.sql"),
-    include_str!("../../../schemas/sql/0002_log.sql"),
-    include_str!("../../../schemas/sql/0003_capture.sql"),
-    include_str!("../../../schemas/sql/0004_client.sql"),
-];
 const TABLE: &str = r#"
     insert into upwrite.deployment values (default, gen_random_uuid(), 'bench', 'postgres', 4);
     create schema crm authorization upwrite_owner;
@@ -96,13 +88,10 @@ async fn main() -> Result<()> {
 
     let cluster = Cluster::start(Options { fsync: true, ..Options::default() }).await;
     let database = cluster.create_database().await;
-    let mut floor = PgConnection::connect(&cluster.superuser_url(&database)).await?;
-    for sql in SQL.into_iter().chain([TABLE]) {
-        let mut transaction = floor.begin().await?;
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-    }
-    let pool = PgPoolOptions::new().connect_lazy(&cluster.url(&database, "upwrite_service", "service"))?;
+    let mut floor = schema::migrate(&cluster.superuser_url(&database)).await;
+    sqlx::raw_sql(TABLE).execute(&mut floor).await?;
+    let pool =
+        PgPoolOptions::new().connect_lazy(&cluster.url(&database, "upwrite_service", schema::SERVICE_PASSWORD))?;
     let log = PostgresLog::open(pool, Config::default(), CancellationToken::new()).await?;
     let partition = Partition { stream: Stream::Mutations, number: 0 };
     let mut consumer = log.subscribe(partition, Position::START);

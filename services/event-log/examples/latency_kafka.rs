@@ -9,7 +9,6 @@ use anyhow::Result;
 use futures::StreamExt as _;
 use futures::future::try_join_all;
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio_util::sync::CancellationToken;
 use upwrite_event_log::{
     Claim, ClaimKey, EventLog as _, KafkaConfig, KafkaLog, Submission, Submitted, VersionCheck, kafka,
@@ -20,27 +19,17 @@ use upwrite_events::{
 };
 use upwrite_testkit::kafka::{Broker, Options as BrokerOptions, unique_prefix};
 use upwrite_testkit::postgres::{Cluster, Options};
+use upwrite_testkit::schema;
 use uuid::Uuid;
 
-const SQL: [&str; 10] = [
-    include_str!("../../../schemas/sql/roles.sql"),
-    "alter role upwrite_service password 'service'",
-    include_str!("../../../schemas/sql/0001_schema.sql"),
-    include_str!("../../../schemas/sql/0002_log.sql"),
-    include_str!("../../../schemas/sql/0003_capture.sql"),
-    include_str!("../../../schemas/sql/0004_client.sql"),
-    include_str!("../../../schemas/sql/0005_tables.sql"),
-    include_str!("../../../schemas/sql/0006_processes.sql"),
-    include_str!("../../../schemas/sql/0007_batches.sql"),
-    r#"
+const TABLE: &str = r#"
     insert into upwrite.deployment (deployment, system_identifier, log_engine, partitions)
     values (gen_random_uuid(), 'bench', 'kafka', 4);
     create schema crm authorization upwrite_owner;
     create table crm.contact (id text primary key, _version bigint not null);
     alter table crm.contact owner to upwrite_owner;
     insert into upwrite.tables (relation, source, table_name, spec)
-    values ('crm.contact'::regclass, 'crm', 'contact', '{"key": "id"}');"#,
-];
+    values ('crm.contact'::regclass, 'crm', 'contact', '{"key": "id"}');"#;
 
 fn submission() -> Submission {
     let (table, mutation) = (TableName::new("crm", "contact"), MutationId(Uuid::now_v7()));
@@ -84,12 +73,8 @@ fn noted() -> Event {
 
 async fn open(cluster: &Cluster, broker: &Broker, options: BTreeMap<String, String>) -> Result<Arc<KafkaLog>> {
     let database = cluster.create_database().await;
-    let mut admin = PgConnection::connect(&cluster.superuser_url(&database)).await?;
-    for sql in SQL {
-        let mut transaction = admin.begin().await?;
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-    }
+    let mut admin = schema::migrate(&cluster.superuser_url(&database)).await;
+    sqlx::raw_sql(TABLE).execute(&mut admin).await?;
     let config = KafkaConfig {
         topic_prefix: unique_prefix(),
         replication: 1,
@@ -98,7 +83,8 @@ async fn open(cluster: &Cluster, broker: &Broker, options: BTreeMap<String, Stri
         ..KafkaConfig::new(broker.bootstrap())
     };
     kafka::prepare(&config, 4, &[]).await?;
-    let pool = PgPoolOptions::new().connect_lazy(&cluster.url(&database, "upwrite_service", "service"))?;
+    let pool =
+        PgPoolOptions::new().connect_lazy(&cluster.url(&database, "upwrite_service", schema::SERVICE_PASSWORD))?;
     Ok(KafkaLog::open(pool, config, CancellationToken::new()).await?)
 }
 

@@ -7,6 +7,7 @@ mod group;
 pub mod kafka;
 mod measured;
 mod notifier;
+mod per_partition;
 mod postgres;
 mod tail;
 pub mod trace;

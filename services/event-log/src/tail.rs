@@ -1,4 +1,4 @@
-//! The newest records of a partition, for readers of the process that appended them: they need not ask Postgres.
+//! The newest records of a partition, for readers of the process that appended them: they need not ask for them.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -21,6 +21,14 @@ struct Kept {
     bytes: usize,
 }
 
+impl Kept {
+    /// Where in `records` that position is.
+    fn place(&self, position: Position) -> Option<usize> {
+        let first = self.records.front()?.0.position;
+        usize::try_from(position.0.checked_sub(first.0)?).ok().filter(|place| *place < self.records.len())
+    }
+}
+
 impl Tail {
     pub(crate) fn new(max_records: usize, max_bytes: usize) -> Self {
         Self { max_records, max_bytes, kept: Mutex::default() }
@@ -41,19 +49,21 @@ impl Tail {
         }
     }
 
-    /// Forgets everything: the log is not the one that this was the end of.
+    /// Forgets everything.
     pub(crate) fn clear(&self) {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Kept::default();
+    }
+
+    /// When the record at that position was appended, if it is here.
+    pub(crate) fn appended_at_us(&self, position: Position) -> Option<i64> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(kept.records.get(kept.place(position)?)?.0.appended_at_us)
     }
 
     /// Up to `limit` records from `from` on, if the first of them is here.
     pub(crate) fn read(&self, from: Position, limit: usize) -> Option<Vec<LogRecord>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = kept.records.front()?.0.position;
-        let skip = usize::try_from(from.0.checked_sub(first.0)?).ok()?;
-        if skip >= kept.records.len() || limit == 0 {
-            return None;
-        }
+        let skip = kept.place(from).filter(|_| limit > 0)?;
         Some(kept.records.iter().skip(skip).take(limit).map(|(record, _)| record.clone()).collect())
     }
 }

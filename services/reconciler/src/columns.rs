@@ -103,22 +103,23 @@ async fn load(connection: &mut PgConnection, table: &TableName, outbox: bool) ->
 /// SQL of the `_version` that a row of this table begins with, given its key as text: behind the deletion of the one before,
 /// so that nobody takes the new row for an older one.
 pub(crate) fn first_version(table: &TableName, key: &str) -> String {
-    let (source, name) = (literal(&table.source), literal(&table.table));
-    format!(
-        "coalesce((select r.last_version from upwrite.records r \
-         where r.source = {source} and r.table_name = {name} and r.key = {key}), 0) + 1"
-    )
+    format!("coalesce((select r.last_version from upwrite.records r where {}), 0) + 1", is_record(table, key))
 }
 
 /// SQL, a part of a statement, that keeps for [`first_version`] which rows of this table `written` (`key`, `version`) has
 /// deleted. `keys`: SQL of their keys as an array of texts.
 pub(crate) fn buried(table: &TableName, keys: &str, key_type: &str) -> String {
-    let (source, name) = (literal(&table.source), literal(&table.table));
     format!(
         "buried as (update upwrite.records r set last_version = w.version \
-         from written w join unnest({keys}) as k (key) on k.key::{key_type} = w.key \
-         where r.source = {source} and r.table_name = {name} and r.key = k.key)"
+         from written w join unnest({keys}) as k (key) on k.key::{key_type} = w.key where {})",
+        is_record(table, "k.key")
     )
+}
+
+/// SQL that holds for the row `r` of `upwrite.records` of that key.
+fn is_record(table: &TableName, key: &str) -> String {
+    let (source, name) = (literal(&table.source), literal(&table.table));
+    format!("r.source = {source} and r.table_name = {name} and r.key = {key}")
 }
 
 /// A name as an SQL identifier.

@@ -1,12 +1,15 @@
 //! The last statement of a transaction, and what keeps a reconciler that lost a partition from committing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::LazyLock;
 
-use sqlx::{AssertSqlSafe, PgConnection, types::Json};
+use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr as _, SqlStr, types::Json};
 use upwrite_events::{OwnerId, Partition, Position};
 
 use crate::error::{ReconcilerError, doing};
 use crate::images::Write;
+use crate::load::Start;
+use crate::plan::Plan;
 use crate::records::Shown;
 use crate::status::Status;
 
@@ -28,23 +31,31 @@ pub(crate) type Positions = BTreeMap<Partition, Moved>;
 /// the database's.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ending<'a> {
-    pub(crate) shown: &'a Shown,
-    pub(crate) statuses: &'a [Status],
-    pub(crate) positions: &'a Positions,
-    pub(crate) epochs: &'a HashMap<Partition, i64>,
-    /// See [`crate::plan::Plan::may_be_lost`].
-    pub(crate) may_be_lost: bool,
+    shown: &'a Shown,
+    statuses: &'a [Status],
+    positions: &'a Positions,
+    epochs: &'a HashMap<Partition, i64>,
+    /// See [`Plan::may_be_lost`].
+    may_be_lost: bool,
 }
 
 const PARTS: &str = include_str!("finish.sql");
 const END: &str = "upwrite.end_batch((select count(*) from moved), cardinality($3), (select count(*) from added), \
     jsonb_array_length($9), $2, $11)";
+/// Without a write.
+static FINISH: LazyLock<String> = LazyLock::new(|| format!("/* reconciler.finish */ with {PARTS} select {END}"));
 /// The first parameter of a write that shares the statement.
 pub(crate) const WRITE_PARAMETER: usize = 12;
 
 static NO_POSITIONS: Positions = Positions::new();
 
 impl<'a> Ending<'a> {
+    /// Of a batch's transaction.
+    pub(crate) fn of_batch(plan: &'a Plan, start: &'a Start, shown: &'a Shown, statuses: &'a [Status]) -> Self {
+        let may_be_lost = plan.may_be_lost(&start.state);
+        Self { shown, statuses, positions: &plan.positions, epochs: &start.epochs, may_be_lost }
+    }
+
     /// Of a transaction that reads nothing of the log.
     pub(crate) fn without_positions(
         shown: &'a Shown,
@@ -62,14 +73,15 @@ impl<'a> Ending<'a> {
         write: Option<Write>,
     ) -> Result<(), ReconcilerError> {
         let (sql, arrays) = match write {
-            None => (format!("/* reconciler.finish */ with {PARTS} select {END}"), Vec::new()),
+            None => (SqlStr::from_static(&FINISH), Vec::new()),
             Some(Write { ctes, arrays }) => {
                 let rows_first = "(select count(*) from written)";
-                (format!("/* reconciler.batch */ with {ctes}, {PARTS} select {rows_first}, {END}"), arrays)
+                let sql = format!("/* reconciler.batch */ with {ctes}, {PARTS} select {rows_first}, {END}");
+                (AssertSqlSafe(sql).into_sql_str(), arrays)
             }
         };
         let Self { shown, statuses, positions, epochs, may_be_lost } = *self;
-        let query = sqlx::query(AssertSqlSafe(sql))
+        let query = sqlx::query(sql)
             .bind(Json(statuses))
             .bind(without_claims(statuses))
             .bind(positions.keys().map(|partition| partition.stream.as_str()).collect::<Vec<_>>())

@@ -61,38 +61,34 @@ pub(crate) fn upsert(columns: &Columns, group: &Group<'_>, records: Records, fir
     let cast = |name: &str, index: usize| {
         format!("{}::{}", text(index), columns.types.get(name).map_or("text", String::as_str))
     };
-    let (mut targets, mut values, mut sets, mut params) =
-        (key.clone(), cast(&columns.key, first), vec![], format!("${first}::text[]"));
+    let (mut targets, mut values, mut params) = (key.clone(), cast(&columns.key, first), format!("${first}::text[]"));
     for (index, name) in (first + 1..).zip(names) {
         let column = quoted(name);
         targets.push_str(&format!(", {column}"));
         values.push_str(&format!(", {}", cast(name, index)));
         params.push_str(&format!(", ${index}::text[]"));
-        sets.push(format!("{column} = excluded.{column}"));
         arrays.push(rows.iter().map(|(_, row)| row.get(*name).cloned().flatten()).collect());
     }
-    sets.push("_version = t._version + 1".to_owned());
-    sets.push("_synced_at = excluded._synced_at".to_owned());
-    let names = (first..).take(arrays.len()).map(|index| format!("c{index}")).collect::<Vec<_>>().join(", ");
-    let from = if is_one { String::new() } else { format!(" from unnest({params}) as u({names})") };
+    let aliases = (first..).take(arrays.len()).map(|index| format!("c{index}")).collect::<Vec<_>>().join(", ");
+    let from = if is_one { String::new() } else { format!(" from unnest({params}) as u({aliases})") };
     let (version, conflict) = match records {
         // Should there be a row all the same, the statement fails, and is made again for any.
         Records::New => ("1".to_owned(), String::new()),
         Records::Any => {
-            let sets = sets.join(", ");
-            (first_version(&columns.table, &text(first)), format!(" on conflict ({key}) do update set {sets}"))
+            let set = |name: &&str| format!("{0} = excluded.{0}, ", quoted(name));
+            let sets: String = names.iter().map(set).collect();
+            let own = "_version = t._version + 1, _synced_at = excluded._synced_at";
+            (first_version(&columns.table, &text(first)), format!(" on conflict ({key}) do update set {sets}{own}"))
         }
     };
     let write = format!(
         "insert into {relation} as t ({targets}, _version, _synced_at) overriding system value \
          select {values}, {version}, clock_timestamp(){from}{conflict}"
     );
-    let Some(outbox) = &columns.outbox else {
-        return Write { ctes: format!("written as ({write} returning 1)"), arrays };
-    };
-    let returning = format!("t.{key} as key, t._version as version, {} as image", image_of(outbox));
+    let image = columns.outbox.as_ref().map_or_else(|| "null".to_owned(), image_of);
+    let returning = format!("t.{key} as key, t._version as version, {image} as image");
     let images = rows.iter().map(|(image, _)| *image);
-    let ctes = with_outbox(&write, &returning, columns, first, &mut arrays, images);
+    let ctes = written(&write, &returning, columns, first, &mut arrays, images);
     Write { ctes, arrays }
 }
 
@@ -102,10 +98,7 @@ pub(crate) fn delete<'a>(columns: &Columns, images: impl Iterator<Item = &'a Ima
     let mut arrays = vec![images.clone().map(|image| Some(image.key.clone())).collect()];
     let write = format!("delete from {relation} t where t.{key} = any(${FIRST_PARAMETER}::text[]::{key_type}[])");
     let returning = format!("t.{key} as key, t._version + 1 as version, null::jsonb as image");
-    let written = match &columns.outbox {
-        None => format!("written as ({write} returning {returning})"),
-        Some(_) => with_outbox(&write, &returning, columns, FIRST_PARAMETER, &mut arrays, images),
-    };
+    let written = written(&write, &returning, columns, FIRST_PARAMETER, &mut arrays, images);
     let buried = buried(&columns.table, &format!("${FIRST_PARAMETER}::text[]"), key_type);
     Write { ctes: format!("{written}, {buried}"), arrays }
 }
@@ -122,8 +115,8 @@ pub(crate) fn image_of(outbox: &Outbox) -> String {
     format!("jsonb_object(array[{}]::text[], array[{}]::text[])", names.join(", "), values.join(", "))
 }
 
-/// The same write, which puts what it returns into the outbox, too.
-fn with_outbox<'a>(
+/// The write as a part of a statement, which puts what it returns into the outbox, too, if there is one.
+fn written<'a>(
     write: &str,
     returning: &str,
     columns: &Columns,
@@ -131,13 +124,17 @@ fn with_outbox<'a>(
     arrays: &mut Vec<Vec<Option<String>>>,
     images: impl Iterator<Item = &'a Image> + Clone,
 ) -> String {
+    let written = format!("written as ({write} returning {returning})");
+    if columns.outbox.is_none() {
+        return written;
+    }
     let (source, table) = (literal(&columns.table.source), literal(&columns.table.table));
     let versions = first + arrays.len();
     arrays.push(images.clone().map(|image| image.vendor_version.clone()).collect());
     arrays.push(images.map(|image| image.mutation.map(|id| id.to_string())).collect());
     let (mutations, key_type) = (versions + 1, columns.key_type());
     format!(
-        "written as ({write} returning {returning}), put_out as ( \
+        "{written}, put_out as ( \
          insert into upwrite.outbox (source, table_name, key, version, vendor_version, image, mutation) \
          select {source}, {table}, o.key, w.version, o.vendor_version, w.image, o.mutation::uuid from written w \
          join unnest(${first}::text[], ${versions}::text[], ${mutations}::text[]) as o (key, vendor_version, mutation) \

@@ -90,16 +90,9 @@ impl Reconciler {
         loop {
             let committed = match way {
                 Way::AtOnce => self.commit_at_once(&plan).await,
-                Way::Stepwise(mode) => self.commit(&plan, mode).await.map(|()| true),
+                Way::Stepwise(mode) => self.commit(&plan, mode).await,
             };
-            let error = match committed {
-                Ok(true) => break,
-                Ok(false) => {
-                    way = Way::Stepwise(Mode::Fast);
-                    continue;
-                }
-                Err(error) => error,
-            };
+            let Err(error) = committed else { break };
             let refused = matches!(&error, ReconcilerError::Database { source: sqlx::Error::Database(_), .. });
             let again = error.is_contention() || (refused && way != Way::Stepwise(Mode::Careful));
             if !again || repeats == REPEATS {
@@ -131,27 +124,21 @@ impl Reconciler {
         Ok(())
     }
 
-    /// An ordinary batch's transaction, as one statement. False: it takes more than one, and nothing was done.
-    async fn commit_at_once(&mut self, plan: &Plan) -> Result<bool, ReconcilerError> {
+    /// An ordinary batch's transaction, as one statement; step by step if it takes more than one.
+    async fn commit_at_once(&mut self, plan: &Plan) -> Result<(), ReconcilerError> {
         let (mut shown, mut write) = (Shown::default(), None);
         for (table, images) in by_table(&plan.images) {
             write = write_at_once(&mut self.connection, &mut self.columns, &table, &images).await?;
             if write.is_none() {
-                return Ok(false);
+                return self.commit(plan, Mode::Fast).await;
             }
             images.iter().for_each(|image| shown.add(&table, image, false));
         }
         let statuses = settle(&self.start.state, &plan.touched, |_, before| before);
-        let ending = Ending {
-            shown: &shown,
-            statuses: &statuses,
-            positions: &plan.positions,
-            epochs: &self.start.epochs,
-            may_be_lost: plan.may_be_lost(&self.start.state),
-        };
+        let ending = Ending::of_batch(plan, &self.start, &shown, &statuses);
         ending.execute(&mut self.connection, write).await?;
         self.committed(statuses);
-        Ok(true)
+        Ok(())
     }
 
     /// The batch's transaction, step by step. Nothing in memory changes before it has committed.
@@ -186,14 +173,7 @@ impl Reconciler {
         let statuses = settle(&self.start.state, &plan.touched, |mutation, before| {
             before + parked.get(&mutation).copied().unwrap_or_default()
         });
-        let ending = Ending {
-            shown: &shown,
-            statuses: &statuses,
-            positions: &plan.positions,
-            epochs: &self.start.epochs,
-            may_be_lost: plan.may_be_lost(&self.start.state),
-        };
-        ending.execute(&mut tx, None).await?;
+        Ending::of_batch(plan, &self.start, &shown, &statuses).execute(&mut tx, None).await?;
         tx.commit().await.map_err(doing("committing a batch"))?;
         for (mutation, count) in parked {
             if let Some(tracked) = self.start.state.tracked.get_mut(&mutation) {

@@ -17,14 +17,7 @@ pub const RECONCILER_PASSWORD: &str = "reconciler";
 /// of `tables` (each an `events::TableSpec` as JSON), the deployment's row, and `partitions` log partitions for each
 /// stream.
 pub async fn install(superuser_url: &str, tables: &[impl AsRef<str>], partitions: u16) {
-    let mut connection = connect(superuser_url).await;
-    for file in files() {
-        let sql = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
-        run(&mut connection, sql, &file.display().to_string()).await;
-    }
-    for (role, password) in [("upwrite_service", SERVICE_PASSWORD), ("upwrite_reconciler", RECONCILER_PASSWORD)] {
-        set_password(&mut connection, role, password).await;
-    }
+    let mut connection = migrate(superuser_url).await;
     for table in tables {
         sqlx::query("/* testkit.define_table */ SELECT upwrite.define_table($1::text::jsonb)")
             .bind(table.as_ref())
@@ -40,6 +33,20 @@ pub async fn install(superuser_url: &str, tables: &[impl AsRef<str>], partitions
     );
     run(&mut connection, deployment, "deployment").await;
     let _ = connection.close().await;
+}
+
+/// Roles with their passwords, and schema "upwrite": for those who make the rest themselves. Returns the superuser's
+/// connection.
+pub async fn migrate(superuser_url: &str) -> PgConnection {
+    let mut connection = connect(superuser_url).await;
+    for file in files() {
+        let sql = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
+        run(&mut connection, sql, &file.display().to_string()).await;
+    }
+    for (role, password) in [("upwrite_service", SERVICE_PASSWORD), ("upwrite_reconciler", RECONCILER_PASSWORD)] {
+        set_password(&mut connection, role, password).await;
+    }
+    connection
 }
 
 /// SQL that lets a superuser change a synced table past capture. [`guarded`] takes it back.

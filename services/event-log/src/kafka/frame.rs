@@ -90,6 +90,11 @@ pub(crate) struct Raw {
     pub(crate) value: Vec<u8>,
 }
 
+/// The brokers' time of a record, Unix microseconds.
+pub(crate) fn at_us(message: &impl Message) -> i64 {
+    message.timestamp().to_millis().unwrap_or_default().saturating_mul(1000)
+}
+
 impl Raw {
     pub(crate) fn of(message: &impl Message) -> Self {
         let header = |name: &str| {
@@ -99,7 +104,7 @@ impl Raw {
         };
         Self {
             offset: message.offset(),
-            at_us: message.timestamp().to_millis().unwrap_or_default().saturating_mul(1000),
+            at_us: at_us(message),
             event: header(HEADER_EVENT),
             version: header(HEADER_SCHEMA).and_then(|version| version.parse().ok()),
             value: message.payload().unwrap_or_default().to_vec(),

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use futures::{FutureExt as _, StreamExt as _, stream};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message as _;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use upwrite_events::{Partition, Position};
 
 use super::Inner;
-use super::frame::Raw;
+use super::frame::{self, Raw};
 use super::readers::Seat;
 use crate::{LogError, LogRecord, Subscription};
 
@@ -165,12 +166,13 @@ impl Place {
             tokio::select! {
                 biased;
                 first = queue.recv() => {
-                    let first = Raw::of(&first.map_err(|error| self.log.failed(self.partition, &error))?);
-                    if first.offset >= self.from.0 {
-                        raw.push(first);
-                    } else if self.log.tails.contradicts(self.partition, Position(first.offset), first.at_us) {
-                        let (partition, topic, offset) = (self.partition, &self.topic, first.offset);
-                        let reason = format!("{partition} of {topic} has another record at {offset} than this process wrote");
+                    let first = first.map_err(|error| self.log.failed(self.partition, &error))?;
+                    let position = Position(first.offset());
+                    if position >= self.from {
+                        raw.push(Raw::of(&first));
+                    } else if self.log.tails.contradicts(self.partition, position, frame::at_us(&first)) {
+                        let (partition, topic) = (self.partition, &self.topic);
+                        let reason = format!("{partition} of {topic} has another record at {position} than this process wrote");
                         return Err(LogError::Mismatch(reason));
                     }
                 }

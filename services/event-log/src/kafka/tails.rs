@@ -5,39 +5,29 @@
 //! else: then the brokers' log is no longer the one that it was.
 
 use tokio::sync::watch;
-use upwrite_events::{Partition, Position, Stream};
+use upwrite_events::{Partition, Position};
 
 use super::producer::Placed;
 use crate::LogRecord;
 use crate::appender::Encoded;
+use crate::per_partition::PerPartition;
 use crate::tail::Tail;
 
 /// Of each partition. A reader that lags further behind reads from the brokers.
 const RECORDS: usize = 256;
 const BYTES: usize = 1024 * 1024;
 
-pub(crate) struct Tails {
-    partitions: usize,
-    /// Partitions of `Mutations`, then of `Observations`.
-    entries: Vec<(watch::Sender<()>, Tail)>,
-}
+pub(crate) struct Tails(PerPartition<(watch::Sender<()>, Tail)>);
 
 impl Tails {
     pub(crate) fn new(partitions: u16) -> Self {
-        let partitions = usize::from(partitions);
-        let entry = |_| (watch::Sender::new(()), Tail::new(RECORDS, BYTES));
-        Self { partitions, entries: (0..2 * partitions).map(entry).collect() }
-    }
-
-    fn entry(&self, partition: Partition) -> Option<&(watch::Sender<()>, Tail)> {
-        let number = Some(usize::from(partition.number)).filter(|number| *number < self.partitions)?;
-        self.entries.get(if partition.stream == Stream::Mutations { number } else { self.partitions + number })
+        Self(PerPartition::new(partitions, || (watch::Sender::new(()), Tail::new(RECORDS, BYTES))))
     }
 
     /// Events that stand there now. Nothing is kept if nobody here reads the partition, or of events whose time the brokers
     /// have not told.
     pub(crate) fn push(&self, partition: Partition, placed: &[Placed], events: Vec<Encoded>) {
-        let Some((grown, tail)) = self.entry(partition).filter(|(grown, _)| grown.receiver_count() > 0) else { return };
+        let Some((grown, tail)) = self.0.get(partition).filter(|(grown, _)| grown.receiver_count() > 0) else { return };
         for (placed, encoded) in placed.iter().zip(events) {
             let Some(appended_at_us) = placed.appended_at_us else { continue };
             let (position, bytes) = (placed.position, encoded.value.len());
@@ -48,7 +38,7 @@ impl Tails {
 
     /// To hear of growth; what is there already does not count.
     pub(crate) fn watch(&self, partition: Partition) -> Option<watch::Receiver<()>> {
-        let (grown, tail) = self.entry(partition)?;
+        let (grown, tail) = self.0.get(partition)?;
         // Whoever begins to read has looked at the log as it is now.
         tail.clear();
         Some(grown.subscribe())
@@ -56,18 +46,18 @@ impl Tails {
 
     /// Whether another record stands at that position here: one that was appended at another time.
     pub(crate) fn contradicts(&self, partition: Partition, position: Position, appended_at_us: i64) -> bool {
-        let here = self.read(partition, position, 1);
-        here.and_then(|records| records.first().map(|record| record.appended_at_us != appended_at_us)).unwrap_or(false)
+        let here = self.0.get(partition).and_then(|(_, tail)| tail.appended_at_us(position));
+        here.is_some_and(|here| here != appended_at_us)
     }
 
     pub(crate) fn read(&self, partition: Partition, from: Position, limit: usize) -> Option<Vec<LogRecord>> {
-        self.entry(partition)?.1.read(from, limit)
+        self.0.get(partition)?.1.read(from, limit)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use upwrite_events::{Event, MutationId, MutationVoided};
+    use upwrite_events::{Event, MutationId, MutationVoided, Stream};
     use uuid::Uuid;
 
     use super::*;

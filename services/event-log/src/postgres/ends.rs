@@ -12,42 +12,26 @@ use upwrite_events::{Partition, Position, Stream};
 
 use super::Config;
 use super::reader::Reader;
+use crate::per_partition::PerPartition;
 use crate::tail::Tail;
 use crate::{LOG_CHANNEL, LogError};
 
 /// One entry per partition.
 #[derive(Debug)]
 pub(crate) struct Ends {
-    partitions: u16,
-    /// Partitions of `Mutations`, then of `Observations`.
-    entries: Vec<(watch::Sender<Position>, Tail)>,
+    entries: PerPartition<(watch::Sender<Position>, Tail)>,
     /// Whether Postgres is away, so that it is said once.
     away: AtomicBool,
 }
 
 impl Ends {
     pub(crate) fn new(partitions: u16, config: &Config) -> Self {
-        let entry = |_| (watch::Sender::new(Position::START), Tail::new(config.tail_records, config.tail_bytes));
-        Self {
-            partitions,
-            entries: (0..2 * usize::from(partitions)).map(entry).collect(),
-            away: AtomicBool::new(false),
-        }
+        let entry = || (watch::Sender::new(Position::START), Tail::new(config.tail_records, config.tail_bytes));
+        Self { entries: PerPartition::new(partitions, entry), away: AtomicBool::new(false) }
     }
 
     pub(crate) fn partitions(&self) -> u16 {
-        self.partitions
-    }
-
-    fn entry(&self, partition: Partition) -> Option<&(watch::Sender<Position>, Tail)> {
-        if partition.number >= self.partitions {
-            return None;
-        }
-        let offset = match partition.stream {
-            Stream::Mutations => 0,
-            Stream::Observations => usize::from(self.partitions),
-        };
-        self.entries.get(offset + usize::from(partition.number))
+        self.entries.partitions()
     }
 
     /// The partition's newest records.
@@ -55,17 +39,17 @@ impl Ends {
     /// # Panics
     /// If there is no such partition: callers have checked.
     pub(crate) fn tail(&self, partition: Partition) -> &Tail {
-        &self.entry(partition).expect("callers check the partition's number").1
+        &self.entries.get(partition).expect("callers check the partition's number").1
     }
 
     /// To wait for the partition to grow; `None` if there is no such partition.
     pub(crate) fn watch(&self, partition: Partition) -> Option<watch::Receiver<Position>> {
-        Some(self.entry(partition)?.0.subscribe())
+        Some(self.entries.get(partition)?.0.subscribe())
     }
 
     /// It has grown (or is known to have that length already).
     pub(crate) fn raise(&self, partition: Partition, to: Position) {
-        if let Some((end, _)) = self.entry(partition) {
+        if let Some((end, _)) = self.entries.get(partition) {
             end.send_if_modified(|end| {
                 let grown = to > *end;
                 *end = to.max(*end);
@@ -76,7 +60,7 @@ impl Ends {
 
     /// It was longer before: the database is not the one it was. Readers look for themselves.
     fn lower(&self, partition: Partition, to: Position) {
-        if let Some((end, tail)) = self.entry(partition) {
+        if let Some((end, tail)) = self.entries.get(partition) {
             tail.clear();
             end.send_replace(to);
         }
@@ -96,10 +80,7 @@ impl Ends {
     }
 
     fn all(&self) -> impl Iterator<Item = (Partition, Position)> + '_ {
-        [Stream::Mutations, Stream::Observations]
-            .into_iter()
-            .flat_map(|stream| (0..self.partitions).map(move |number| Partition { stream, number }))
-            .filter_map(|partition| Some((partition, *self.entry(partition)?.0.borrow())))
+        self.entries.iter().map(|(partition, (end, _))| (partition, *end.borrow()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The client's session as `upwrite.session(secret)` tells it.
+//! The client's session as `upwrite.dry_run(secret)` tells it, in its first row.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -44,7 +44,7 @@ struct Raw {
 }
 
 impl Session {
-    /// Reads the JSON of `upwrite.session(secret)`; 22023 if an `upwrite.*` setting cannot be read.
+    /// Reads its JSON; 22023 if an `upwrite.*` setting cannot be read.
     pub fn read(json: &str) -> Result<Self, PgError> {
         read(json).map(|(session, _)| session).map_err(CaptureError::into_error)
     }
@@ -53,7 +53,10 @@ impl Session {
 /// The session, and the locks that its transaction holds.
 pub(super) fn read(json: &str) -> Result<(Session, Vec<Lock>), CaptureError> {
     let raw: Raw = serde_json::from_str(json).map_err(|error| {
-        CaptureError::Refused(PgError::error("XX000", format!("upwrite.session() is not understood: {error}")))
+        CaptureError::Refused(PgError::error(
+            "XX000",
+            format!("the session in upwrite.dry_run() is not understood: {error}"),
+        ))
     })?;
     let limit = |milliseconds: Option<u64>| milliseconds.filter(|limit| *limit > 0).map(Duration::from_millis);
     let session = Session {

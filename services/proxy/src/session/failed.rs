@@ -122,7 +122,7 @@ impl Session {
                     requests.call(Step::RollbackTo, &[]);
                     requests.call(Step::Release, &[]);
                 }
-                requests.read_session();
+                requests.read_capture();
             })
             .await?;
         let limits = match self.limits(attempt, read.session.as_deref().unwrap_or_default()) {

@@ -72,7 +72,6 @@ impl Returned {
             (Step::DescribePortal, b'T' | b'n') => self.description = Some(frame.clone()),
             (Step::Statement | Step::Returning, b'C') => self.tag = Some(command_tag(frame).to_owned()),
             (Step::Mark, b'D') => self.mark = Some(single_text(&self.whole(frame)?)?),
-            (Step::Session, b'D') => self.session = Some(single_text(&self.whole(frame)?)?),
             (Step::Captured, b'D') if self.session.is_none() => self.session = Some(session(&self.whole(frame)?)?),
             (Step::Captured, b'D') => self.change(frame)?,
             _ => {}

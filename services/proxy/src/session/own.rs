@@ -25,7 +25,6 @@ pub(super) enum Step {
     Flush,
     FlushSynced,
     Captured,
-    Session,
     RollbackTo,
     Release,
     Rollback,
@@ -43,7 +42,7 @@ pub(super) const RETURNING: &str = "_upwrite_returning";
 
 /// State of the own statements of one connection.
 pub(crate) struct OwnStatements {
-    /// Sent with every `dry_run()` and `session()`, as a bind parameter; the database has only its hash.
+    /// Sent with every `dry_run()`, as a bind parameter; the database has only its hash.
     secret: String,
     /// Unguessable, so that no savepoint of the client's has this name.
     savepoint: String,
@@ -87,7 +86,6 @@ impl OwnStatements {
             Step::Captured => {
                 "/* proxy.dry_run */ SELECT seq, relation, op, old, new, session FROM upwrite.dry_run($1)".to_owned()
             }
-            Step::Session => "/* proxy.session */ SELECT upwrite.session($1)".to_owned(),
             Step::Raise => concat!(
                 "/* proxy.raise */ DO $upwrite$ BEGIN RAISE EXCEPTION USING ERRCODE = 'UW002', ",
                 "MESSAGE = 'the statement failed in Upwrite; the client has been told why'; END $upwrite$"
@@ -110,7 +108,7 @@ impl OwnStatements {
 }
 
 /// The steps that have a statement of their own.
-const STATEMENTS: [Step; 12] = [
+const STATEMENTS: [Step; 11] = [
     Step::Begin,
     Step::Rollback,
     Step::Savepoint,
@@ -120,7 +118,6 @@ const STATEMENTS: [Step; 12] = [
     Step::Flush,
     Step::FlushSynced,
     Step::Captured,
-    Step::Session,
     Step::Raise,
     Step::Unattended,
 ];
@@ -156,18 +153,10 @@ impl Requests<'_> {
         self.close(b'P', PORTAL, step);
     }
 
-    /// What the dry run did, and in which session.
+    /// What the dry run did, and in which session. Parsed behind the client's statement: it may have put something else
+    /// under this name (SQL's `DEALLOCATE` and `PREPARE` reach it), which would be handed the secret, and believed.
     pub(super) fn read_capture(&mut self) {
-        self.ask(Step::Captured);
-    }
-
-    pub(super) fn read_session(&mut self) {
-        self.ask(Step::Session);
-    }
-
-    /// Parsed behind the client's statement: it may have put something else under this name (SQL's `DEALLOCATE` and
-    /// `PREPARE` reach it), which would be handed the secret, and believed.
-    fn ask(&mut self, step: Step) {
+        let step = Step::Captured;
         self.close(b'S', &name(step), step);
         self.parse(&name(step), self.own.text(step).as_bytes(), &[], step);
         let secret = self.own.secret.clone();

@@ -5,18 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Transaction};
 use tokio_util::sync::CancellationToken;
 use upwrite_event_log::{Config, EventLog, PostgresLog};
 use upwrite_events::{MutationId, Partition, TableName};
 use upwrite_testkit::postgres::{Cluster, Options};
-use upwrite_testkit::until;
+use upwrite_testkit::{schema, until};
 
 use crate::harness::{Finishing, Harness, LIMIT};
-
-/// Roles belong to the cluster, and tests share one: under the same lock as `roles.sql`.
-const PASSWORDS: &str = "lock table pg_catalog.pg_authid in share row exclusive mode; \
-    alter role upwrite_service password 'service';";
 
 /// A synced table without its triggers, so that the tests can write it.
 const TABLE: &str = r#"
@@ -64,23 +60,8 @@ impl PostgresHarness {
         };
         let database = cluster.create_database().await;
         let url = cluster.superuser_url(&database);
-        let mut admin = PgConnection::connect(&url).await.unwrap();
-        for sql in [
-            include_str!("../../../../../schemas/sql/roles.sql"),
-            PASSWORDS,
-            include_str!("../../../../../schemas/sql/0001_schema.sql"),
-            include_str!("../../../../../schemas/sql/0002_log.sql"),
-            include_str!("../../../../../schemas/sql/0003_capture.sql"),
-            include_str!("../../../../../schemas/sql/0004_client.sql"),
-            include_str!("../../../../../schemas/sql/0005_tables.sql"),
-            include_str!("../../../../../schemas/sql/0006_processes.sql"),
-            include_str!("../../../../../schemas/sql/0007_batches.sql"),
-            TABLE,
-        ] {
-            let mut transaction = admin.begin().await.unwrap();
-            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await.unwrap();
-            transaction.commit().await.unwrap();
-        }
+        let mut admin = schema::migrate(&url).await;
+        sqlx::raw_sql(TABLE).execute(&mut admin).await.unwrap();
         admin.close().await.unwrap();
         let admin = PgPoolOptions::new().max_connections(4).connect_lazy(&url).unwrap();
         Self { place, database, admin, shutdown: CancellationToken::new() }
