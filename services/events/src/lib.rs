@@ -3,21 +3,29 @@
 mod codec;
 mod event;
 mod failure;
+mod fold;
 mod ids;
 mod lifecycle;
 mod limits;
 mod record;
+mod request;
 mod row;
 mod table;
+mod transition;
+mod verdict;
 
 pub use codec::{
     DecodeError, EVENT_SCHEMAS, EncodeError, EventSchema, decode, encode, schema_identity, single_object_head,
 };
 pub use event::*;
 pub use failure::{ErrorClass, Failure, Outcome};
+pub use fold::PartitionFold;
 pub use ids::{MutationId, OwnerId, Partition, Position, Stream, TableName};
-pub use lifecycle::{Folded, Illegal, Lifecycle, PartitionFold, Phase, RowState, Verdict};
+pub use lifecycle::{Lifecycle, Phase, RowState};
 pub use limits::*;
 pub use record::{RECORD_SCHEMAS, RecordChanged, decode_record, encode_record, newest_record_schema};
+pub use request::{Ack, MutationRequested};
 pub use row::{AppliedRow, Interval, ObservedRow, Op, Row, RowChange};
 pub use table::{ColumnSpec, TableSpec};
+pub use transition::{Folded, Illegal};
+pub use verdict::Verdict;
