@@ -36,3 +36,39 @@ pub struct MutationRequested {
     /// In captured order, one per record, never empty. Rows of one mutation are all-or-none wherever upstream can.
     pub rows: Vec<RowChange>,
 }
+
+impl MutationRequested {
+    /// A request of an unnamed client outside a transaction block, at time 0, with everything else as when it sets
+    /// nothing.
+    pub fn new(mutation: MutationId, rows: Vec<RowChange>) -> Self {
+        Self {
+            mutation,
+            requested_at_us: 0,
+            database: String::new(),
+            user: String::new(),
+            application_name: String::new(),
+            ack: Ack::default(),
+            in_block: false,
+            client_key: None,
+            traceparent: None,
+            redrive_of: None,
+            rows,
+        }
+    }
+
+    /// Unix time, microseconds.
+    #[must_use]
+    pub fn at(self, requested_at_us: i64) -> Self {
+        Self { requested_at_us, ..self }
+    }
+
+    #[must_use]
+    pub fn from_client(
+        self,
+        database: impl Into<String>,
+        user: impl Into<String>,
+        application_name: impl Into<String>,
+    ) -> Self {
+        Self { database: database.into(), user: user.into(), application_name: application_name.into(), ..self }
+    }
+}
