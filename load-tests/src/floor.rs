@@ -13,7 +13,7 @@ use upwrite_e2e::World;
 use upwrite_event_log::{
     Claim, ClaimKey, Config, Engine, EventLog, KafkaConfig, Notifier, Submission, Submitted, Subscription, kafka,
 };
-use upwrite_events::{Ack, MutationId, MutationRequested, Op, Partition, RowChange, Stream, TableName};
+use upwrite_events::{MutationId, MutationRequested, Op, Partition, RowChange, Stream, TableName};
 use upwrite_testkit::{postgres::Cluster, postgres::Options, schema};
 
 /// One statement, as short as it can be: of a row with all its columns and indexes, as upstream answered.
@@ -119,19 +119,7 @@ fn submission(mutation: MutationId, key: &str) -> Submission {
         changed: changed.map(|(column, text)| (column.to_owned(), value(text))).into(),
         old: upwrite_events::Row::new(),
     };
-    let request = MutationRequested {
-        mutation,
-        requested_at_us: 0,
-        database: "floor".into(),
-        user: "floor".into(),
-        application_name: String::new(),
-        ack: Ack::Reconciled,
-        in_block: false,
-        client_key: None,
-        traceparent: None,
-        redrive_of: None,
-        rows: vec![row],
-    };
+    let request = MutationRequested::new(mutation, vec![row]).from_client("floor", "floor", "");
     let claim = Claim { table, key: ClaimKey(format!("id=pending:{key}")) };
     Submission { claims: vec![claim], versions: Vec::new(), request }
 }

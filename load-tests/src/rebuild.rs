@@ -76,43 +76,24 @@ fn median(times: &mut [Duration]) -> f64 {
 
 /// As wide as what applications use of a contact.
 fn spec(table: &str) -> TableSpec {
-    let column = |(name, sql_type): (&str, &str)| ColumnSpec {
-        name: name.into(),
-        field: name.into(),
-        sql_type: sql_type.into(),
-        vendor_type: "string".into(),
-        comment: None,
-        insertable: name != "id",
-        updatable: name != "id",
-        required: false,
-        unique: name == "upwrite_key",
-        case_sensitive: true,
-        references: (name == "account_id").then(|| "account".to_owned()),
-    };
-    let columns = [
-        ("id", "text"),
-        ("account_id", "text"),
-        ("first_name", "text"),
-        ("last_name", "text"),
-        ("email", "text"),
-        ("phone", "text"),
-        ("amount", "numeric(18,2)"),
-        ("is_deleted", "boolean"),
-        ("birthdate", "date"),
-        ("created_date", "timestamptz"),
-        ("system_modstamp", "timestamptz"),
-        ("upwrite_key", "text"),
+    let columns = vec![
+        ColumnSpec::new("id", "text").read_only(),
+        ColumnSpec::new("account_id", "text").references("account"),
+        ColumnSpec::new("first_name", "text"),
+        ColumnSpec::new("last_name", "text"),
+        ColumnSpec::new("email", "text"),
+        ColumnSpec::new("phone", "text"),
+        ColumnSpec::new("amount", "numeric(18,2)"),
+        ColumnSpec::new("is_deleted", "boolean"),
+        ColumnSpec::new("birthdate", "date"),
+        ColumnSpec::new("created_date", "timestamptz"),
+        ColumnSpec::new("system_modstamp", "timestamptz"),
+        ColumnSpec::new("upwrite_key", "text").unique(),
     ];
-    TableSpec {
-        name: TableName::new("crm", table),
-        object: "Contact".into(),
-        comment: None,
-        key: "id".into(),
-        key_assigned_upstream: true,
-        idempotency_column: Some("upwrite_key".into()),
-        version_column: Some("system_modstamp".into()),
-        columns: columns.map(column).to_vec(),
-    }
+    TableSpec::new(TableName::new("crm", table), "id", columns)
+        .with_object("Contact")
+        .with_idempotency_column("upwrite_key")
+        .with_version_column("system_modstamp")
 }
 
 fn row(number: usize) -> ObservedRow {

@@ -1,7 +1,7 @@
 //! What unit tests of this crate share.
 
 use upwrite_events::{
-    Ack, Event, Lifecycle, MutationId, MutationRequested, Op, PartitionFold, Position, Row, RowChange, TableName,
+    Event, Lifecycle, MutationId, MutationRequested, Op, PartitionFold, Position, Row, RowChange, TableName,
 };
 
 /// A request that inserts `rows` rows.
@@ -14,19 +14,7 @@ pub(crate) fn request(mutation: MutationId, rows: usize) -> MutationRequested {
         changed: Row::new(),
         old: Row::new(),
     };
-    MutationRequested {
-        mutation,
-        requested_at_us: 0,
-        database: "app".into(),
-        user: "ann".into(),
-        application_name: "test".into(),
-        ack: Ack::Reconciled,
-        in_block: false,
-        client_key: None,
-        traceparent: None,
-        redrive_of: None,
-        rows: (0..rows).map(row).collect(),
-    }
+    MutationRequested::new(mutation, (0..rows).map(row).collect()).from_client("app", "ann", "test")
 }
 
 /// What the log tells of a mutation that was only requested.

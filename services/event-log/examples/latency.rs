@@ -9,8 +9,8 @@ use sqlx::postgres::PgPoolOptions;
 use tokio_util::sync::CancellationToken;
 use upwrite_event_log::{Claim, ClaimKey, Config, EventLog as _, PostgresLog, Submission, Submitted, VersionCheck};
 use upwrite_events::{
-    Ack, Event, MutationId, MutationRequested, MutationVoided, Op, Partition, Position, Row, RowChange, Stream,
-    TableName, decode, encode,
+    Event, MutationId, MutationRequested, MutationVoided, Op, Partition, Position, Row, RowChange, Stream, TableName,
+    decode, encode,
 };
 use upwrite_testkit::postgres::{Cluster, Options};
 use upwrite_testkit::schema;
@@ -42,19 +42,7 @@ fn submission(rows: usize) -> Submission {
             .map(|row| Claim { table: table.clone(), key: ClaimKey(format!("id={}", key(row))) })
             .collect(),
         versions: (0..rows).map(|row| VersionCheck { table: table.clone(), key: key(row), version: None }).collect(),
-        request: MutationRequested {
-            mutation,
-            requested_at_us: 1,
-            database: "app".to_owned(),
-            user: "alice".to_owned(),
-            application_name: "bench".to_owned(),
-            ack: Ack::Reconciled,
-            in_block: false,
-            client_key: None,
-            traceparent: None,
-            redrive_of: None,
-            rows: (0..rows).map(change).collect(),
-        },
+        request: MutationRequested::new(mutation, (0..rows).map(change).collect()).from_client("app", "alice", "bench"),
     }
 }
 

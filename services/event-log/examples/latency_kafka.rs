@@ -14,8 +14,7 @@ use upwrite_event_log::{
     Claim, ClaimKey, EventLog as _, KafkaConfig, KafkaLog, Submission, Submitted, VersionCheck, kafka,
 };
 use upwrite_events::{
-    Ack, Event, MutationId, MutationRequested, MutationVoided, Op, Partition, Position, Row, RowChange, Stream,
-    TableName,
+    Event, MutationId, MutationRequested, MutationVoided, Op, Partition, Position, Row, RowChange, Stream, TableName,
 };
 use upwrite_testkit::kafka::{Broker, Options as BrokerOptions, unique_prefix};
 use upwrite_testkit::postgres::{Cluster, Options};
@@ -35,29 +34,18 @@ fn submission() -> Submission {
     let (table, mutation) = (TableName::new("crm", "contact"), MutationId(Uuid::now_v7()));
     let key = format!("pending:{}", mutation.0);
     let column = |n: usize| (format!("column_{n}"), Some(format!("value {n}")));
+    let row = RowChange {
+        table: table.clone(),
+        op: Op::Insert,
+        key: key.clone(),
+        version: None,
+        changed: (0..5).map(column).collect::<Row>(),
+        old: Row::new(),
+    };
     Submission {
         claims: vec![Claim { table: table.clone(), key: ClaimKey(format!("id={key}")) }],
-        versions: vec![VersionCheck { table: table.clone(), key: key.clone(), version: None }],
-        request: MutationRequested {
-            mutation,
-            requested_at_us: 1,
-            database: "app".to_owned(),
-            user: "alice".to_owned(),
-            application_name: "bench".to_owned(),
-            ack: Ack::Reconciled,
-            in_block: false,
-            client_key: None,
-            traceparent: None,
-            redrive_of: None,
-            rows: vec![RowChange {
-                table,
-                op: Op::Insert,
-                key,
-                version: None,
-                changed: (0..5).map(column).collect::<Row>(),
-                old: Row::new(),
-            }],
-        },
+        versions: vec![VersionCheck { table, key, version: None }],
+        request: MutationRequested::new(mutation, vec![row]).from_client("app", "alice", "bench"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use upwrite_events::{Event, MutationId, MutationRequested, Partition, Position, Stream, TableName};
+use upwrite_events::{Claim, Event, MutationId, MutationRequested, Partition, Position, Stream, TableName};
 
 /// One event at its place in the log.
 #[derive(Debug, Clone)]
@@ -24,17 +24,6 @@ pub struct Undecodable {
 /// Events of one partition in order, without gaps, from a position on, waiting for more at the end. Ends with an error
 /// only when the position does not exist (truncated or restored log); passing faults are retried inside.
 pub type Subscription = BoxStream<'static, Result<Vec<LogRecord>, LogError>>;
-
-/// A record's name among claims: `<column>=<value folded as upstream compares it>` of the primary key or of a unique
-/// key that Upwrite's own table declares.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ClaimKey(pub String);
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Claim {
-    pub table: TableName,
-    pub key: ClaimKey,
-}
 
 /// What must still hold for the captured images to be true.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,8 +13,7 @@ mod tail;
 pub mod trace;
 
 pub use contract::{
-    Claim, ClaimKey, EventLog, LogError, LogRecord, Submission, Submitted, Subscription, Undecodable, VersionCheck,
-    partition_for,
+    EventLog, LogError, LogRecord, Submission, Submitted, Subscription, Undecodable, VersionCheck, partition_for,
 };
 pub use engine::{Engine, open};
 pub use group::{Alone, Change, GroupConfig, Membership, PgMembership, SharedBudgets};
@@ -22,3 +21,4 @@ pub use kafka::{KafkaConfig, KafkaLog};
 pub use measured::Measured;
 pub use notifier::{LOG_CHANNEL, Notice, Notifier, OVERFLOW, Standing, VERDICT_CHANNEL};
 pub use postgres::{Config, PostgresLog};
+pub use upwrite_events::{Claim, ClaimKey};

@@ -18,8 +18,6 @@ pub const DEFAULT_HOLD_TIMEOUT: Duration = Duration::from_secs(25);
 pub const REVOCATION_ANSWER_WAIT: Duration = Duration::from_secs(1);
 /// How often the proxy reads the status of what it holds, should a notification be lost.
 pub const STATUS_POLL: Duration = Duration::from_secs(1);
-/// Prefix of placeholder keys for text keys that upstream assigns.
-pub const PENDING_PREFIX: &str = "pending:";
 
 const _: () = assert!(MAX_VALUE_BYTES < MAX_EVENT_BYTES);
 const _: () = assert!(DEFAULT_HOLD_TIMEOUT.as_secs() < 30);

@@ -10,7 +10,6 @@ mod returned;
 mod session;
 mod settings;
 
-pub(crate) use columns::claim_key;
 pub use plan::{CaptureError, Captured, DryRun, Image, Plan, plan};
 pub use session::Session;
 pub use settings::{Apply, OnRollback, OnTimeout, Settings};

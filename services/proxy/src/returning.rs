@@ -3,6 +3,5 @@
 mod placeholders;
 mod rewrite;
 
-pub(crate) use placeholders::is_placeholder;
 pub use placeholders::{FieldShape, Placeholders};
 pub use rewrite::{Again, Returning};

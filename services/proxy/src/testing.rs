@@ -3,27 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use upwrite_events::{ColumnSpec, TableName, TableSpec};
+use upwrite_events::{ColumnSpec, SYNCED_AT_COLUMN, TableName, TableSpec, VERSION_COLUMN};
 
 use crate::catalog::{Catalog, Effect, Names, Reach, SyncedColumn, SyncedTable};
 
 pub(crate) const CONTACT: u32 = 101;
 pub(crate) const ACCOUNT: u32 = 102;
+pub(crate) const INVOICE: u32 = 103;
 
 fn column(name: &str) -> ColumnSpec {
-    ColumnSpec {
-        name: name.into(),
-        field: name.into(),
-        sql_type: "text".into(),
-        vendor_type: "string".into(),
-        comment: None,
-        insertable: true,
-        updatable: true,
-        required: false,
-        unique: false,
-        case_sensitive: true,
-        references: None,
-    }
+    ColumnSpec::new(name, "text")
 }
 
 fn table(relation: u32, name: &str, specs: Vec<ColumnSpec>) -> Arc<SyncedTable> {
@@ -31,28 +20,19 @@ fn table(relation: u32, name: &str, specs: Vec<ColumnSpec>) -> Arc<SyncedTable> 
         .iter()
         .map(|spec| SyncedColumn { name: spec.name.clone(), sql_type: spec.sql_type.clone(), generated: false })
         .collect();
-    for (name, sql_type) in [("_version", "bigint"), ("_synced_at", "timestamp with time zone")] {
+    for (name, sql_type) in [(VERSION_COLUMN, "bigint"), (SYNCED_AT_COLUMN, "timestamp with time zone")] {
         columns.push(SyncedColumn { name: name.into(), sql_type: sql_type.into(), generated: false });
     }
-    let spec = TableSpec {
-        name: TableName::new("sf", name),
-        object: name.into(),
-        comment: None,
-        key: "id".into(),
-        key_assigned_upstream: true,
-        idempotency_column: Some("upwrite_key".into()),
-        version_column: None,
-        columns: specs,
-    };
+    let spec = TableSpec::new(TableName::new("sf", name), "id", specs).with_idempotency_column("upwrite_key");
     Arc::new(SyncedTable { relation, spec, columns, own_code: false })
 }
 
 /// Columns: id, last_name, email (unique, case folded), account_id, formula (computed), upwrite_key, _version, _synced_at.
 pub(crate) fn contact() -> Arc<SyncedTable> {
-    let email = ColumnSpec { unique: true, case_sensitive: false, ..column("email") };
-    let account = ColumnSpec { references: Some("account".into()), ..column("account_id") };
-    let formula = ColumnSpec { insertable: false, updatable: false, ..column("formula") };
-    let id = ColumnSpec { insertable: false, updatable: false, ..column("id") };
+    let email = column("email").unique_ignoring_case();
+    let account = column("account_id").references("account");
+    let formula = column("formula").read_only();
+    let id = column("id").read_only();
     table(CONTACT, "contact", vec![id, column("last_name"), email, account, formula, column("upwrite_key")])
 }
 
@@ -91,4 +71,18 @@ pub(crate) fn catalog() -> Catalog {
             ("upwrite", "await", Effect::Own),
         ]),
     }
+}
+
+/// With `sf.invoice`, whose keys are numbers. Columns: id, parent_id (an invoice's), amount, upwrite_key, _version, _synced_at.
+pub(crate) fn catalog_with_numbers() -> Catalog {
+    let columns = vec![
+        ColumnSpec::new("id", "bigint").read_only(),
+        ColumnSpec::new("parent_id", "bigint").references("invoice"),
+        ColumnSpec::new("amount", "bigint"),
+        column("upwrite_key"),
+    ];
+    let mut catalog = catalog();
+    catalog.synced.insert(INVOICE, table(INVOICE, "invoice", columns));
+    catalog.relations.entry("invoice".into()).or_default().insert("sf".into(), Reach::Synced(INVOICE));
+    catalog
 }

@@ -59,19 +59,7 @@ fn status(events: &[Event], finished: bool) -> Status {
         changed: upwrite_events::Row::new(),
         old: upwrite_events::Row::new(),
     };
-    let request = MutationRequested {
-        mutation: M,
-        requested_at_us: 0,
-        database: String::new(),
-        user: String::new(),
-        application_name: String::new(),
-        ack: Ack::Reconciled,
-        in_block: false,
-        client_key: None,
-        traceparent: None,
-        redrive_of: None,
-        rows: vec![row(), row()],
-    };
+    let request = MutationRequested::new(M, vec![row(), row()]);
     let taken = PartitionTaken { owner: O, process: String::new(), lease_ms: 1 };
     let mut fold = PartitionFold::default();
     let first = [Event::PartitionTaken(taken), Event::MutationRequested(request)];

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use upwrite_event_log::LogRecord;
 use upwrite_events::{
     AppliedRow, Event, Folded, Illegal, Interval, MutationId, MutationRequested, ObservedRow, Op, Partition,
-    PartitionFold, Position, RecordsObserved, Row, RowChange, Stream, TableName, TableSpec,
+    PartitionFold, Position, RecordsObserved, Row, RowChange, Stream, TableName, TableSpec, is_own_column,
 };
 
 use crate::finish::Moved;
@@ -153,8 +153,8 @@ impl State {
         };
         for row in rows {
             if let (Some(mutation), Some(spec)) = (created_by(&row), spec) {
-                let key = format!("{}={}", spec.key, row.key);
-                plan.early_claims.push(EarlyClaim { table: table.clone(), key, mutation });
+                let claim = spec.record_claim(&row.key);
+                plan.early_claims.push(EarlyClaim { table: claim.table, key: claim.key.0, mutation });
             }
             let image = Image {
                 key: row.key,
@@ -235,8 +235,7 @@ fn stand_in(specs: &HashMap<TableName, TableSpec>, change: &RowChange, key: &str
     let mut row = change.old.clone();
     row.extend(change.changed.clone());
     // Upwrite's own columns are the reconciler's to set.
-    row.remove("_version");
-    row.remove("_synced_at");
+    row.retain(|column, _| !is_own_column(column));
     if let Some(spec) = specs.get(&change.table) {
         row.insert(spec.key.clone(), Some(key.to_owned()));
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use sqlx::{PgConnection, Row as _};
-use upwrite_events::TableName;
+use upwrite_events::{OWN_COLUMNS, TableName};
 
 use crate::error::{ReconcilerError, doing};
 
@@ -75,11 +75,12 @@ async fn load(connection: &mut PgConnection, table: &TableName, outbox: bool) ->
            from upwrite.tables t
            join pg_attribute a on a.attrelid = t.relation and a.attnum > 0 and not a.attisdropped
           where t.source = $1 and t.table_name = $2 and a.attgenerated = ''
-            and a.attname not in ('_version', '_synced_at')
+            and a.attname::text <> all($3::text[])
           order by a.attnum",
     )
     .bind(&table.source)
     .bind(&table.table)
+    .bind(OWN_COLUMNS.as_slice())
     .fetch_all(connection)
     .await?;
     let Some(first) = rows.first() else { return Ok(None) };

@@ -75,29 +75,8 @@ mod tests {
     use super::*;
 
     fn spec() -> TableSpec {
-        let column = |name: &str, sql_type: &str| ColumnSpec {
-            name: name.into(),
-            field: name.into(),
-            sql_type: sql_type.into(),
-            vendor_type: sql_type.into(),
-            comment: None,
-            insertable: true,
-            updatable: true,
-            required: false,
-            unique: false,
-            case_sensitive: true,
-            references: None,
-        };
-        TableSpec {
-            name: TableName::new("sf", "contact"),
-            object: "Contact".into(),
-            comment: None,
-            key: "id".into(),
-            key_assigned_upstream: true,
-            idempotency_column: None,
-            version_column: None,
-            columns: vec![column("name", "text"), column("n", "numeric(18,2)")],
-        }
+        let columns = vec![ColumnSpec::new("name", "text"), ColumnSpec::new("n", "numeric(18,2)")];
+        TableSpec::new(TableName::new("sf", "contact"), "id", columns)
     }
 
     fn row(values: &[(&str, Option<&str>)]) -> Row {

@@ -7,6 +7,7 @@ mod job;
 mod model;
 mod pieces;
 mod recorded;
+mod references;
 mod row;
 mod settling;
 #[cfg(test)]
@@ -17,6 +18,7 @@ pub(crate) use compare::{judge, same_by};
 pub(crate) use failures::{no_answer, no_table, unknown_outcome};
 pub(crate) use job::{Answer, Job, JobStep, Limits, Times};
 pub(crate) use pieces::{idempotency, pieces};
+pub(crate) use references::CreatedKeys;
 pub(crate) use row::{Look, Seen};
 pub(crate) use settling::{Question, questions, settled};
 pub(crate) use takeover::{Origin, Taken, announces, taken};

@@ -1,19 +1,19 @@
 //! From the lanes to the wire: packing, concurrency, budget, lease.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use upwrite_connectors::{CallRow, Priority};
-use upwrite_events::{MutationId, PENDING_PREFIX, RowChange, RowState};
+use upwrite_events::{MutationId, RowChange};
 
 use super::calls::{Looking, Writing};
 use super::done::{Done, Purpose};
 use super::lanes::{Kind, LaneKey, Ticket};
 use super::partition::Stage;
 use super::traced::Traced;
-use super::upstream::{Table, Upstream};
+use super::upstream::{Table, Tables, Upstream};
 use super::{At, Driver, Slot, Timer};
 use crate::Moment;
+use crate::core::CreatedKeys;
 
 impl Driver {
     /// Starts whatever may start now.
@@ -122,7 +122,7 @@ impl Driver {
         for ticket in &tickets {
             let Some(slot) = self.slots.get_mut(&ticket.job) else { continue };
             slot.at = At::Busy;
-            rows.extend(call_rows(slot, &ticket.rows).into_iter().map(|(row, _)| row));
+            rows.extend(call_rows(slot, &ticket.rows, &self.tables).into_iter().map(|(row, _)| row));
             mutations.push(traced(slot));
             atomic = key.own_call
                 && ticket.rows.len() > 1
@@ -154,7 +154,7 @@ impl Driver {
         for ticket in &tickets {
             let Some(slot) = self.slots.get_mut(&ticket.job) else { continue };
             slot.at = At::Busy;
-            rows.extend(call_rows(slot, &ticket.rows));
+            rows.extend(call_rows(slot, &ticket.rows, &self.tables));
             mutations.push(traced(slot));
             // Nothing can have been sent before it was asked for.
             sent_at_us = sent_at_us.min(slot.job.request.requested_at_us);
@@ -185,31 +185,16 @@ fn traced(slot: &Slot) -> (MutationId, Option<String>) {
     (slot.job.mutation, slot.job.request.traceparent.clone())
 }
 
-/// Rows as the connector takes them. References to records that this mutation made before are resolved.
-fn call_rows(slot: &Slot, rows: &[u32]) -> Vec<(CallRow, RowChange)> {
-    let made = made_keys(slot);
+/// Rows as the connector takes them. References to records that this mutation created before are resolved.
+fn call_rows(slot: &Slot, rows: &[u32], tables: &Tables) -> Vec<(CallRow, RowChange)> {
+    let created = CreatedKeys::new(&slot.job.request.rows, slot.job.states(), |name| tables.spec(name));
     let row = |index: &u32| {
         let change = slot.job.request.rows.get(*index as usize)?.clone();
-        let mut changed = change.changed.clone();
-        for value in changed.values_mut().flatten() {
-            if let Some(key) = made.get(value.as_str()) {
-                *value = (*key).to_owned();
-            }
-        }
+        let changed = created.resolve(tables.spec(&change.table), change.changed.clone());
         let mutation: MutationId = slot.job.mutation;
         let idempotency_key = mutation.idempotency_key(*index);
         let row = CallRow { idempotency_key, key: change.key.clone(), changed, old: change.old.clone() };
         Some((row, change))
     };
     rows.iter().filter_map(row).collect()
-}
-
-/// Placeholder → key of the rows that were applied.
-fn made_keys(slot: &Slot) -> HashMap<&str, &str> {
-    let pairs = slot.job.request.rows.iter().zip(slot.job.states());
-    let made = pairs.filter_map(|(change, state)| match state {
-        RowState::Applied(key) if change.key.starts_with(PENDING_PREFIX) => Some((change.key.as_str(), key.as_str())),
-        _ => None,
-    });
-    made.collect()
 }

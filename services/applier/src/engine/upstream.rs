@@ -56,6 +56,10 @@ impl Tables {
         self.0.get(name)
     }
 
+    pub(crate) fn spec(&self, name: &TableName) -> Option<&TableSpec> {
+        self.get(name).map(|table| &table.spec)
+    }
+
     /// The longest call that can be.
     pub(crate) fn longest_call(&self) -> Duration {
         self.0.values().map(|table| table.whole_timeout()).max().unwrap_or_default()

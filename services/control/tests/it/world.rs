@@ -35,29 +35,8 @@ pub(crate) fn config() -> Config {
 }
 
 fn spec() -> TableSpec {
-    let column = |name: &str| ColumnSpec {
-        name: name.into(),
-        field: name.into(),
-        sql_type: "text".into(),
-        vendor_type: "string".into(),
-        comment: None,
-        insertable: name != "id",
-        updatable: name != "id",
-        required: false,
-        unique: false,
-        case_sensitive: true,
-        references: None,
-    };
-    TableSpec {
-        name: TableName::new("crm", "contact"),
-        object: "Contact".into(),
-        comment: None,
-        key: "id".into(),
-        key_assigned_upstream: true,
-        idempotency_column: None,
-        version_column: None,
-        columns: vec![column("id"), column("name")],
-    }
+    let columns = vec![ColumnSpec::new("id", "text").read_only(), ColumnSpec::new("name", "text")];
+    TableSpec::new(TableName::new("crm", "contact"), "id", columns).with_object("Contact")
 }
 
 impl World {
@@ -97,23 +76,10 @@ impl World {
             changed: [("name".to_owned(), Some("Ada".to_owned()))].into(),
             old: Row::new(),
         };
-        let request = MutationRequested {
-            mutation,
-            requested_at_us: 1_700_000_000_000_000,
-            database: "app".into(),
-            user: user.into(),
-            application_name: "test".into(),
-            ack: Ack::Reconciled,
-            in_block: false,
-            client_key: None,
-            traceparent: None,
-            redrive_of: None,
-            rows: vec![change.clone()],
-        };
-        let claim = upwrite_event_log::Claim {
-            table: change.table.clone(),
-            key: upwrite_event_log::ClaimKey(format!("id={key}")),
-        };
+        let request = MutationRequested::new(mutation, vec![change.clone()])
+            .at(1_700_000_000_000_000)
+            .from_client("app", user, "test");
+        let claim = spec().record_claim(key);
         let submission = Submission { claims: vec![claim], versions: vec![], request };
         let Submitted::Accepted { partition, position } = self.log.submit(submission).await.unwrap() else {
             panic!("not accepted");

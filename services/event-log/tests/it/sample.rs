@@ -7,7 +7,7 @@ use upwrite_event_log::{
     Claim, ClaimKey, EventLog, LogRecord, Submission, Submitted, Subscription, VersionCheck, partition_for,
 };
 use upwrite_events::{
-    Ack, Event, Interval, MutationId, MutationRequested, MutationVoided, ObservedRow, Op, Partition, Position,
+    Event, Interval, MutationId, MutationRequested, MutationVoided, ObservedRow, Op, Partition, Position,
     RecordsObserved, Row, RowChange, Stream, TableName,
 };
 use uuid::Uuid;
@@ -59,19 +59,9 @@ pub(crate) fn submission(table: &TableName, records: &[(&str, Option<i64>)]) -> 
     Submission {
         claims: records.iter().map(|(key, _)| claim(table, key)).collect(),
         versions: records.iter().map(check).collect(),
-        request: MutationRequested {
-            mutation: new_id(),
-            requested_at_us: 1_767_225_600_000_000,
-            database: "app".to_owned(),
-            user: "alice".to_owned(),
-            application_name: "test".to_owned(),
-            ack: Ack::Reconciled,
-            in_block: false,
-            client_key: None,
-            traceparent: None,
-            redrive_of: None,
-            rows: records.iter().map(row).collect(),
-        },
+        request: MutationRequested::new(new_id(), records.iter().map(row).collect())
+            .at(1_767_225_600_000_000)
+            .from_client("app", "alice", "test"),
     }
 }
 

@@ -72,19 +72,8 @@ fn requested() -> impl Strategy<Value = Event> {
     let ack = prop_oneof![Just(Ack::Reconciled), Just(Ack::Applied), Just(Ack::Accepted)];
     (mutation(), any::<i64>(), text(), ack, any::<bool>(), option::of(text()), vec(change, 0..4)).prop_map(
         |(mutation, requested_at_us, user, ack, in_block, client_key, rows)| {
-            Event::MutationRequested(MutationRequested {
-                mutation,
-                requested_at_us,
-                database: "app".to_owned(),
-                user,
-                application_name: String::new(),
-                ack,
-                in_block,
-                client_key,
-                traceparent: None,
-                redrive_of: None,
-                rows,
-            })
+            let request = MutationRequested::new(mutation, rows).at(requested_at_us).from_client("app", user, "");
+            Event::MutationRequested(MutationRequested { ack, in_block, client_key, ..request })
         },
     )
 }

@@ -1,19 +1,12 @@
 //! One record's change, checked column by column: what goes upstream, and what may not.
 
-use std::collections::BTreeSet;
-
-use upwrite_event_log::{Claim, ClaimKey, VersionCheck};
-use upwrite_events::{MAX_VALUE_BYTES, Op, Row, RowChange};
+use upwrite_event_log::VersionCheck;
+use upwrite_events::{MAX_VALUE_BYTES, Op, Row, RowChange, SYNCED_AT_COLUMN, TableSpec, VERSION_COLUMN, is_own_column};
 
 use super::fold::{Fields, Record};
 use super::plan::CaptureError;
 use super::refuse;
 use crate::catalog::{SyncedColumn, SyncedTable};
-use crate::returning::is_placeholder;
-
-/// Columns that the reconciler keeps beside upstream's.
-const VERSION: &str = "_version";
-const SYNCED_AT: &str = "_synced_at";
 
 /// What the record's change asks of upstream; `None`: nothing changed.
 pub(super) fn change(record: &Record) -> Result<Option<RowChange>, CaptureError> {
@@ -45,21 +38,21 @@ fn inserted(table: &SyncedTable, new: &Fields) -> Result<Row, CaptureError> {
         let Some(value) = value else { continue };
         let name = column.name.as_str();
         if name == table.spec.key && table.spec.key_assigned_upstream {
-            if !made_key(column, value) {
+            if !table.spec.is_placeholder(value) {
                 return Err(refuse::not_insertable(table.name(), name));
             }
             continue;
         }
         let allowed = match table.spec.column(name) {
-            _ if name == VERSION => value == "0",
-            _ if name == SYNCED_AT || is_idempotency(table, name) => false,
+            _ if name == VERSION_COLUMN => value == "0",
+            _ if name == SYNCED_AT_COLUMN || is_idempotency(table, name) => false,
             Some(spec) => spec.insertable || name == table.spec.key,
             None => return Err(refuse::not_synced(table.name(), name)),
         };
         if !allowed {
             return Err(refuse::not_insertable(table.name(), name));
         }
-        if name != VERSION {
+        if name != VERSION_COLUMN {
             row.insert(name.to_owned(), Some(checked(table, name, value)?));
         }
     }
@@ -74,7 +67,7 @@ fn updated(table: &SyncedTable, old: &Fields, new: &Fields) -> Result<Row, Captu
             continue;
         }
         let name = column.name.as_str();
-        let own = name == VERSION || name == SYNCED_AT || name == table.spec.key || is_idempotency(table, name);
+        let own = is_own_column(name) || name == table.spec.key || is_idempotency(table, name);
         match table.spec.column(name) {
             _ if own => return Err(refuse::not_updatable(table.name(), name)),
             Some(spec) if spec.updatable => {}
@@ -109,56 +102,20 @@ fn is_idempotency(table: &SyncedTable, name: &str) -> bool {
     table.spec.idempotency_column.as_deref() == Some(name)
 }
 
-/// Whether a key is one that the column's default makes: `pending:<uuid>`, or a negative number for integer keys.
-fn made_key(column: &SyncedColumn, key: &str) -> bool {
-    if matches!(column.sql_type.as_str(), "smallint" | "integer" | "bigint") {
-        key.starts_with('-')
-    } else {
-        is_placeholder(key)
-    }
-}
-
 fn checked(table: &SyncedTable, name: &str, value: &str) -> Result<String, CaptureError> {
     if value.len() > MAX_VALUE_BYTES { Err(refuse::value_too_large(table.name(), name)) } else { Ok(value.to_owned()) }
 }
 
 fn version(table: &SyncedTable, old: &Fields) -> Result<i64, CaptureError> {
-    let version = table.columns.iter().zip(old).find(|(column, _)| column.name == VERSION);
+    let version = table.columns.iter().zip(old).find(|(column, _)| column.name == VERSION_COLUMN);
     version
         .and_then(|(_, value)| value.as_deref()?.parse().ok())
-        .ok_or_else(|| CaptureError::StaleCatalog(format!("{} has no {VERSION}", table.name())))
-}
-
-/// The record's names among claims: its key, and each unique key of old and new image, folded as upstream compares it.
-pub(super) fn claims(record: &Record, claims: &mut BTreeSet<Claim>) {
-    let spec = &record.table.spec;
-    let mut claim = |column: &str, value: &str| {
-        claims.insert(Claim { table: spec.name.clone(), key: ClaimKey(claim_key(&record.table, column, value)) });
-    };
-    claim(&spec.key, &record.key);
-    for fields in [&record.old, &record.new].into_iter().flatten() {
-        for (column, value) in stored(&record.table, fields) {
-            let unique = spec.column(&column.name).is_some_and(|spec| spec.unique) && column.name != spec.key;
-            if let (true, Some(value)) = (unique, value) {
-                claim(&column.name, value);
-            }
-        }
-    }
-}
-
-/// `<column>=<value>`, the value folded as upstream compares it.
-pub(crate) fn claim_key(table: &SyncedTable, column: &str, value: &str) -> String {
-    let folds = table.spec.column(column).is_some_and(|spec| spec.unique && !spec.case_sensitive);
-    if folds && column != table.spec.key {
-        format!("{column}={}", value.to_lowercase())
-    } else {
-        format!("{column}={value}")
-    }
+        .ok_or_else(|| CaptureError::StaleCatalog(format!("{} has no {VERSION_COLUMN}", table.name())))
 }
 
 /// What must still hold when the record is claimed. Nothing of a key that was just drawn: no row can have it, and looking
 /// costs as much as the claim.
-pub(super) fn version_check(change: &RowChange) -> Option<VersionCheck> {
-    let drawn = change.op == Op::Insert && is_placeholder(&change.key);
+pub(super) fn version_check(spec: &TableSpec, change: &RowChange) -> Option<VersionCheck> {
+    let drawn = change.op == Op::Insert && spec.is_placeholder(&change.key);
     (!drawn).then(|| VersionCheck { table: change.table.clone(), key: change.key.clone(), version: change.version })
 }

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use upwrite_event_log::{Claim, Submission, VersionCheck};
-use upwrite_events::{MAX_EVENT_BYTES, MAX_ROWS_PER_MUTATION, MutationId, MutationRequested, Op, RowChange, TableName};
+use upwrite_event_log::{Submission, VersionCheck};
+use upwrite_events::{
+    Claim, MAX_EVENT_BYTES, MAX_ROWS_PER_MUTATION, MutationId, MutationRequested, Op, RowChange, TableName,
+    is_text_placeholder,
+};
 
 use super::fold::{Folded, fold};
 use super::locks::{self, Lock};
@@ -12,7 +15,7 @@ use super::settings::{Apply, OnRollback};
 use super::{Session, columns, refuse, session};
 use crate::catalog::Catalog;
 use crate::error::PgError;
-use crate::returning::{Placeholders, is_placeholder};
+use crate::returning::Placeholders;
 
 /// One change of `upwrite.dry_run(secret)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +68,8 @@ pub struct Plan {
     pub versions: Vec<VersionCheck>,
     pub session: Session,
     pub in_block: bool,
+    /// The rows whose keys are placeholders.
+    created: Vec<usize>,
     returned: Returned,
 }
 
@@ -82,14 +87,14 @@ pub fn plan(run: &DryRun<'_>, catalog: &Catalog) -> Result<Captured, CaptureErro
     }
     let folded = fold(run.images, catalog)?;
     let Some(plan) = changes(&folded, session, before.is_some())? else { return Ok(Captured::Unchanged) };
-    check_rows(&plan.rows)?;
+    check_rows(&plan.rows, catalog)?;
     check_locks(before.as_deref(), &folded)?;
     Ok(Captured::Mutation(Box::new(plan)))
 }
 
 /// The rows that go upstream, with their claims; `None`: nothing changed.
 fn changes(folded: &Folded, session: Session, in_block: bool) -> Result<Option<Plan>, CaptureError> {
-    let mut rows = Vec::new();
+    let (mut rows, mut versions, mut created) = (Vec::new(), Vec::new(), Vec::new());
     let mut claims = BTreeSet::new();
     let mut row_of = Vec::with_capacity(folded.records.len());
     for record in &folded.records {
@@ -97,7 +102,12 @@ fn changes(folded: &Folded, session: Session, in_block: bool) -> Result<Option<P
             row_of.push(None);
             continue;
         };
-        columns::claims(record, &mut claims);
+        let spec = &record.table.spec;
+        claims.append(&mut spec.claims_of(&change));
+        versions.extend(columns::version_check(spec, &change));
+        if change.op == Op::Insert && spec.is_placeholder(&change.key) {
+            created.push(rows.len());
+        }
         row_of.push(Some(rows.len()));
         rows.push(change);
         if rows.len() > MAX_ROWS_PER_MUTATION {
@@ -107,9 +117,8 @@ fn changes(folded: &Folded, session: Session, in_block: bool) -> Result<Option<P
     if rows.is_empty() {
         return Ok(None);
     }
-    let versions = rows.iter().filter_map(columns::version_check).collect();
     let returned = Returned::new(folded, &row_of);
-    Ok(Some(Plan { rows, claims: claims.into_iter().collect(), versions, session, in_block, returned }))
+    Ok(Some(Plan { rows, claims: claims.into_iter().collect(), versions, session, in_block, created, returned }))
 }
 
 fn check_session(session: &Session, in_block: bool) -> Result<(), CaptureError> {
@@ -138,7 +147,7 @@ fn check_session(session: &Session, in_block: bool) -> Result<(), CaptureError> 
 
 /// What upstream can make all or none: one source, one table, one operation. Between statements of different kinds no vendor
 /// does, and half of a statement must not be the ordinary case.
-fn check_rows(rows: &[RowChange]) -> Result<(), CaptureError> {
+fn check_rows(rows: &[RowChange], catalog: &Catalog) -> Result<(), CaptureError> {
     let Some(first) = rows.first() else { return Ok(()) };
     if let Some(other) = rows.iter().find(|row| row.table.source != first.table.source) {
         return Err(refuse::several_sources(&first.table, &other.table));
@@ -149,17 +158,35 @@ fn check_rows(rows: &[RowChange]) -> Result<(), CaptureError> {
     if rows.iter().map(size).sum::<usize>() > MAX_EVENT_BYTES {
         return Err(refuse::too_large_altogether());
     }
-    let made: HashSet<&str> = rows.iter().filter(|row| row.op == Op::Insert).map(|row| row.key.as_str()).collect();
+    check_references(rows, catalog)
+}
+
+/// No placeholder goes upstream. `rows`: of one table.
+fn check_references(rows: &[RowChange], catalog: &Catalog) -> Result<(), CaptureError> {
+    let created: HashSet<&str> = rows.iter().filter(|row| row.op == Op::Insert).map(|row| row.key.as_str()).collect();
     for row in rows {
-        for (column, value) in &row.changed {
-            match value.as_deref().filter(|value| is_placeholder(value)) {
-                Some(value) if made.contains(value) => return Err(refuse::reference_within(&row.table, column)),
+        for (column, value) in row.changed.iter().filter_map(|(column, value)| Some((column, value.as_deref()?))) {
+            match referred(catalog, &row.table, column, value) {
+                Some(table) if table == row.table && created.contains(value) => {
+                    return Err(refuse::reference_within(&row.table, column));
+                }
                 Some(_) => return Err(refuse::unknown_placeholder(&row.table, column)),
                 None => {}
             }
         }
     }
     Ok(())
+}
+
+/// The table that the value is a placeholder of.
+fn referred(catalog: &Catalog, table: &TableName, column: &str, value: &str) -> Option<TableName> {
+    if is_text_placeholder(value) {
+        // It says nothing of its table, and is no other's: let it be of this one.
+        return Some(table.clone());
+    }
+    let column = catalog.by_name(table)?.spec.column(column)?;
+    let target = catalog.by_name(&TableName::new(table.source.as_str(), column.references.as_deref()?))?;
+    column.names_placeholder(value, &target.spec).then(|| target.name().clone())
 }
 
 /// An upper estimate of a row's size in the event: text, and a few bytes around each.
@@ -201,10 +228,8 @@ impl Plan {
     /// The placeholders that the statement made, for [`Placeholders::check`] before the append. After the verdict: with
     /// the real keys, in row order.
     pub fn placeholders(&self, keys: Option<&[String]>) -> Placeholders {
-        let integer = |key: &str| key.starts_with('-') && key[1..].bytes().all(|byte| byte.is_ascii_digit());
-        let made = self.rows.iter().enumerate().filter(|(_, row)| row.op == Op::Insert);
-        let made = made.filter(|(_, row)| is_placeholder(&row.key) || integer(&row.key));
-        Placeholders::new(made.map(|(index, row)| (row.key.clone(), keys.and_then(|keys| keys.get(index).cloned()))))
+        let created = self.created.iter().filter_map(|index| Some((self.rows.get(*index)?.key.clone(), *index)));
+        Placeholders::new(created.map(|(key, index)| (key, keys.and_then(|keys| keys.get(index).cloned()))))
     }
 
     /// The keys for [`crate::returning::Again::sql`], in captured order, one for each row that the plain statement

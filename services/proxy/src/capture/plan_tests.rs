@@ -1,7 +1,7 @@
 use super::*;
 use crate::capture::record::encode;
 use crate::capture::session::json;
-use crate::testing::{self, ACCOUNT, CONTACT};
+use crate::testing::{self, ACCOUNT, CONTACT, INVOICE};
 
 const MADE: &str = "pending:7f1c1f5e-4b0a-4c57-9d2e-0d6f1c1b2a3c";
 const OTHER: &str = "pending:00000000-4b0a-4c57-9d2e-0d6f1c1b2a3c";
@@ -132,6 +132,34 @@ fn a_reference_by_placeholder_is_refused() {
     assert_eq!(refused(&[update(DOE, with(3, Some(OTHER)))], "", None).sqlstate, "22023");
     assert_eq!(refused(&[insert(new_contact(3, Some(MADE)))], "", None).sqlstate, "0A000");
     assert_eq!(planned(&[insert(new_contact(3, Some("pending: review")))]).rows.len(), 1);
+}
+
+/// Inserts invoice -9, in a database where keys may be numbers.
+fn invoice(parent: Option<&str>) -> Result<Captured, CaptureError> {
+    let row = [Some("-9"), parent, Some("-9"), None, Some("0"), None];
+    let image = Image { seq: 0, relation: INVOICE, op: b'i', old: None, new: Some(encode(&row)) };
+    plan(&DryRun { images: &[image], session: &json(""), mark: None }, &testing::catalog_with_numbers())
+}
+
+#[test]
+fn a_negative_number_is_the_placeholder_of_a_numbered_record() {
+    let Ok(Captured::Mutation(plan)) = invoice(None) else { panic!("not planned") };
+    assert_eq!(plan.rows[0].changed, row(&[("amount", Some("-9"))]));
+    assert_eq!(plan.claims.iter().map(|claim| claim.key.0.as_str()).collect::<Vec<_>>(), ["id=-9"]);
+    assert!(plan.versions.is_empty(), "no row can have a key that was just drawn");
+    let number = crate::returning::FieldShape { type_oid: 20, binary: false };
+    assert!(plan.placeholders(None).check(b"-9", number).is_err());
+}
+
+#[test]
+fn a_reference_by_a_number_is_refused_as_one_by_text_is() {
+    let sqlstate = |parent| match invoice(Some(parent)) {
+        Err(CaptureError::Refused(error)) => error.sqlstate.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(sqlstate("-9"), "0A000", "of this statement");
+    assert_eq!(sqlstate("-8"), "22023", "of another");
+    assert!(matches!(invoice(Some("8")), Ok(Captured::Mutation(_))));
 }
 
 #[test]

@@ -1,9 +1,7 @@
 //! A duplicate that may go away: a dry run that met a record which an unfinished mutation is about to change.
 
-use upwrite_event_log::{Claim, ClaimKey};
-use upwrite_events::TableName;
+use upwrite_events::{Claim, TableName};
 
-use crate::capture::claim_key;
 use crate::catalog::Catalog;
 use crate::error::PgError;
 
@@ -15,7 +13,7 @@ pub(super) fn claim_of(error: &PgError, catalog: &Catalog) -> Option<Claim> {
     let name = TableName::new(error.schema.as_deref()?, error.table.as_deref()?);
     let table = catalog.by_name(&name)?;
     let (column, value) = key(error.detail.as_deref()?)?;
-    Some(Claim { table: name, key: ClaimKey(claim_key(table, column, value)) })
+    Some(table.spec.claim(column, value))
 }
 
 /// Column and value of `Key (email)=(a@b.c) already exists.`, in any language; of `Key (lower(email::text))=(…)` too.

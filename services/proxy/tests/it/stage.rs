@@ -34,34 +34,14 @@ pub(crate) struct Ran {
     pub(crate) session: String,
 }
 
-fn column(name: &str, sql_type: &str) -> ColumnSpec {
-    ColumnSpec {
-        name: name.into(),
-        field: name.into(),
-        sql_type: sql_type.into(),
-        vendor_type: "string".into(),
-        comment: None,
-        insertable: true,
-        updatable: true,
-        required: false,
-        unique: name == "email",
-        case_sensitive: false,
-        references: None,
-    }
-}
-
 pub(crate) fn contact() -> TableSpec {
-    let id = ColumnSpec { insertable: false, updatable: false, ..column("id", "text") };
-    TableSpec {
-        name: TableName::new("sf", "contact"),
-        object: "Contact".into(),
-        comment: None,
-        key: "id".into(),
-        key_assigned_upstream: true,
-        idempotency_column: None,
-        version_column: None,
-        columns: vec![id, column("last_name", "text"), column("email", "text"), column("n", "integer")],
-    }
+    let columns = vec![
+        ColumnSpec::new("id", "text").read_only(),
+        ColumnSpec::new("last_name", "text"),
+        ColumnSpec::new("email", "text").unique_ignoring_case(),
+        ColumnSpec::new("n", "integer"),
+    ];
+    TableSpec::new(TableName::new("sf", "contact"), "id", columns).with_object("Contact")
 }
 
 impl Stage {

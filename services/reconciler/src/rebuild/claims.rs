@@ -3,21 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 
 use sqlx::{Connection as _, PgConnection};
-use upwrite_events::{Op, RowState, TableName, TableSpec};
+use upwrite_events::{Claim, Op, RowState, TableName, TableSpec};
 use uuid::Uuid;
 
 use super::error::{RebuildError, doing};
 use super::expected::STATUSES;
 use super::mutations::{Lives, unreleased};
 use crate::batch::Tracked;
-
-/// A row of `upwrite.claims`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Claimed {
-    source: String,
-    table: String,
-    key: String,
-}
 
 /// Replaces the claims of every mutation that the log knows; inside one transaction. Those of mutations that neither log
 /// nor `upwrite.mutations` knows stay if the log is on Kafka: their request may be on its way, and the reconciler voids
@@ -49,9 +41,9 @@ pub(super) async fn replace(
         "/* rebuild.add_claims */ insert into upwrite.claims (source, table_name, key, mutation, partition)
          select * from unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::int2[]) on conflict do nothing",
     )
-    .bind(claims.iter().map(|claim| claim.source.as_str()).collect::<Vec<_>>())
-    .bind(claims.iter().map(|claim| claim.table.as_str()).collect::<Vec<_>>())
-    .bind(claims.iter().map(|claim| claim.key.as_str()).collect::<Vec<_>>())
+    .bind(claims.iter().map(|claim| claim.table.source.as_str()).collect::<Vec<_>>())
+    .bind(claims.iter().map(|claim| claim.table.table.as_str()).collect::<Vec<_>>())
+    .bind(claims.iter().map(|claim| claim.key.0.as_str()).collect::<Vec<_>>())
     .bind(mutations)
     .bind(partitions)
     .execute(&mut *tx)
@@ -61,29 +53,16 @@ pub(super) async fn replace(
     Ok(added.rows_affected())
 }
 
-/// The records' keys, and every unique key of old and new images, folded as upstream compares them.
-fn claims_of(specs: &HashMap<TableName, TableSpec>, tracked: &Tracked) -> BTreeSet<Claimed> {
+/// Those that its request made, and those of the records that it created.
+fn claims_of(specs: &HashMap<TableName, TableSpec>, tracked: &Tracked) -> BTreeSet<Claim> {
     let mut claims = BTreeSet::new();
     let Some(request) = &tracked.request else { return claims };
     let life = tracked.status.lifecycle.as_ref();
     for (index, change) in request.rows.iter().enumerate() {
         let Some(spec) = specs.get(&change.table) else { continue };
-        let mut claim = |column: &str, value: &str| {
-            let folds = spec.column(column).is_some_and(|column| column.unique && !column.case_sensitive);
-            let value = if folds && column != spec.key { value.to_lowercase() } else { value.to_owned() };
-            let key = format!("{column}={value}");
-            claims.insert(Claimed { source: change.table.source.clone(), table: change.table.table.clone(), key });
-        };
-        claim(&spec.key, &change.key);
+        claims.append(&mut spec.claims_of(change));
         if let (Op::Insert, Some(RowState::Applied(key))) = (change.op, life.and_then(|life| life.rows.get(index))) {
-            claim(&spec.key, key);
-        }
-        for column in spec.columns.iter().filter(|column| column.unique && column.name != spec.key) {
-            for image in [&change.old, &change.changed] {
-                if let Some(value) = image.get(&column.name).cloned().flatten() {
-                    claim(&column.name, &value);
-                }
-            }
+            claims.insert(spec.record_claim(key));
         }
     }
     claims

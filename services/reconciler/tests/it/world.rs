@@ -29,37 +29,19 @@ pub(crate) fn table() -> TableName {
 }
 
 fn spec() -> TableSpec {
-    let column = |name: &str, sql_type: &str| ColumnSpec {
-        name: name.into(),
-        field: name.into(),
-        sql_type: sql_type.into(),
-        vendor_type: "string".into(),
-        comment: None,
-        insertable: name != "id",
-        updatable: name != "id",
-        required: false,
-        unique: name == "upwrite_key",
-        case_sensitive: true,
-        references: None,
-    };
-    TableSpec {
-        name: table(),
-        object: "Contact".into(),
-        comment: None,
-        key: "id".into(),
-        key_assigned_upstream: true,
-        idempotency_column: Some("upwrite_key".into()),
-        version_column: Some("stamp".into()),
-        columns: vec![
-            column("id", "text"),
-            column("name", "text"),
-            column("n", "numeric(18,2)"),
-            column("tags", "text[]"),
-            column("stamp", "timestamptz"),
-            column("upwrite_key", "text"),
-            column("flag", "boolean"),
-        ],
-    }
+    let columns = vec![
+        ColumnSpec::new("id", "text").read_only(),
+        ColumnSpec::new("name", "text"),
+        ColumnSpec::new("n", "numeric(18,2)"),
+        ColumnSpec::new("tags", "text[]"),
+        ColumnSpec::new("stamp", "timestamptz"),
+        ColumnSpec::new("upwrite_key", "text").unique(),
+        ColumnSpec::new("flag", "boolean"),
+    ];
+    TableSpec::new(table(), "id", columns)
+        .with_object("Contact")
+        .with_idempotency_column("upwrite_key")
+        .with_version_column("stamp")
 }
 
 impl World {
@@ -204,19 +186,7 @@ async fn open_log(service: &str) -> Arc<PostgresLog> {
 }
 
 pub(crate) fn request(mutation: MutationId, change: RowChange) -> MutationRequested {
-    MutationRequested {
-        mutation,
-        requested_at_us: 1_700_000_000_000_000,
-        database: "app".into(),
-        user: "app".into(),
-        application_name: "test".into(),
-        ack: Ack::Reconciled,
-        in_block: false,
-        client_key: None,
-        traceparent: None,
-        redrive_of: None,
-        rows: vec![change],
-    }
+    MutationRequested::new(mutation, vec![change]).at(1_700_000_000_000_000).from_client("app", "app", "test")
 }
 
 /// A key of the test's table whose mutations are in that partition.

@@ -7,3 +7,4 @@ mod clusters;
 mod deploy;
 mod drivers;
 mod processes;
+mod rules;

@@ -16,14 +16,14 @@ use upwrite_applier::{ApplierError, Clock, Config, Moment, ProjectionError, Proj
 use upwrite_connectors::Connector;
 use upwrite_event_log::{Alone, EventLog, Membership, partition_for};
 use upwrite_events::{
-    Ack, Event, Lifecycle, MutationId, MutationRequested, Op, Partition, Position, RevocationRequested, Row, RowChange,
+    Event, Lifecycle, MutationId, MutationRequested, Op, Partition, Position, RevocationRequested, Row, RowChange,
     Stream, TableName, TableSpec,
 };
 use uuid::Uuid;
 
 use super::group::{Dealer, seat};
 use super::log::MemoryLog;
-use super::tables::{KEYED, NOTHING, PROBED, table};
+use super::tables::{KEYED, NOTHING, NUMBERED, PROBED, table};
 use super::world::World;
 
 /// 2026-01-01, in Unix microseconds: where virtual time starts.
@@ -78,7 +78,7 @@ impl Projections for Folded {
     }
 
     async fn tables(&self) -> Result<Vec<TableSpec>, ProjectionError> {
-        Ok([KEYED, PROBED, NOTHING].map(table).to_vec())
+        Ok([KEYED, PROBED, NOTHING, NUMBERED].map(table).to_vec())
     }
 
     async fn now_us(&self) -> Result<i64, ProjectionError> {
@@ -214,19 +214,7 @@ impl Bench {
         let first = rows.first().expect("a request has rows");
         let partition = partition_for(Stream::Mutations, &first.table, &first.key, self.log.partitions());
         let requested_at_us = self.clock.unix_us();
-        let request = MutationRequested {
-            mutation,
-            requested_at_us,
-            database: "app".into(),
-            user: "ann".into(),
-            application_name: "test".into(),
-            ack: Ack::Reconciled,
-            in_block: false,
-            client_key: None,
-            traceparent: None,
-            redrive_of: None,
-            rows,
-        };
+        let request = MutationRequested::new(mutation, rows).at(requested_at_us).from_client("app", "ann", "test");
         self.append(partition, Event::MutationRequested(request)).await;
         Asked { mutation, partition, log: Arc::clone(&self.log) }
     }

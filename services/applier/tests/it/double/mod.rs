@@ -8,5 +8,5 @@ mod world;
 
 pub(crate) use bench::{Asked, Bench, Running, insert, update};
 pub(crate) use group::Dealer;
-pub(crate) use tables::{KEYED, NOTHING, PROBED};
+pub(crate) use tables::{KEYED, NOTHING, NUMBERED, PROBED};
 pub(crate) use world::Fault;

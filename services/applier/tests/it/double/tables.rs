@@ -11,31 +11,18 @@ pub(crate) const KEYED: &str = "keyed";
 pub(crate) const PROBED: &str = "probed";
 /// Nothing can tell.
 pub(crate) const NOTHING: &str = "nothing";
+/// As [`NOTHING`], with keys that are numbers.
+pub(crate) const NUMBERED: &str = "numbered";
 
 pub(crate) fn table(name: &str) -> TableSpec {
-    let column = |name: &str, sql_type: &str| ColumnSpec {
-        name: name.into(),
-        field: name.into(),
-        sql_type: sql_type.into(),
-        vendor_type: sql_type.into(),
-        comment: None,
-        insertable: true,
-        updatable: true,
-        required: false,
-        unique: false,
-        case_sensitive: true,
-        references: None,
-    };
-    TableSpec {
-        name: TableName::new("sim", name),
-        object: name.into(),
-        comment: None,
-        key: "id".into(),
-        key_assigned_upstream: true,
-        idempotency_column: None,
-        version_column: None,
-        columns: vec![column("id", "text"), column("tag", "text"), column("n", "integer")],
-    }
+    let key_type = if name == NUMBERED { "bigint" } else { "text" };
+    let columns = vec![
+        ColumnSpec::new("id", key_type),
+        ColumnSpec::new("parent", key_type).references(name),
+        ColumnSpec::new("tag", "text"),
+        ColumnSpec::new("n", "integer"),
+    ];
+    TableSpec::new(TableName::new("sim", name), "id", columns)
 }
 
 pub(crate) fn capabilities(table: &TableSpec) -> Capabilities {

@@ -13,7 +13,7 @@ use upwrite_connectors::{
 };
 use upwrite_events::{ErrorClass, Failure, Interval, Op, Outcome, Row, TableSpec};
 
-use super::tables::{KEYED, capabilities};
+use super::tables::{KEYED, NUMBERED, capabilities};
 
 /// What happens to one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,7 +160,7 @@ impl State {
         self.journal.push(Effect { idempotency_key: row.idempotency_key.clone(), op });
         let key = if op == Op::Insert {
             self.made += 1;
-            format!("{table}-{}", self.made)
+            if table == NUMBERED { self.made.to_string() } else { format!("{table}-{}", self.made) }
         } else {
             row.key.clone()
         };

@@ -18,8 +18,8 @@ use upwrite_event_log::{
     partition_for,
 };
 use upwrite_events::{
-    Ack, Event, Lifecycle, MutationId, MutationRequested, Op, Partition, PartitionFold, Position, Row, RowChange,
-    Stream, TableName,
+    Event, Lifecycle, MutationId, MutationRequested, Op, Partition, PartitionFold, Position, Row, RowChange, Stream,
+    TableName,
 };
 use upwrite_sandbox::{Fault, FaultMatch, FaultRule, Options, Running as Upstream, Sandbox};
 use upwrite_testkit::postgres::Cluster;
@@ -155,19 +155,7 @@ impl Bench {
 
     pub(super) async fn ask(&self, rows: Vec<RowChange>) -> Asked {
         let mutation = MutationId(Uuid::now_v7());
-        let request = MutationRequested {
-            mutation,
-            requested_at_us: now_us(),
-            database: "app".into(),
-            user: "ann".into(),
-            application_name: "test".into(),
-            ack: Ack::Reconciled,
-            in_block: false,
-            client_key: None,
-            traceparent: None,
-            redrive_of: None,
-            rows,
-        };
+        let request = MutationRequested::new(mutation, rows).at(now_us()).from_client("app", "ann", "test");
         let submission = Submission { claims: Vec::new(), versions: Vec::new(), request };
         match self.log.submit(submission).await.unwrap() {
             Submitted::Accepted { partition, .. } => Asked { mutation, partition },

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use upwrite_events::is_own_column;
+
 use super::super::limits::MAX_IDENTIFIER_BYTES;
 
-/// Columns that every Postgres table has, and those that Upwrite adds.
-const TAKEN: [&str; 9] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid", "oid", "_version", "_synced_at"];
+/// Columns that every Postgres table has.
+const SYSTEM_COLUMNS: [&str; 7] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid", "oid"];
 
 /// `FirstName` → `first_name`, `AccountId` → `account_id`, `Foo_Bar__c` → `foo_bar__c`, `LastCURequest` →
 /// `last_cu_request`.
@@ -63,7 +65,7 @@ fn lower(name: &str) -> String {
 
 /// Within Postgres's length, by a hash of the whole name; not a name that is taken.
 fn fit(name: String) -> String {
-    if TAKEN.contains(&name.as_str()) {
+    if SYSTEM_COLUMNS.contains(&name.as_str()) || is_own_column(&name) {
         return format!("{name}_");
     }
     let name = if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name };

@@ -13,40 +13,25 @@ use crate::{CallRow, RetryRule, UpstreamError};
 const MUTATION: &str = "0190a0b0-0000-7000-8000-000000000001";
 
 fn column(name: &str, field: &str, vendor_type: &str, sql_type: &str, references: Option<&str>) -> ColumnSpec {
-    ColumnSpec {
-        name: name.to_owned(),
-        field: field.to_owned(),
-        sql_type: sql_type.to_owned(),
-        vendor_type: vendor_type.to_owned(),
-        comment: None,
-        insertable: name != "total" && name != "id",
-        updatable: name != "total" && name != "id",
-        required: false,
-        unique: false,
-        case_sensitive: false,
-        references: references.map(str::to_owned),
+    let column = ColumnSpec::new(name, sql_type).with_vendor_names(field, vendor_type);
+    let column = if matches!(name, "total" | "id") { column.read_only() } else { column };
+    match references {
+        Some(table) => column.references(table),
+        None => column,
     }
 }
 
 fn table() -> TableSpec {
-    TableSpec {
-        name: TableName::new("salesforce", "contact"),
-        object: "Contact".to_owned(),
-        comment: None,
-        key: "id".to_owned(),
-        key_assigned_upstream: true,
-        idempotency_column: None,
-        version_column: None,
-        columns: vec![
-            column("id", "Id", "id", "text", None),
-            column("last_name", "LastName", "string", "text", None),
-            column("email", "Email", "email", "text", None),
-            column("birthdate", "Birthdate", "date", "date", None),
-            column("amount", "Amount__c", "double", "numeric(18,2)", None),
-            column("total", "Total__c", "double", "numeric", None),
-            column("account_id", "AccountId", "reference", "text", Some("account")),
-        ],
-    }
+    let columns = vec![
+        column("id", "Id", "id", "text", None),
+        column("last_name", "LastName", "string", "text", None),
+        column("email", "Email", "email", "text", None),
+        column("birthdate", "Birthdate", "date", "date", None),
+        column("amount", "Amount__c", "double", "numeric(18,2)", None),
+        column("total", "Total__c", "double", "numeric", None),
+        column("account_id", "AccountId", "reference", "text", Some("account")),
+    ];
+    TableSpec::new(TableName::new("salesforce", "contact"), "id", columns).with_object("Contact")
 }
 
 fn row(changed: &[(&str, &str)]) -> CallRow {

@@ -7,19 +7,7 @@ use upwrite_events::ColumnSpec;
 use super::{decode, encode, same};
 
 pub(super) fn column(vendor_type: &str, sql_type: &str) -> ColumnSpec {
-    ColumnSpec {
-        name: "c".to_owned(),
-        field: "C".to_owned(),
-        sql_type: sql_type.to_owned(),
-        vendor_type: vendor_type.to_owned(),
-        comment: None,
-        insertable: true,
-        updatable: true,
-        required: false,
-        unique: false,
-        case_sensitive: false,
-        references: None,
-    }
+    ColumnSpec::new("c", sql_type).with_vendor_names("C", vendor_type)
 }
 
 fn there_and_back(column: &ColumnSpec, text: &str) -> Option<String> {
