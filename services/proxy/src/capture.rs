@@ -1,7 +1,9 @@
 //! From what a dry run captured to what is asked of upstream. Pure.
 
 mod columns;
+mod error;
 mod fold;
+mod image;
 mod locks;
 mod plan;
 mod record;
@@ -11,6 +13,8 @@ mod session;
 mod settings;
 
 pub(crate) use columns::claim_key;
-pub use plan::{CaptureError, Captured, DryRun, Image, Plan, plan};
+pub use error::CaptureError;
+pub use image::Image;
+pub use plan::{Captured, DryRun, Plan, plan};
 pub use session::Session;
 pub use settings::{Apply, OnRollback, OnTimeout, Settings};

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::plan::{CaptureError, Image};
+use super::error::CaptureError;
+use super::image::Image;
 use super::{record, refuse};
 use crate::catalog::{Catalog, SyncedTable};
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::plan::CaptureError;
+use super::error::CaptureError;
 use super::refuse;
 use crate::error::PgError;
 

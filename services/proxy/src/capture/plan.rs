@@ -5,26 +5,16 @@ use std::collections::{BTreeSet, HashSet};
 use upwrite_event_log::{Claim, Submission, VersionCheck};
 use upwrite_events::{MAX_EVENT_BYTES, MAX_ROWS_PER_MUTATION, MutationId, MutationRequested, Op, RowChange, TableName};
 
+use super::error::CaptureError;
 use super::fold::{Folded, fold};
+use super::image::Image;
 use super::locks::{self, Lock};
 use super::returned::Returned;
 use super::settings::{Apply, OnRollback};
-use super::{Session, columns, refuse, session};
+use super::session::{self, Session};
+use super::{columns, refuse};
 use crate::catalog::Catalog;
-use crate::error::PgError;
 use crate::returning::{Placeholders, is_placeholder};
-
-/// One change of `upwrite.dry_run(secret)`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
-    pub seq: i64,
-    pub relation: u32,
-    /// `i`, `u` or `d`.
-    pub op: u8,
-    /// Record text in UTF-8.
-    pub old: Option<Vec<u8>>,
-    pub new: Option<Vec<u8>>,
-}
 
 /// What a dry run left.
 #[derive(Debug, Clone)]
@@ -45,15 +35,6 @@ pub enum Captured {
     /// Records were written, none of them changed: answer from the dry run, nothing goes upstream.
     Unchanged,
     Mutation(Box<Plan>),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CaptureError {
-    /// The snapshot does not know the relation or its columns as they are: refresh it and plan the same images again (once;
-    /// [`CaptureError::into_error`] if it does not help).
-    StaleCatalog(String),
-    /// Tell the client; nothing was sent.
-    Refused(PgError),
 }
 
 /// Everything that a submission needs but the mutation's id and time.
@@ -212,15 +193,6 @@ impl Plan {
     /// trigger wrote more): then answer from the buffered rows.
     pub fn returned_keys(&self, op: Op, returned: usize, keys: &[String]) -> Option<(TableName, Vec<String>)> {
         self.returned.keys(op, returned, keys)
-    }
-}
-
-impl CaptureError {
-    pub fn into_error(self) -> PgError {
-        match self {
-            Self::StaleCatalog(what) => PgError::error("XX000", format!("captured change cannot be read: {what}")),
-            Self::Refused(error) => error,
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::capture::record::encode;
 use crate::capture::session::json;
+use crate::error::PgError;
 use crate::testing::{self, ACCOUNT, CONTACT};
 
 const MADE: &str = "pending:7f1c1f5e-4b0a-4c57-9d2e-0d6f1c1b2a3c";

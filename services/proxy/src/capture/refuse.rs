@@ -2,7 +2,7 @@
 
 use upwrite_events::{MAX_EVENT_BYTES, MAX_ROWS_PER_MUTATION, MAX_VALUE_BYTES, TableName};
 
-use super::plan::CaptureError;
+use super::error::CaptureError;
 use crate::error::PgError;
 
 fn refused(error: PgError) -> CaptureError {

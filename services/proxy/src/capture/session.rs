@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Settings;
+use super::error::CaptureError;
 use super::locks::Lock;
-use super::plan::CaptureError;
+use super::settings::Settings;
 use crate::error::PgError;
 
 /// Effective state of the client's session at the time of the dry run.

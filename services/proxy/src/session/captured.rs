@@ -45,6 +45,13 @@ pub(super) struct Attempt {
     pub(super) traced: Traced,
 }
 
+impl Attempt {
+    /// What ends the statement's waits: as its first dry run found the session's settings.
+    pub(super) fn limits(&mut self, session: &capture::Session) -> Limits {
+        self.limits.get_or_insert_with(|| Limits::new(self.started, session, self.cancel.clone())).clone()
+    }
+}
+
 /// What a dry run comes to.
 pub(super) enum Next {
     Again,

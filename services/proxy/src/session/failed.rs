@@ -6,6 +6,7 @@ use super::captured::{Attempt, Next};
 use super::end::End;
 use super::flight::{Excess, Returned};
 use super::own::Step;
+use crate::capture;
 use crate::error::PgError;
 use crate::measure::{self, Class};
 use crate::wire::{Frame, error_fields};
@@ -125,9 +126,12 @@ impl Session {
                 requests.read_capture();
             })
             .await?;
-        let limits = match self.limits(attempt, read.session.as_deref().unwrap_or_default()) {
-            Ok(limits) => limits,
-            Err(error) => return Ok(Err(error)),
+        let limits = match attempt.limits.clone() {
+            Some(limits) => limits,
+            None => match capture::Session::read(read.session.as_deref().unwrap_or_default()) {
+                Ok(session) => attempt.limits(&session),
+                Err(error) => return Ok(Err(error)),
+            },
         };
         self.cancel.aim_at_wait(&attempt.cancel);
         let gate = self.shared.gate.clone();

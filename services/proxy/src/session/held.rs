@@ -8,8 +8,7 @@ use super::captured::{Attempt, Job, Next};
 use super::end::End;
 use super::flight::Returned;
 use super::own::Step;
-use crate::capture::{self, Plan};
-use crate::error::PgError;
+use crate::capture::Plan;
 use crate::hold::{Held, Limits, Submit};
 use crate::measure::{self, Present};
 use crate::verdict::{Success, Verdict};
@@ -25,10 +24,7 @@ impl Session {
         if let Err(error) = self.check_answer(job, &run, plan) {
             return self.fail(error).await.map(Next::Done);
         }
-        let limits = match self.limits(attempt, run.session.as_deref().unwrap_or_default()) {
-            Ok(limits) => limits,
-            Err(error) => return self.fail(error).await.map(Next::Done),
-        };
+        let limits = attempt.limits(&plan.session);
         self.cancel.aim_at_wait(&attempt.cancel);
         let gate = self.shared.gate.clone();
         let span = attempt.traced.submit();
@@ -85,16 +81,6 @@ impl Session {
             self.block.withdrawn(mutation);
         }
         Ok(verdict)
-    }
-
-    pub(super) fn limits(&self, attempt: &mut Attempt, session: &str) -> Result<Limits, PgError> {
-        if let Some(limits) = &attempt.limits {
-            return Ok(limits.clone());
-        }
-        let session = capture::Session::read(session)?;
-        let limits = Limits::new(attempt.started, &session, attempt.cancel.clone());
-        attempt.limits = Some(limits.clone());
-        Ok(limits)
     }
 
     /// Settings that a mutation leaves, without waiting for the reply.
