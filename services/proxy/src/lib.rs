@@ -3,6 +3,7 @@
 mod config;
 mod proxy;
 
+mod admission;
 mod connection;
 
 mod startup;

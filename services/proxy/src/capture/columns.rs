@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use upwrite_event_log::{Claim, ClaimKey, VersionCheck};
 use upwrite_events::{MAX_VALUE_BYTES, Op, Row, RowChange};
 
-use super::fold::{Fields, Record};
 use super::error::CaptureError;
+use super::fold::{Fields, Record};
 use super::refuse;
 use crate::catalog::{SyncedColumn, SyncedTable};
 use crate::returning::is_placeholder;

@@ -1,15 +1,9 @@
-//! How a session ends, and what is said and done then.
-
-use std::time::Duration;
+//! How a session ends, and what is said then. Pure.
 
 use upwrite_events::MutationId;
 
-use super::Session;
 use crate::error::PgError;
 use crate::wire::{FrameError, Lost, Malformed};
-
-/// For the last words to a peer that may not be reading.
-const FAREWELL: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) enum End {
@@ -46,35 +40,8 @@ impl From<Malformed> for End {
     }
 }
 
-impl Session {
-    pub(super) async fn finish(mut self, end: End) {
-        tracing::debug!(?end, pid = self.cancel.pid(), "session ended");
-        if let Some(error) = last_words(&end, self.server_spoke) {
-            self.link.client.send(&error.frame());
-        }
-        // Terminate: the server need not find out by itself.
-        self.link.server.send(b"X\0\0\0\x04");
-        let both = async {
-            let _ = tokio::join!(self.link.client.finish(), self.link.server.finish());
-        };
-        let _ = tokio::time::timeout(FAREWELL, both).await;
-        let outlived = self.block.take_all();
-        if !outlived.is_empty() {
-            self.shared.gate.outlived_rollback(&outlived, "connection ended").await;
-        }
-        if self.captures {
-            let forgotten = sqlx::query("/* proxy.forget */ SELECT upwrite.forget($1)")
-                .bind(self.cancel.pid().cast_signed())
-                .execute(&self.shared.control)
-                .await;
-            if let Err(error) = forgotten {
-                tracing::debug!(%error, "a session's secret stays until the next clearing");
-            }
-        }
-    }
-}
-
-fn last_words(end: &End, server_spoke: bool) -> Option<PgError> {
+/// What the client reads last, if anything is left to be said.
+pub(super) fn last_words(end: &End, server_spoke: bool) -> Option<PgError> {
     match end {
         End::ClientGone => None,
         End::ServerGone if server_spoke => None,

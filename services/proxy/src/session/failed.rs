@@ -1,11 +1,11 @@
 //! Statements that fail: in the dry run, before the append, or by their verdict.
 
-use super::Session;
-use super::answer::Answer;
-use super::captured::{Attempt, Next};
 use super::end::End;
-use super::flight::{Excess, Returned};
-use super::own::Step;
+use super::execution::{Attempt, Next};
+use super::flight_result::{Excess, Returned};
+use super::life::Session;
+use super::result_set::ResultSet;
+use super::step::Step;
 use crate::capture;
 use crate::error::PgError;
 use crate::measure::{self, Class};
@@ -13,13 +13,13 @@ use crate::wire::{Frame, error_fields};
 
 impl Session {
     /// The statement fails. Where the client's transaction has done something, it fails in the server, too.
-    pub(super) async fn fail(&mut self, error: PgError) -> Result<Option<Answer>, End> {
+    pub(super) async fn fail(&mut self, error: PgError) -> Result<Option<ResultSet>, End> {
         if self.block.open || self.block.executed > 0 {
             self.raise().await?;
         }
         let error = self.with_what_stands(error);
-        self.link.client.send(&error.frame());
-        self.skipping = true;
+        self.client.send(&error.frame());
+        self.state.skip();
         Ok(None)
     }
 
@@ -59,7 +59,7 @@ impl Session {
                 self.names.lose_portals();
             }
             match self.wait_for_claim(attempt, &error).await? {
-                Ok(true) => return Ok(Next::Again),
+                Ok(true) => return Ok(Next::RunAgain),
                 Ok(false) => {}
                 Err(error) => return self.fail(error).await.map(Next::Done),
             }
@@ -71,9 +71,9 @@ impl Session {
             self.recover(true).await?;
             self.names.lose_portals();
         }
-        run.notices.iter().for_each(|notice| self.link.client.send(notice));
+        run.notices.iter().for_each(|notice| self.client.send(notice));
         self.send_error(frame);
-        self.skipping = true;
+        self.state.skip();
         Ok(Next::Done(None))
     }
 
@@ -81,9 +81,9 @@ impl Session {
     pub(super) fn send_error(&mut self, frame: &Frame) {
         if self.block.stands_before_failure().is_some() {
             let error = self.with_what_stands(error_fields(frame));
-            self.link.client.send(&error.frame());
+            self.client.send(&error.frame());
         } else {
-            self.link.client.send(&frame.raw);
+            self.client.send(&frame.raw);
         }
     }
 
@@ -107,7 +107,7 @@ impl Session {
             return false;
         };
         let name = upwrite_events::TableName::new(schema, table);
-        error.sqlstate == "23505" && self.shared.catalog.current().by_name(&name).is_some()
+        error.sqlstate == "23505" && self.environment.catalog.current().by_name(&name).is_some()
     }
 
     pub(super) async fn wait_for_claim(
@@ -133,11 +133,11 @@ impl Session {
                 Err(error) => return Ok(Err(error)),
             },
         };
-        self.cancel.aim_at_wait(&attempt.cancel);
-        let gate = self.shared.gate.clone();
-        let catalog = self.shared.catalog.current();
+        self.server.cancel.aim_at_wait(&attempt.cancel);
+        let gate = self.environment.gate.clone();
+        let catalog = self.environment.catalog.current();
         let waited = self.wait(gate.wait_if_claimed(error, &catalog, &mut attempt.turn, &limits)).await?;
-        self.cancel.aim_at_server();
+        self.server.cancel.aim_at_server();
         Ok(waited)
     }
 }

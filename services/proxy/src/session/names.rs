@@ -1,10 +1,11 @@
 //! What the client's statement and portal names stand for.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::result_set::ResultSet;
 use crate::classify::{Capture, Kind, Statement};
 use crate::wire::Frame;
 
@@ -25,20 +26,9 @@ pub(super) struct Portal {
     pub(super) bind: Frame,
     /// The server lost it when the proxy ended the implicit transaction.
     pub(super) lost: bool,
-    pub(super) served: Option<Served>,
+    pub(super) result: Option<ResultSet>,
     /// Syncs of the client before it was bound.
     pub(super) epoch: u64,
-}
-
-/// The result of a captured statement, handed out as the client asks for it.
-#[derive(Debug)]
-pub(super) struct Served {
-    pub(super) rows: VecDeque<Bytes>,
-    pub(super) tag: String,
-    /// RowDescription or NoData.
-    pub(super) description: Frame,
-    /// An Execute has been answered from it.
-    pub(super) begun: bool,
 }
 
 /// What a name stood for before a Parse.

@@ -1,9 +1,9 @@
 //! Frames of the server: passed on, or kept for the proxy's own step.
 
-use super::Session;
 use super::end::End;
-use super::own::Step;
+use super::life::Session;
 use super::pending::Route;
+use super::step::Step;
 use crate::classify::{Kind, Statement, TransactionCommand};
 use crate::wire::{Frame, Incoming, command_tag};
 
@@ -41,23 +41,16 @@ impl Session {
         // Only unattended steps can have a reply here.
         if let Some(Own::Failed(step, error)) = self.accept(frame).await {
             tracing::warn!(?step, "a statement of the proxy's own failed");
-            self.link.client.send(&error.raw);
-            self.skipping = true;
+            self.client.send(&error.raw);
+            self.state.skip();
         }
     }
 
     /// Passes on what is the client's; returns what is not.
     pub(super) async fn accept(&mut self, frame: Frame) -> Option<Own> {
-        if !frame.first {
-            // A piece of what was routed by its first one.
-            return self.rest(frame);
-        }
-        let own_is_next = self.pending.own_is_next();
-        match self.pending.accept(frame.tag) {
-            Route::Own { step } => {
-                self.rest_is_own = (!frame.last).then_some(step);
-                return Some(Own::Reply(step, frame));
-            }
+        let own_is_next = self.server.pending.own_is_next();
+        match self.server.pending.route(&frame) {
+            Route::Own { step } => return Some(Own::Reply(step, frame)),
             Route::Unasked if own_is_next && frame.tag == b'N' => return Some(Own::Notice(frame)),
             Route::Failed { own, dropped, skipping } => {
                 for expected in dropped.into_iter().rev() {
@@ -71,27 +64,18 @@ impl Session {
             Route::Completed(Some((statements, which))) => {
                 self.completed(&statements[which], &frame).await;
             }
-            Route::Unasked if frame.tag == b'E' => self.server_spoke = true,
+            Route::Unasked if frame.tag == b'E' => self.state.end(),
             Route::Unasked | Route::Client | Route::Completed(None) => {}
         }
-        self.rest_is_own = None;
-        self.link.client.send(&frame.raw);
-        None
-    }
-
-    fn rest(&mut self, frame: Frame) -> Option<Own> {
-        if let Some(step) = self.rest_is_own {
-            return Some(Own::Reply(step, frame));
-        }
-        self.link.client.send(&frame.raw);
+        self.client.send(&frame.raw);
         None
     }
 
     fn failed(&mut self, own: Option<Step>, frame: Frame, skipping: bool) -> Option<Own> {
         if is_fatal(&frame) {
-            if !self.answering {
-                self.server_spoke = true;
-                self.link.client.send(&frame.raw);
+            if !self.state.hides_server_end() {
+                self.state.end();
+                self.client.send(&frame.raw);
             }
             return None;
         }
@@ -102,7 +86,9 @@ impl Session {
                     self.refresh_catalog();
                 }
                 self.send_error(&frame);
-                self.skipping |= skipping;
+                if skipping {
+                    self.state.skip();
+                }
                 Some(Own::Skipped)
             }
         }
@@ -110,7 +96,7 @@ impl Session {
 
     /// What was relayed reached a synced table: the snapshot is too old to classify by.
     fn refresh_catalog(&self) {
-        let catalog = self.shared.catalog.clone();
+        let catalog = self.environment.catalog.clone();
         tokio::spawn(async move {
             if let Err(error) = catalog.refresh().await {
                 tracing::warn!(%error, "the catalog could not be read");
@@ -124,13 +110,13 @@ impl Session {
             return Some(Own::Ready(frame));
         }
         self.settle(status).await;
-        self.link.client.send(&frame.raw);
+        self.client.send(&frame.raw);
         None
     }
 
     /// The client is about to read this status.
     pub(super) async fn settle(&mut self, status: u8) {
-        let outlived = self.block.ready(status, !self.pending.has_ready());
+        let outlived = self.block.ready(status, !self.server.pending.has_ready());
         self.warn_outlived(outlived, "commit failed").await;
         if status == b'I' {
             self.names.transaction_ended();
@@ -154,8 +140,8 @@ impl Session {
         if outlived.is_empty() {
             return;
         }
-        if let Some(warning) = self.shared.gate.outlived_rollback(&outlived, reason).await {
-            self.link.client.send(&warning.frame());
+        if let Some(warning) = self.environment.gate.outlived_rollback(&outlived, reason).await {
+            self.client.send(&warning.frame());
         }
     }
 }

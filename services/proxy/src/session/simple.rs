@@ -2,14 +2,14 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
-use super::Session;
-use super::answer::complete;
-use super::captured::Job;
 use super::end::End;
-use super::flight::Excess;
+use super::execution::CapturedStatement;
+use super::flight_result::Excess;
+use super::life::Session;
 use super::names::capture;
 use super::own::QUERY;
 use super::pending::{Expected, Reply};
+use super::result_set::complete;
 use crate::classify::{Kind, Statement};
 use crate::error::PgError;
 use crate::measure::{self, Class};
@@ -24,9 +24,9 @@ impl Session {
             return Ok(());
         }
         let sql = message.raw.slice_ref(Body(message.body()).cstring()?);
-        let statements = self.classify(&sql, &self.shared.catalog.current());
+        let statements = self.classify(&sql, &self.environment.catalog.current());
         if let Some(capture) = capture(&statements).filter(|capture| !capture.copy) {
-            let job = Job {
+            let job = CapturedStatement {
                 portal: Bytes::from_static(QUERY.as_bytes()),
                 bind: bind(),
                 query: Some(sql),
@@ -48,18 +48,17 @@ impl Session {
         Ok(())
     }
 
-    async fn query_captured(&mut self, job: &Job) -> Result<(), End> {
+    async fn query_captured(&mut self, job: &CapturedStatement) -> Result<(), End> {
         if self.drain().await?
-            && let Some(answer) = self.captured(job).await?
+            && let Some(result) = self.captured(job).await?
         {
-            let served = answer.served;
-            if !answer.streamed && served.description.tag == b'T' {
-                self.link.client.send(&served.description.raw);
+            if !result.streamed() && result.has_rows() {
+                self.client.send(&result.description.raw);
             }
-            for row in &served.rows {
-                self.link.client.send(row);
+            for row in &result.rows {
+                self.client.send(row);
             }
-            self.link.client.send(&complete(&served.tag));
+            self.client.send(&complete(&result.tag));
         }
         self.finish_query().await
     }
@@ -68,13 +67,13 @@ impl Session {
     async fn finish_query(&mut self) -> Result<(), End> {
         self.synced();
         let ended = self.flight(Excess::Drop, |requests| requests.sync()).await?;
-        self.skipping = false;
+        self.state.synced();
         if let Some((_, error)) = &ended.failed {
-            self.link.client.send(&error.raw);
+            self.client.send(&error.raw);
         }
         let status = ended.status.unwrap_or(b'I');
         self.settle(status).await;
-        self.link.client.send(&[b'Z', 0, 0, 0, 5, status]);
+        self.client.send(&[b'Z', 0, 0, 0, 5, status]);
         Ok(())
     }
 }

@@ -4,8 +4,8 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::packet::{Packet, take};
-use super::{LoginError, Startup};
+use super::error::LoginError;
+use super::packet::{Packet, Startup, take};
 use crate::error::PgError;
 use crate::tls::Acceptor;
 use crate::wire::Socket;

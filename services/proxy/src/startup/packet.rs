@@ -2,7 +2,7 @@
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use super::LoginError;
+use super::error::LoginError;
 use crate::error::PgError;
 use crate::wire::Body;
 

@@ -2,7 +2,7 @@
 
 use upwrite_events::{Failure, MutationId};
 
-use super::{About, Cause};
+use super::status::{About, Cause};
 use crate::error::PgError;
 
 /// How many applied keys a text names.

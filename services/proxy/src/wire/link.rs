@@ -30,13 +30,14 @@ pub(crate) enum Lost {
     Server,
 }
 
+/// Both ends for as long as one message is waited for.
 #[derive(Debug)]
-pub(crate) struct Link {
-    pub(crate) client: Side,
-    pub(crate) server: Side,
+pub(crate) struct Link<'a> {
+    pub(crate) client: &'a mut Side,
+    pub(crate) server: &'a mut Side,
 }
 
-impl Link {
+impl Link<'_> {
     /// The next message. Cancelling loses nothing.
     pub(crate) async fn next(&mut self, want: Want) -> Result<Incoming, Lost> {
         loop {

@@ -1,88 +1,20 @@
-//! A statement that may write a synced table: dry run, log, hold.
+//! A dry run of a captured statement, and what it amounts to.
 
-use std::sync::Arc;
-
-use bytes::Bytes;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-
-use super::Session;
-use super::answer::Answer;
 use super::end::End;
-use super::flight::{Excess, Returned};
-use super::own::{QUERY, Step};
-use super::traced::Traced;
+use super::execution::{Attempt, CapturedStatement, Next};
+use super::flight_result::{Excess, Returned};
+use super::life::Session;
+use super::own::QUERY;
+use super::result_set::ResultSet;
+use super::step::Step;
 use crate::capture::{self, CaptureError, Captured, DryRun};
-use crate::classify::Capture;
 use crate::error::PgError;
-use crate::hold::{Limits, Turn};
-use crate::measure::{self, Class};
 use crate::returning::Returning;
-use crate::wire::{Bind, Frame};
-
-/// What is to be run.
-pub(super) struct Job {
-    /// The portal that the client executes; the proxy's own for a simple query.
-    pub(super) portal: Bytes,
-    /// The Bind that made it.
-    pub(super) bind: Frame,
-    /// A simple query: its text.
-    pub(super) query: Option<Bytes>,
-    pub(super) capture: Box<Capture>,
-    pub(super) max_rows: i32,
-}
-
-/// State of one statement over all its dry runs.
-pub(super) struct Attempt {
-    pub(super) started: Instant,
-    pub(super) turn: Turn,
-    pub(super) limits: Option<Limits>,
-    pub(super) cancel: CancellationToken,
-    /// Roll back in the same flight.
-    pub(super) known: bool,
-    /// The portal must be bound again.
-    pub(super) again: bool,
-    pub(super) traced: Traced,
-}
-
-impl Attempt {
-    /// What ends the statement's waits: as its first dry run found the session's settings.
-    pub(super) fn limits(&mut self, session: &capture::Session) -> Limits {
-        self.limits.get_or_insert_with(|| Limits::new(self.started, session, self.cancel.clone())).clone()
-    }
-}
-
-/// What a dry run comes to.
-pub(super) enum Next {
-    Again,
-    Done(Option<Answer>),
-}
+use crate::wire::Bind;
 
 impl Session {
-    /// `None`: the client has been told an error, and what it sends up to its next Sync is skipped.
-    pub(super) async fn captured(&mut self, job: &Job) -> Result<Option<Answer>, End> {
-        let mut attempt = Attempt {
-            started: Instant::now(),
-            turn: Turn::default(),
-            limits: None,
-            cancel: CancellationToken::new(),
-            known: job.capture.known_target.is_some(),
-            again: false,
-            traced: Traced::begin(&job.capture),
-        };
-        measure::statements(Class::Captured, 1);
-        let answer = loop {
-            match self.attempt(job, &mut attempt).await? {
-                Next::Again => attempt.again = true,
-                Next::Done(answer) => break answer,
-            }
-            self.cancel.aim_at_server();
-        };
-        self.cancel.aim_at_server();
-        Ok(answer)
-    }
-
-    async fn attempt(&mut self, job: &Job, attempt: &mut Attempt) -> Result<Next, End> {
+    /// One dry run, and what follows from it.
+    pub(super) async fn attempt(&mut self, job: &CapturedStatement, attempt: &mut Attempt) -> Result<Next, End> {
         let in_block = self.block.open;
         // Rolling back in the flight would take along what the pipeline did before.
         let inside = attempt.known && (in_block || self.block.executed == 0);
@@ -104,7 +36,7 @@ impl Session {
             Ok(Captured::Nothing) if inside && run.counted() > 0 => {
                 // Another relation than the snapshot knew: what was rolled back must count.
                 attempt.known = false;
-                Ok(Next::Again)
+                Ok(Next::RunAgain)
             }
             Ok(Captured::Nothing) => self.keep(job, inside, run).await,
             Ok(Captured::Unchanged) => {
@@ -123,12 +55,9 @@ impl Session {
         }
     }
 
-    async fn dry_run(&mut self, job: &Job, again: bool, inside: bool) -> Result<Returned, End> {
+    async fn dry_run(&mut self, job: &CapturedStatement, again: bool, inside: bool) -> Result<Returned, End> {
         let in_block = self.block.open;
-        let needs_types = matches!(
-            job.capture.plain.as_ref().and_then(|plain| plain.returning.as_ref()),
-            Some(Returning::Again(list)) if !list.params.is_empty()
-        );
+        let needs_types = matches!(job.returning(), Some(Returning::Again(list)) if !list.params.is_empty());
         let excess = match (inside, job.max_rows) {
             (false, ..=0) => Excess::Stream { describe: job.query.is_some() },
             _ => Excess::Drop,
@@ -193,7 +122,7 @@ impl Session {
     }
 
     /// Nothing was captured: what the statement did, counts.
-    async fn keep(&mut self, job: &Job, inside: bool, run: Returned) -> Result<Next, End> {
+    async fn keep(&mut self, job: &CapturedStatement, inside: bool, run: Returned) -> Result<Next, End> {
         if !inside && self.block.open {
             self.flight(Excess::Drop, |requests| requests.call(Step::Release, &[])).await?;
         } else if !inside {
@@ -213,10 +142,10 @@ impl Session {
             session: run.session.as_deref().unwrap_or_default(),
             mark: in_block.then(|| run.mark.as_deref().unwrap_or_default()),
         };
-        match capture::plan(&dry_run, &self.shared.catalog.current()) {
+        match capture::plan(&dry_run, &self.environment.catalog.current()) {
             Err(CaptureError::StaleCatalog(what)) => {
                 tracing::debug!(what, "the catalog is stale");
-                let catalog = self.shared.catalog.refresh().await.map_err(|error| {
+                let catalog = self.environment.catalog.refresh().await.map_err(|error| {
                     tracing::warn!(%error, "the catalog could not be read");
                     PgError::error("57P03", "the catalog of synced tables cannot be read now")
                 })?;
@@ -226,15 +155,12 @@ impl Session {
         }
     }
 
-    pub(super) fn job(&mut self, portal: &Bytes, max_rows: i32) -> Option<Job> {
-        let found = self.names.portals.get(portal)?;
-        let capture = super::names::capture(&Arc::clone(&found.statements))?.clone();
-        Some(Job {
-            portal: portal.clone(),
-            bind: found.bind.clone(),
-            query: None,
-            capture: Box::new(capture),
-            max_rows,
-        })
+    /// The dry run's own result is the client's.
+    async fn answer_dry(&mut self, job: &CapturedStatement, run: Returned) -> Result<Option<ResultSet>, End> {
+        if run.overflow {
+            return self.fail(job.result_too_large()).await;
+        }
+        run.notices.iter().for_each(|notice| self.client.send(notice));
+        Ok(Some(ResultSet::new(run)))
     }
 }

@@ -3,11 +3,12 @@
 use tracing::Instrument as _;
 use upwrite_events::MutationId;
 
-use super::Session;
-use super::captured::{Attempt, Job, Next};
 use super::end::End;
-use super::flight::Returned;
-use super::own::Step;
+use super::execution::{Attempt, CapturedStatement, Next};
+use super::flight_result::Returned;
+use super::life::Session;
+use super::returnable;
+use super::step::Step;
 use crate::capture::Plan;
 use crate::hold::{Held, Limits, Submit};
 use crate::measure::{self, Present};
@@ -16,17 +17,17 @@ use crate::verdict::{Success, Verdict};
 impl Session {
     pub(super) async fn mutate(
         &mut self,
-        job: &Job,
+        job: &CapturedStatement,
         attempt: &mut Attempt,
         run: Returned,
         plan: &Plan,
     ) -> Result<Next, End> {
-        if let Err(error) = self.check_answer(job, &run, plan) {
+        if let Err(error) = returnable::check(job, &run, plan) {
             return self.fail(error).await.map(Next::Done);
         }
         let limits = attempt.limits(&plan.session);
-        self.cancel.aim_at_wait(&attempt.cancel);
-        let gate = self.shared.gate.clone();
+        self.server.cancel.aim_at_wait(&attempt.cancel);
+        let gate = self.environment.gate.clone();
         let span = attempt.traced.submit();
         let submit = gate.submit(plan, &mut attempt.turn, &limits).instrument(span);
         let submitted = self.wait(submit).await.map_err(|end| match end {
@@ -38,17 +39,19 @@ impl Session {
                 attempt.traced.told(&error.sqlstate);
                 self.fail(error).await.map(Next::Done)
             }
-            Ok(Submit::RunAgain) => Ok(Next::Again),
+            Ok(Submit::RunAgain) => Ok(Next::RunAgain),
             Ok(Submit::Accepted(held)) => {
                 let mutation = held.mutation();
                 let span = attempt.traced.hold(mutation);
                 let verdict = self.hold(held, &limits).instrument(span).await?;
                 attempt.traced.told(measure::sqlstate(&verdict));
                 let undone = matches!(&verdict, Verdict::Failure(error) if error.sqlstate != "40003");
-                self.answering = !undone;
-                let told = match verdict {
+                if !undone {
+                    self.state.begin_answer();
+                }
+                let answered = match verdict {
                     Verdict::Success(success) => {
-                        self.cancel.aim_at_nothing();
+                        self.server.cancel.aim_at_nothing();
                         if !self.block.open {
                             self.block.applied_alone(mutation, &success.keys);
                         }
@@ -56,8 +59,8 @@ impl Session {
                     }
                     Verdict::Failure(error) => self.fail(error).await,
                 };
-                self.answering = false;
-                told.map(Next::Done).map_err(|end| match end {
+                self.state.end_answer();
+                answered.map(Next::Done).map_err(|end| match end {
                     End::ServerGone if !undone => End::ServerGoneHeld(mutation),
                     other => other,
                 })
@@ -85,12 +88,12 @@ impl Session {
 
     /// Settings that a mutation leaves, without waiting for the reply.
     pub(super) fn note_last_mutation(&mut self, mutation: MutationId) {
-        self.requests().call(Step::Unattended, &[mutation.to_string().as_bytes()]);
+        self.server.requests().call(Step::Unattended, &[mutation.to_string().as_bytes()]);
     }
 
     pub(super) fn success_warning(&mut self, success: &Success) {
         if let Some(warning) = &success.warning {
-            self.link.client.send(&warning.frame());
+            self.client.send(&warning.frame());
         }
     }
 }

@@ -1,7 +1,7 @@
 use upwrite_events::{
-    AppliedRow, ErrorClass, Event, Failure, Interval, MutationApplied, MutationInDoubt, MutationRejected,
+    AppliedRow, ErrorClass, Event, Failure, Interval, MutationApplied, MutationId, MutationInDoubt, MutationRejected,
     MutationRequested, MutationRevoked, MutationVoided, Op, OwnerId, PartitionFold, PartitionTaken, Position,
-    RowChange,
+    RowChange, TableName,
 };
 use uuid::Uuid;
 

@@ -1,0 +1,42 @@
+//! Whether the client can be given the rows that it asks for, once upstream has assigned keys. Pure.
+
+use upwrite_events::Ack;
+
+use super::execution::CapturedStatement;
+use super::flight_result::Returned;
+use crate::capture::Plan;
+use crate::classify::Capture;
+use crate::error::PgError;
+use crate::returning::Returning;
+use crate::wire::{Malformed, fields, row_frame};
+
+/// Before the append: whether the answer could be given afterwards.
+pub(super) fn check(job: &CapturedStatement, run: &Returned, plan: &Plan) -> Result<(), PgError> {
+    if run.overflow || run.streamed {
+        return Err(job.result_too_large());
+    }
+    let again = matches!(job.returning(), Some(Returning::Again(_)));
+    let placeholders = plan.placeholders(None);
+    if !run.rows.is_empty() && !placeholders.is_empty() && plan.session.settings.ack == Ack::Accepted {
+        return Err(PgError::unsupported(
+            "with upwrite.ack = accepted, keys that upstream assigns cannot be returned",
+            "Leave RETURNING out, or SET upwrite.ack = 'applied'.",
+        ));
+    }
+    if run.rows.is_empty() || again || placeholders.is_empty() {
+        return Ok(());
+    }
+    if job.capture.hides_keys {
+        return Err(Capture::refuse_hidden_keys());
+    }
+    let internal = |_: Malformed| PgError::error("XX000", "a row of the dry run cannot be read");
+    let shapes = run.shapes(&job.bind).map_err(internal)?;
+    for row in &run.rows {
+        for (field, shape) in fields(&row_frame(row.clone())).map_err(internal)?.into_iter().zip(&shapes) {
+            if let Some(field) = field {
+                placeholders.check(field, *shape)?;
+            }
+        }
+    }
+    Ok(())
+}
