@@ -16,9 +16,9 @@ use crate::auth::{Binding, Verifier, authenticate};
 use crate::backend::{self, Backend, away};
 use crate::config::AuthMode;
 use crate::error::PgError;
-use crate::measure::{self, Present};
+use crate::measure::{self, Presence};
 use crate::session::{Environment, OwnStatements, ServerLeg, Session};
-use crate::startup::{LoginError, Opened, Opening, Startup, open};
+use crate::startup::{LoginError, Opening, SessionRequest, Startup, open};
 use crate::wire::{Peer, Side, encode};
 
 /// The settings of a session with their defaults, so that SHOW knows them.
@@ -47,7 +47,7 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, admission: &Arc<A
         Err(_) => tracing::debug!(%peer, "login took too long"),
         Ok(None) => {}
         Ok(Some(session)) => {
-            let _present = Present::connection();
+            let _present = Presence::connection();
             session.run().await;
         }
     }
@@ -69,7 +69,7 @@ async fn login(stream: TcpStream, admission: &Arc<Admission>, full: bool) -> Opt
             return None;
         }
     };
-    let Opened { socket, early, startup } = opened;
+    let SessionRequest { socket, early, startup } = opened;
     let encrypted = socket.is_tls();
     let mut client = Side::new(socket, Peer::Client, early);
     match establish(&mut client, &startup, admission, encrypted, full).await {
@@ -128,7 +128,7 @@ async fn establish(
     Ok(Login { environment, backend, own })
 }
 
-/// The hash of the session's secret goes to the database by another connection. Now, not at the first capture: a snapshot
+/// The hash of the session's secret goes to the database by another connection. Now, not at the first dry run: a snapshot
 /// that is taken before does not show it.
 async fn register(control: &PgPool, pid: u32, own: &OwnStatements) -> Result<(), LoginError> {
     let registered = sqlx::query("/* proxy.register */ SELECT upwrite.register($1, $2)")
@@ -193,12 +193,12 @@ async fn lookup(startup: &Startup, admission: &Admission) -> Result<UserRecord, 
 }
 
 /// The defaults that nobody has set otherwise.
-fn settings(startup: &Startup, configured: &[String], captures: bool) -> Vec<(&'static str, &'static str)> {
+fn settings(startup: &Startup, configured: &[String], has_synced_tables: bool) -> Vec<(&'static str, &'static str)> {
     let options = String::from_utf8_lossy(startup.parameter("options").unwrap_or_default()).to_ascii_lowercase();
     let free = |(name, _): &(&str, &str)| {
         startup.parameter(name).is_none() && !options.contains(name) && !configured.iter().any(|other| other == name)
     };
-    SETTINGS.into_iter().filter(free).filter(|_| captures).collect()
+    SETTINGS.into_iter().filter(free).filter(|_| has_synced_tables).collect()
 }
 
 /// Says to the client that it may begin.

@@ -17,11 +17,11 @@ use crate::cancel::CancelKeys;
 use crate::catalog::CatalogCache;
 use crate::classify::Classifier;
 use crate::config::Config;
-use crate::hold::Gate;
+use crate::hold::Submitter;
 use crate::session::Environment;
 use crate::tls::{Acceptor, Connector, TlsError};
 
-/// Connections beyond the limit that are told so at a time; more are closed without a word.
+/// Connections beyond the limit that get an error at a time; more are closed without one.
 const REFUSALS: usize = 64;
 /// Between attempts to reach Postgres at start, and after a failed accept.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -44,17 +44,6 @@ pub struct Proxy {
     notices: Vec<broadcast::Receiver<Notice>>,
 }
 
-/// Listens and serves until `shutdown`, then drains.
-pub async fn run(
-    config: Config,
-    control: PgPool,
-    log: Arc<dyn EventLog>,
-    shutdown: CancellationToken,
-) -> Result<(), ProxyError> {
-    Proxy::bind(config, control, log).await?.serve(shutdown).await;
-    Ok(())
-}
-
 /// What the proxy is about, for people. A cheap handle.
 #[derive(Clone)]
 pub struct Activity(Arc<Admission>);
@@ -67,7 +56,12 @@ impl Activity {
 
     /// Clients that are held until their mutation has its verdict.
     pub fn held(&self) -> usize {
-        self.0.environment.get().map_or(0, |environment| environment.gate.held())
+        self.0.environment.get().map_or(0, |environment| environment.submitter.held())
+    }
+
+    /// Statements that wait for a record which another mutation has claimed.
+    pub fn waiting(&self) -> usize {
+        self.0.environment.get().map_or(0, |environment| environment.submitter.waiting())
     }
 }
 
@@ -124,12 +118,12 @@ impl Proxy {
     pub async fn serve(self, shutdown: CancellationToken) {
         let grace_over = CancellationToken::new();
         let sessions = TaskTracker::new();
-        let gate = Gate::start(self.log.clone(), self.admission.control.clone(), grace_over.clone());
+        let submitter = Submitter::start(self.log.clone(), self.admission.control.clone(), grace_over.clone());
         for notices in self.notices {
-            gate.hear(notices, grace_over.clone());
+            submitter.hear(notices, grace_over.clone());
         }
         let opening =
-            tokio::spawn(open(self.admission.clone(), gate, self.opened, shutdown.clone(), grace_over.clone()));
+            tokio::spawn(open(self.admission.clone(), submitter, self.opened, shutdown.clone(), grace_over.clone()));
         tracing::info!(address = %self.address, "the proxy listens");
         loop {
             tokio::select! {
@@ -168,7 +162,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, admission: Arc<Admissio
 /// Reads what sessions need from Postgres, for as long as that takes; then keeps it fresh.
 async fn open(
     admission: Arc<Admission>,
-    gate: Gate,
+    submitter: Submitter,
     opened: CancellationToken,
     shutdown: CancellationToken,
     grace_over: CancellationToken,
@@ -189,7 +183,7 @@ async fn open(
         database,
         catalog: catalog.clone(),
         classifier: Classifier::new(limits.classified_statements),
-        gate,
+        submitter,
         limits,
         shutdown,
         grace_over: grace_over.clone(),

@@ -5,5 +5,5 @@ mod negotiate;
 mod packet;
 
 pub(crate) use error::LoginError;
-pub(crate) use negotiate::{Opened, Opening, open};
+pub(crate) use negotiate::{Opening, SessionRequest, open};
 pub(crate) use packet::Startup;

@@ -3,9 +3,9 @@
 use upwrite_event_log::{Claim, ClaimKey};
 use upwrite_events::TableName;
 
-use crate::capture::claim_key;
 use crate::catalog::Catalog;
 use crate::error::PgError;
+use crate::planning::claim_key;
 
 /// The claim of the record in the way, from a 23505 of a synced table's own key.
 pub(super) fn claim_of(error: &PgError, catalog: &Catalog) -> Option<Claim> {

@@ -5,13 +5,13 @@ use upwrite_events::MutationId;
 
 use super::end::End;
 use super::execution::CapturedStatement;
-use super::flight_result::{Excess, Returned};
+use super::flight_result::{Excess, FlightResult};
 use super::life::Session;
 use super::own::RETURNING;
 use super::result_set::ResultSet;
 use super::step::Step;
-use crate::capture::Plan;
-use crate::returning::{Again, Returning};
+use crate::planning::Plan;
+use crate::returning::{Reevaluation, Returning};
 use crate::verdict::Success;
 use crate::wire::{Bind, Malformed, data_row, fields, row_frame};
 
@@ -22,8 +22,8 @@ impl Session {
     /// The result of a mutation that upstream has applied.
     pub(super) async fn answer_mutation(
         &mut self,
-        job: &CapturedStatement,
-        mut run: Returned,
+        statement: &CapturedStatement,
+        mut run: FlightResult,
         plan: &Plan,
         mutation: MutationId,
         success: Success,
@@ -31,11 +31,11 @@ impl Session {
         run.notices.iter().for_each(|notice| self.client.send(notice));
         if !run.rows.is_empty() {
             let evaluated =
-                if success.reconciled { self.evaluate_again(job, &run, plan, &success).await? } else { None };
+                if success.reconciled { self.evaluate_again(statement, &run, plan, &success).await? } else { None };
             match evaluated {
                 Some(rows) => run.rows = rows,
                 None => {
-                    if let Err(error) = replace_keys(job, &mut run, plan, &success) {
+                    if let Err(error) = replace_keys(statement, &mut run, plan, &success) {
                         // Applied all the same; no server has ever sent such a row.
                         tracing::error!(%error, %mutation, "the dry run's rows could not be given real keys");
                         run.rows.clear();
@@ -48,20 +48,31 @@ impl Session {
         Ok(Some(ResultSet::new(run)))
     }
 
+    /// Sets `upwrite.last_mutation`, without waiting for the reply.
+    fn note_last_mutation(&mut self, mutation: MutationId) {
+        self.server.requests().call(Step::LastMutation, &[mutation.to_string().as_bytes()]);
+    }
+
+    fn success_warning(&mut self, success: &Success) {
+        if let Some(warning) = &success.warning {
+            self.client.send(&warning.frame());
+        }
+    }
+
     /// `RETURNING` on the rows as they came to be. `None`: from the dry run's rows, then.
     async fn evaluate_again(
         &mut self,
-        job: &CapturedStatement,
-        run: &Returned,
+        statement: &CapturedStatement,
+        run: &FlightResult,
         plan: &Plan,
         success: &Success,
     ) -> Result<Option<Vec<Bytes>>, End> {
-        let Some(plain) = &job.capture.plain else { return Ok(None) };
-        let Some(Returning::Again(again)) = &plain.returning else { return Ok(None) };
+        let Some(plain) = &statement.write.plain else { return Ok(None) };
+        let Some(Returning::Reevaluate(again)) = &plain.returning else { return Ok(None) };
         let Some((name, keys)) = plan.returned_keys(plain.op, run.rows.len(), &success.keys) else { return Ok(None) };
         let catalog = self.environment.catalog.current();
         let Some(table) = catalog.by_name(&name) else { return Ok(None) };
-        let bind = Bind::read(&job.bind)?;
+        let bind = Bind::read(&statement.bind)?;
         let Some(parameters) = parameters(again, &bind, &run.parameters, &keys) else { return Ok(None) };
         let sql = again.sql(table);
         let in_block = self.block.open;
@@ -86,7 +97,7 @@ impl Session {
             self.forget_failure(in_block).await?;
             return Ok(None);
         }
-        // Somebody may have changed or deleted a row since.
+        // A row may have been changed or deleted since.
         let complete = !evaluated.overflow && evaluated.rows.len() == run.rows.len();
         Ok(complete.then_some(evaluated.rows))
     }
@@ -106,12 +117,17 @@ impl Session {
 }
 
 /// The dry run's rows with the keys that upstream assigned.
-fn replace_keys(job: &CapturedStatement, run: &mut Returned, plan: &Plan, success: &Success) -> Result<(), Malformed> {
+fn replace_keys(
+    statement: &CapturedStatement,
+    run: &mut FlightResult,
+    plan: &Plan,
+    success: &Success,
+) -> Result<(), Malformed> {
     let placeholders = plan.placeholders(Some(&success.keys));
     if placeholders.is_empty() {
         return Ok(());
     }
-    let shapes = run.shapes(&job.bind)?;
+    let shapes = run.shapes(&statement.bind)?;
     for row in &mut run.rows {
         let frame = row_frame(row.clone());
         let values: Vec<_> = fields(&frame)?
@@ -131,7 +147,7 @@ struct Parameters {
 }
 
 /// `$1`: the keys; then the client's own parameters that the list names.
-fn parameters(again: &Again, bind: &Bind, types: &[u32], keys: &[String]) -> Option<Parameters> {
+fn parameters(again: &Reevaluation, bind: &Bind, types: &[u32], keys: &[String]) -> Option<Parameters> {
     let mut parameters =
         Parameters { types: vec![TEXT_ARRAY], formats: vec![0], values: vec![Some(Bytes::from(array_literal(keys)))] };
     for number in &again.params {

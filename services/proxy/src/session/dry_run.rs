@@ -1,29 +1,33 @@
 //! A dry run of a captured statement, and what it amounts to.
 
 use super::end::End;
-use super::execution::{Attempt, CapturedStatement, Next};
-use super::flight_result::{Excess, Returned};
+use super::execution::{CapturedStatement, Execution, Next};
+use super::flight_result::{Excess, FlightResult};
 use super::life::Session;
 use super::own::QUERY;
 use super::result_set::ResultSet;
 use super::step::Step;
-use crate::capture::{self, CaptureError, Captured, DryRun};
 use crate::error::PgError;
+use crate::planning::{self, Conclusion, DryRun, PlanError};
 use crate::returning::Returning;
 use crate::wire::Bind;
 
 impl Session {
     /// One dry run, and what follows from it.
-    pub(super) async fn attempt(&mut self, job: &CapturedStatement, attempt: &mut Attempt) -> Result<Next, End> {
+    pub(super) async fn run_once(
+        &mut self,
+        statement: &CapturedStatement,
+        execution: &mut Execution,
+    ) -> Result<Next, End> {
         let in_block = self.block.open;
         // Rolling back in the flight would take along what the pipeline did before.
-        let inside = attempt.known && (in_block || self.block.executed == 0);
-        let mut run = self.dry_run(job, attempt.again, inside).await?;
+        let inside = execution.known && (in_block || self.block.executed == 0);
+        let mut run = self.dry_run(statement, execution.again, inside).await?;
         if run.skipped {
             return Ok(Next::Done(None));
         }
         if let Some((step, frame)) = run.failed.take() {
-            return self.dry_run_failed(attempt, inside, &run, step, &frame).await;
+            return self.dry_run_failed(execution, inside, &run, step, &frame).await;
         }
         if inside && !in_block {
             self.names.lose_portals();
@@ -33,37 +37,37 @@ impl Session {
                 self.undo(inside).await?;
                 self.fail(error).await.map(Next::Done)
             }
-            Ok(Captured::Nothing) if inside && run.counted() > 0 => {
+            Ok(Conclusion::Nothing) if inside && run.counted() > 0 => {
                 // Another relation than the snapshot knew: what was rolled back must count.
-                attempt.known = false;
+                execution.known = false;
                 Ok(Next::RunAgain)
             }
-            Ok(Captured::Nothing) => self.keep(job, inside, run).await,
-            Ok(Captured::Unchanged) => {
+            Ok(Conclusion::Nothing) => self.keep(statement, inside, run).await,
+            Ok(Conclusion::Unchanged) => {
                 self.undo(inside).await?;
-                Ok(Next::Done(self.answer_dry(job, run).await?))
+                Ok(Next::Done(self.answer_dry(statement, run).await?))
             }
-            Ok(Captured::Mutation(_)) if job.capture.dry => {
+            Ok(Conclusion::Mutation(_)) if statement.write.dry => {
                 self.undo(inside).await?;
-                Ok(Next::Done(self.answer_dry(job, run).await?))
+                Ok(Next::Done(self.answer_dry(statement, run).await?))
             }
-            Ok(Captured::Mutation(mut plan)) => {
+            Ok(Conclusion::Mutation(mut plan)) => {
                 self.undo(inside).await?;
-                attempt.traced.lead(&job.capture, &mut plan);
-                self.mutate(job, attempt, run, &plan).await
+                execution.span.lead(&statement.write, &mut plan);
+                self.mutate(statement, execution, run, &plan).await
             }
         }
     }
 
-    async fn dry_run(&mut self, job: &CapturedStatement, again: bool, inside: bool) -> Result<Returned, End> {
+    async fn dry_run(&mut self, statement: &CapturedStatement, again: bool, inside: bool) -> Result<FlightResult, End> {
         let in_block = self.block.open;
-        let needs_types = matches!(job.returning(), Some(Returning::Again(list)) if !list.params.is_empty());
-        let excess = match (inside, job.max_rows) {
-            (false, ..=0) => Excess::Stream { describe: job.query.is_some() },
+        let needs_types = matches!(statement.returning(), Some(Returning::Reevaluate(list)) if !list.params.is_empty());
+        let excess = match (inside, statement.max_rows) {
+            (false, ..=0) => Excess::Stream { describe: statement.query.is_some() },
             _ => Excess::Drop,
         };
-        let lost = self.names.portals.get_mut(&job.portal).is_some_and(|portal| std::mem::take(&mut portal.lost));
-        let statement = Bind::names(&job.bind)?.1;
+        let lost = self.names.portals.get_mut(&statement.portal).is_some_and(|portal| std::mem::take(&mut portal.lost));
+        let prepared = Bind::names(&statement.bind)?.1;
         self.flight(excess, |requests| {
             requests.prepare();
             if in_block {
@@ -72,20 +76,20 @@ impl Session {
             } else if inside {
                 requests.call(Step::Begin, &[]);
             }
-            if let Some(query) = job.query.as_ref().filter(|_| !again) {
+            if let Some(query) = statement.query.as_ref().filter(|_| !again) {
                 requests.close(b'S', QUERY, Step::Rebind);
                 requests.parse(QUERY, query, &[], Step::Rebind);
             }
-            if again || lost || job.query.is_some() {
-                requests.rebind(&job.portal, &job.bind.raw);
+            if again || lost || statement.query.is_some() {
+                requests.rebind(&statement.portal, &statement.bind.raw);
             }
             if needs_types {
-                requests.describe(b'S', &statement, Step::DescribeStatement);
+                requests.describe(b'S', &prepared, Step::DescribeStatement);
             }
-            requests.describe(b'P', &job.portal, Step::DescribePortal);
-            requests.execute(&job.portal, Step::Statement);
+            requests.describe(b'P', &statement.portal, Step::DescribePortal);
+            requests.execute(&statement.portal, Step::Statement);
             requests.call(if in_block { Step::FlushSynced } else { Step::Flush }, &[]);
-            requests.read_capture();
+            requests.read_dry_run();
             match (inside, in_block) {
                 (true, true) => {
                     requests.call(Step::RollbackTo, &[]);
@@ -122,16 +126,16 @@ impl Session {
     }
 
     /// Nothing was captured: what the statement did, counts.
-    async fn keep(&mut self, job: &CapturedStatement, inside: bool, run: Returned) -> Result<Next, End> {
+    async fn keep(&mut self, statement: &CapturedStatement, inside: bool, run: FlightResult) -> Result<Next, End> {
         if !inside && self.block.open {
             self.flight(Excess::Drop, |requests| requests.call(Step::Release, &[])).await?;
         } else if !inside {
             self.block.executed += 1;
         }
-        Ok(Next::Done(self.answer_dry(job, run).await?))
+        Ok(Next::Done(self.answer_dry(statement, run).await?))
     }
 
-    async fn plan(&mut self, run: &Returned, in_block: bool) -> Result<Captured, PgError> {
+    async fn plan(&mut self, run: &FlightResult, in_block: bool) -> Result<Conclusion, PgError> {
         if run.too_many_images() {
             return Err(PgError::error("54000", "the statement changes more of synced tables than one statement can")
                 .with_detail("Nothing was sent upstream.")
@@ -142,23 +146,23 @@ impl Session {
             session: run.session.as_deref().unwrap_or_default(),
             mark: in_block.then(|| run.mark.as_deref().unwrap_or_default()),
         };
-        match capture::plan(&dry_run, &self.environment.catalog.current()) {
-            Err(CaptureError::StaleCatalog(what)) => {
+        match planning::plan(&dry_run, &self.environment.catalog.current()) {
+            Err(PlanError::StaleCatalog(what)) => {
                 tracing::debug!(what, "the catalog is stale");
                 let catalog = self.environment.catalog.refresh().await.map_err(|error| {
                     tracing::warn!(%error, "the catalog could not be read");
                     PgError::error("57P03", "the catalog of synced tables cannot be read now")
                 })?;
-                capture::plan(&dry_run, &catalog).map_err(CaptureError::into_error)
+                planning::plan(&dry_run, &catalog).map_err(PlanError::into_error)
             }
-            planned => planned.map_err(CaptureError::into_error),
+            planned => planned.map_err(PlanError::into_error),
         }
     }
 
     /// The dry run's own result is the client's.
-    async fn answer_dry(&mut self, job: &CapturedStatement, run: Returned) -> Result<Option<ResultSet>, End> {
+    async fn answer_dry(&mut self, statement: &CapturedStatement, run: FlightResult) -> Result<Option<ResultSet>, End> {
         if run.overflow {
-            return self.fail(job.result_too_large()).await;
+            return self.fail(statement.result_too_large()).await;
         }
         run.notices.iter().for_each(|notice| self.client.send(notice));
         Ok(Some(ResultSet::new(run)))

@@ -3,7 +3,7 @@
 use upwrite_events::MutationId;
 
 use crate::error::PgError;
-use crate::wire::{FrameError, Lost, Malformed};
+use crate::wire::{Disconnect, FrameError, Malformed};
 
 #[derive(Debug)]
 pub(super) enum End {
@@ -22,12 +22,12 @@ pub(super) enum End {
     ShutdownHeld(MutationId),
 }
 
-impl From<Lost> for End {
-    fn from(lost: Lost) -> Self {
+impl From<Disconnect> for End {
+    fn from(lost: Disconnect) -> Self {
         match lost {
-            Lost::Client => Self::ClientGone,
-            Lost::Server => Self::ServerGone,
-            Lost::ClientInvalid(error @ FrameError::Type(_) | error @ FrameError::Length) => {
+            Disconnect::Client => Self::ClientGone,
+            Disconnect::Server => Self::ServerGone,
+            Disconnect::ClientInvalid(error @ FrameError::Type(_) | error @ FrameError::Length) => {
                 Self::Violation(PgError::fatal("08P01", error.to_string()))
             }
         }
@@ -62,7 +62,7 @@ pub(super) fn last_words(end: &End, server_spoke: bool) -> Option<PgError> {
     }
 }
 
-/// 40003: nobody can tell this client now.
+/// 40003: the outcome is not known, and this connection ends.
 fn in_doubt(mutation: MutationId, message: &str) -> PgError {
     PgError::fatal("40003", message)
         .with_detail(format!("Mutation {mutation} goes on; its outcome is not known yet."))

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::CatalogCache;
 use crate::classify::Classifier;
 use crate::config::LimitsConfig;
-use crate::hold::Gate;
+use crate::hold::Submitter;
 
 pub(crate) struct Environment {
     pub(crate) control: PgPool,
@@ -14,7 +14,7 @@ pub(crate) struct Environment {
     pub(crate) database: String,
     pub(crate) catalog: CatalogCache,
     pub(crate) classifier: Classifier,
-    pub(crate) gate: Gate,
+    pub(crate) submitter: Submitter,
     pub(crate) limits: LimitsConfig,
     /// Sessions end as soon as they are idle.
     pub(crate) shutdown: CancellationToken,

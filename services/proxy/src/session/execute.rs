@@ -7,16 +7,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::end::End;
-use super::execution::{Attempt, CapturedStatement, Next};
+use super::execution::{CapturedStatement, Execution, Next};
 use super::life::Session;
-use super::names::capture;
+use super::names::possible_write;
 use super::pending::{Expected, Reply};
 use super::result_set::{ResultSet, complete};
 use super::simple::copy_refused;
-use super::span::Traced;
+use super::span::StatementSpan;
 use crate::classify::{Kind, Statement};
 use crate::error::PgError;
-use crate::hold::Turn;
+use crate::hold::ClaimWait;
 use crate::measure::{self, Class};
 use crate::wire::{Body, Frame};
 
@@ -36,15 +36,15 @@ impl Session {
             return self.serve(&name, max_rows).await;
         }
         let statements = portal.statements.clone();
-        if let [Statement { kind: Kind::Refuse(error), .. }] = &*statements {
+        if let [Statement { kind: Kind::Refused(error), .. }] = &*statements {
             let error = PgError::clone(error);
             return self.refuse(error).await;
         }
-        match capture(&statements) {
-            Some(capture) if capture.copy && capture.known_target.is_some() => {
+        match possible_write(&statements) {
+            Some(write) if write.copy && write.known_target.is_some() => {
                 return self.refuse(copy_refused()).await;
             }
-            Some(capture) if !capture.copy => return self.execute_captured(&name, max_rows).await,
+            Some(write) if !write.copy => return self.execute_captured(&name, max_rows).await,
             _ => {}
         }
         self.restore(&name);
@@ -59,10 +59,10 @@ impl Session {
         if !self.server.pending.only_prepares() && !self.drain().await? {
             return Ok(());
         }
-        let Some(job) = self.job(portal, max_rows) else {
+        let Some(statement) = self.captured_statement(portal, max_rows) else {
             return Ok(());
         };
-        let Some(result) = self.captured(&job).await? else {
+        let Some(result) = self.run_captured(&statement).await? else {
             return Ok(());
         };
         let complete = result.streamed().then(|| complete(&result.tag));
@@ -76,21 +76,22 @@ impl Session {
         self.serve(portal, max_rows).await
     }
 
-    /// Runs a statement dry until that leads to something. `None`: the client has read an error, and what it sends up to its next Sync is skipped.
-    pub(super) async fn captured(&mut self, job: &CapturedStatement) -> Result<Option<ResultSet>, End> {
-        let mut attempt = Attempt {
+    /// Runs a statement dry, again if its records were claimed or changed meanwhile. `None`: the client has read an error,
+    /// and what it sends up to its next Sync is skipped.
+    pub(super) async fn run_captured(&mut self, statement: &CapturedStatement) -> Result<Option<ResultSet>, End> {
+        let mut execution = Execution {
             started: Instant::now(),
-            turn: Turn::default(),
+            claim_wait: ClaimWait::default(),
             limits: None,
             cancel: CancellationToken::new(),
-            known: job.capture.known_target.is_some(),
+            known: statement.write.known_target.is_some(),
             again: false,
-            traced: Traced::begin(&job.capture),
+            span: StatementSpan::begin(&statement.write),
         };
         measure::statements(Class::Captured, 1);
         let result = loop {
-            match self.attempt(job, &mut attempt).await? {
-                Next::RunAgain => attempt.again = true,
+            match self.run_once(statement, &mut execution).await? {
+                Next::RunAgain => execution.again = true,
                 Next::Done(result) => break result,
             }
             self.server.cancel.aim_at_server();
@@ -99,14 +100,14 @@ impl Session {
         Ok(result)
     }
 
-    fn job(&mut self, portal: &Bytes, max_rows: i32) -> Option<CapturedStatement> {
+    fn captured_statement(&mut self, portal: &Bytes, max_rows: i32) -> Option<CapturedStatement> {
         let found = self.names.portals.get(portal)?;
-        let capture = capture(&Arc::clone(&found.statements))?.clone();
+        let write = possible_write(&Arc::clone(&found.statements))?.clone();
         Some(CapturedStatement {
             portal: portal.clone(),
             bind: found.bind.clone(),
             query: None,
-            capture: Box::new(capture),
+            write: Box::new(write),
             max_rows,
         })
     }

@@ -5,15 +5,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::result_set::ResultSet;
-use super::span::Traced;
-use crate::capture;
-use crate::classify::Capture;
+use super::span::StatementSpan;
+use crate::classify::PossibleWrite;
 use crate::error::PgError;
-use crate::hold::{Limits, Turn};
+use crate::hold::{ClaimWait, WaitLimits};
+use crate::planning;
 use crate::returning::Returning;
 use crate::wire::Frame;
 
-/// What is to be run.
+/// A captured statement as the client sent it.
 pub(super) struct CapturedStatement {
     /// The portal that the client executes; the proxy's own for a simple query.
     pub(super) portal: Bytes,
@@ -21,14 +21,14 @@ pub(super) struct CapturedStatement {
     pub(super) bind: Frame,
     /// A simple query: its text.
     pub(super) query: Option<Bytes>,
-    pub(super) capture: Box<Capture>,
+    pub(super) write: Box<PossibleWrite>,
     pub(super) max_rows: i32,
 }
 
 impl CapturedStatement {
     /// The client's RETURNING, if the statement is plain and has one.
     pub(super) fn returning(&self) -> Option<&Returning> {
-        self.capture.plain.as_ref().and_then(|plain| plain.returning.as_ref())
+        self.write.plain.as_ref().and_then(|plain| plain.returning.as_ref())
     }
 
     pub(super) fn result_too_large(&self) -> PgError {
@@ -41,28 +41,32 @@ impl CapturedStatement {
     }
 }
 
-/// State of one statement over all its dry runs.
-pub(super) struct Attempt {
+/// What is remembered of one statement over all its dry runs.
+pub(super) struct Execution {
     pub(super) started: Instant,
-    pub(super) turn: Turn,
-    pub(super) limits: Option<Limits>,
+    /// Its place in the queue for a claimed record, if it has one.
+    pub(super) claim_wait: ClaimWait,
+    /// Of the session's settings as the first dry run read them.
+    pub(super) limits: Option<WaitLimits>,
+    /// Cancelled by a CancelRequest while the proxy waits.
     pub(super) cancel: CancellationToken,
-    /// Roll back in the same flight.
+    /// The statement writes one synced table and nothing else: its dry run is rolled back in the same flight.
     pub(super) known: bool,
     /// The portal must be bound again.
     pub(super) again: bool,
-    pub(super) traced: Traced,
+    pub(super) span: StatementSpan,
 }
 
-impl Attempt {
-    /// What ends the statement's waits: as its first dry run found the session's settings.
-    pub(super) fn limits(&mut self, session: &capture::Session) -> Limits {
-        self.limits.get_or_insert_with(|| Limits::new(self.started, session, self.cancel.clone())).clone()
+impl Execution {
+    /// What ends the statement's waits.
+    pub(super) fn limits(&mut self, settings: &planning::SessionSettings) -> WaitLimits {
+        self.limits.get_or_insert_with(|| WaitLimits::new(self.started, settings, self.cancel.clone())).clone()
     }
 }
 
 /// What a dry run comes to.
 pub(super) enum Next {
     RunAgain,
+    /// `None`: the client has read an error.
     Done(Option<ResultSet>),
 }

@@ -1,14 +1,14 @@
 //! Statements that fail: in the dry run, before the append, or by their verdict.
 
 use super::end::End;
-use super::execution::{Attempt, Next};
-use super::flight_result::{Excess, Returned};
+use super::execution::{Execution, Next};
+use super::flight_result::{Excess, FlightResult};
 use super::life::Session;
 use super::result_set::ResultSet;
 use super::step::Step;
-use crate::capture;
 use crate::error::PgError;
 use crate::measure::{self, Class};
+use crate::planning;
 use crate::wire::{Frame, error_fields};
 
 impl Session {
@@ -43,9 +43,9 @@ impl Session {
 
     pub(super) async fn dry_run_failed(
         &mut self,
-        attempt: &mut Attempt,
+        execution: &mut Execution,
         inside: bool,
-        run: &Returned,
+        run: &FlightResult,
         step: Step,
         frame: &Frame,
     ) -> Result<Next, End> {
@@ -58,7 +58,7 @@ impl Session {
                 self.recover(inside).await?;
                 self.names.lose_portals();
             }
-            match self.wait_for_claim(attempt, &error).await? {
+            match self.wait_for_claim(execution, &error).await? {
                 Ok(true) => return Ok(Next::RunAgain),
                 Ok(false) => {}
                 Err(error) => return self.fail(error).await.map(Next::Done),
@@ -88,7 +88,7 @@ impl Session {
     }
 
     /// The statements before one Sync are one transaction to the client: after an error it believes that none of them
-    /// happened. Where upstream has already applied some, it must be told so, lest it repeats them.
+    /// happened. Where upstream has already applied some, the error must say so, or the client repeats them.
     fn with_what_stands(&self, error: PgError) -> PgError {
         let Some(pipeline) = self.block.stands_before_failure() else { return error };
         let named: Vec<String> =
@@ -112,7 +112,7 @@ impl Session {
 
     pub(super) async fn wait_for_claim(
         &mut self,
-        attempt: &mut Attempt,
+        execution: &mut Execution,
         error: &PgError,
     ) -> Result<Result<bool, PgError>, End> {
         let in_block = self.block.open;
@@ -123,20 +123,20 @@ impl Session {
                     requests.call(Step::RollbackTo, &[]);
                     requests.call(Step::Release, &[]);
                 }
-                requests.read_capture();
+                requests.read_dry_run();
             })
             .await?;
-        let limits = match attempt.limits.clone() {
+        let limits = match execution.limits.clone() {
             Some(limits) => limits,
-            None => match capture::Session::read(read.session.as_deref().unwrap_or_default()) {
-                Ok(session) => attempt.limits(&session),
+            None => match planning::SessionSettings::read(read.session.as_deref().unwrap_or_default()) {
+                Ok(session) => execution.limits(&session),
                 Err(error) => return Ok(Err(error)),
             },
         };
-        self.server.cancel.aim_at_wait(&attempt.cancel);
-        let gate = self.environment.gate.clone();
+        self.server.cancel.aim_at_wait(&execution.cancel);
+        let submitter = self.environment.submitter.clone();
         let catalog = self.environment.catalog.current();
-        let waited = self.wait(gate.wait_if_claimed(error, &catalog, &mut attempt.turn, &limits)).await?;
+        let waited = self.wait(submitter.wait_if_claimed(error, &catalog, &mut execution.claim_wait, &limits)).await?;
         self.server.cancel.aim_at_server();
         Ok(waited)
     }

@@ -3,9 +3,9 @@
 use bytes::BytesMut;
 
 use super::end::End;
-use super::flight_result::{Excess, Returned};
+use super::flight_result::{Excess, FlightResult};
 use super::life::Session;
-use super::replies::Own;
+use super::replies::OwnReply;
 use super::requests::Requests;
 use super::step::Step;
 use crate::wire::Frame;
@@ -18,44 +18,46 @@ impl Session {
         &mut self,
         excess: Excess,
         build: impl FnOnce(&mut Requests<'_>),
-    ) -> Result<Returned, End> {
+    ) -> Result<FlightResult, End> {
         let mut requests = self.server.requests();
         build(&mut requests);
         requests.flush();
-        let mut returned = Returned::default();
+        let mut returned = FlightResult::default();
         while self.server.pending.has_own() {
             let frame = self.server_frame().await?;
             match self.accept(frame).await {
                 None => {}
-                Some(Own::Reply(Step::Prepare, frame)) if frame.tag == b'1' => self.server.own.parsed(),
-                Some(Own::Reply(Step::Statement | Step::Returning, frame)) if frame.tag == b'D' => {
+                Some(OwnReply::Reply(Step::Prepare, frame)) if frame.tag == b'1' => self.server.own.parsed(),
+                Some(OwnReply::Reply(Step::Statement | Step::Returning, frame)) if frame.tag == b'D' => {
                     self.row(&mut returned, &frame, excess);
                 }
-                Some(Own::Reply(Step::Statement, frame)) if frame.tag == b'G' => {
+                Some(OwnReply::Reply(Step::Statement, frame)) if frame.tag == b'G' => {
                     // COPY in disguise; the client cannot be asked for data here.
                     self.server.send(b"f\0\0\0\x23COPY is not possible this way\0\0");
                 }
-                Some(Own::Reply(step, frame)) => returned.reply(step, &frame).map_err(|_| End::ServerGone)?,
-                Some(Own::Failed(Step::Unattended, frame)) => {
+                Some(OwnReply::Reply(step, frame)) => returned.reply(step, &frame).map_err(|_| End::ServerGone)?,
+                Some(OwnReply::Failed(Step::LastMutation, frame)) => {
                     tracing::warn!(error = %crate::wire::error_fields(&frame), "upwrite.last_mutation was not set");
-                    returned.failed = Some((Step::Unattended, frame));
+                    returned.failed = Some((Step::LastMutation, frame));
                 }
-                Some(Own::Failed(step, frame)) => {
+                Some(OwnReply::Failed(step, frame)) => {
                     if step == Step::Prepare {
                         self.server.own.forget();
                     }
                     returned.failed = Some((step, frame));
                 }
-                Some(Own::Skipped) => returned.skipped = true,
-                Some(Own::Ready(frame)) => returned.status = frame.body().first().copied(),
-                Some(Own::Notice(frame)) if returned.notices.len() < NOTICES_MAX => returned.notices.push(frame.raw),
-                Some(Own::Notice(_)) => {}
+                Some(OwnReply::Skipped) => returned.skipped = true,
+                Some(OwnReply::Ready(frame)) => returned.status = frame.body().first().copied(),
+                Some(OwnReply::Notice(frame)) if returned.notices.len() < NOTICES_MAX => {
+                    returned.notices.push(frame.raw)
+                }
+                Some(OwnReply::Notice(_)) => {}
             }
         }
         Ok(returned)
     }
 
-    fn row(&mut self, returned: &mut Returned, frame: &Frame, excess: Excess) {
+    fn row(&mut self, returned: &mut FlightResult, frame: &Frame, excess: Excess) {
         if returned.streamed {
             self.client.send(&frame.raw);
             return;

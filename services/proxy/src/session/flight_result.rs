@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use upwrite_events::MAX_EVENT_BYTES;
 
 use super::step::Step;
-use crate::capture::Image;
+use crate::planning::CapturedRow;
 use crate::returning::FieldShape;
 use crate::wire::{Bind, Body, Frame, Malformed, command_tag, field_shapes, fields, row_frame};
 
@@ -14,7 +14,7 @@ const IMAGES_MAX_BYTES: usize = 4 * MAX_EVENT_BYTES;
 
 /// Everything that a flight brought back.
 #[derive(Default)]
-pub(super) struct Returned {
+pub(super) struct FlightResult {
     /// Parameter types of the client's statement.
     pub(super) parameters: Vec<u32>,
     /// RowDescription or NoData.
@@ -27,13 +27,13 @@ pub(super) struct Returned {
     pub(super) streamed: bool,
     /// Text of the statement's CommandComplete.
     pub(super) tag: Option<String>,
-    pub(super) images: Vec<Image>,
+    pub(super) images: Vec<CapturedRow>,
     images_bytes: usize,
     pub(super) mark: Option<String>,
     pub(super) session: Option<String>,
     pub(super) notices: Vec<Bytes>,
     pub(super) failed: Option<(Step, Frame)>,
-    /// An earlier request failed, and the client has been told.
+    /// An earlier request failed, and the client has read the error.
     pub(super) skipped: bool,
     /// Status after the flight's own Sync.
     pub(super) status: Option<u8>,
@@ -51,7 +51,7 @@ pub(super) enum Excess {
     },
 }
 
-impl Returned {
+impl FlightResult {
     /// Rows that the statement counted in its tag.
     pub(super) fn counted(&self) -> u64 {
         let number = self.tag.as_deref().and_then(|tag| tag.rsplit(' ').next());
@@ -74,8 +74,8 @@ impl Returned {
             (Step::DescribePortal, b'T' | b'n') => self.description = Some(frame.clone()),
             (Step::Statement | Step::Returning, b'C') => self.tag = Some(command_tag(frame).to_owned()),
             (Step::Mark, b'D') => self.mark = Some(single_text(&self.whole(frame)?)?),
-            (Step::Captured, b'D') if self.session.is_none() => self.session = Some(session(&self.whole(frame)?)?),
-            (Step::Captured, b'D') => self.change(frame)?,
+            (Step::DryRun, b'D') if self.session.is_none() => self.session = Some(session(&self.whole(frame)?)?),
+            (Step::DryRun, b'D') => self.change(frame)?,
             _ => {}
         }
         Ok(())
@@ -133,11 +133,11 @@ fn session(row: &Frame) -> Result<String, Malformed> {
 }
 
 /// Every other row, in binary formats: seq int8, relation oid, op "char", old and new bytea.
-fn image(row: &Frame) -> Result<Image, Malformed> {
+fn image(row: &Frame) -> Result<CapturedRow, Malformed> {
     let [Some(seq), Some(relation), Some([op]), old, new, None] = fields(row)?[..] else {
         return Err(Malformed);
     };
-    Ok(Image {
+    Ok(CapturedRow {
         seq: i64::from_be_bytes(seq.try_into().map_err(|_| Malformed)?),
         relation: u32::from_be_bytes(relation.try_into().map_err(|_| Malformed)?),
         op: *op,

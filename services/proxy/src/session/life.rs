@@ -9,9 +9,9 @@ use super::end::{End, last_words};
 use super::environment::Environment;
 use super::names::Names;
 use super::server_leg::ServerLeg;
-use super::state::State;
+use super::state::SessionState;
 use crate::startup::Startup;
-use crate::wire::{Incoming, Link, Lost, Side, Want};
+use crate::wire::{Disconnect, Incoming, Interest, Link, Side};
 
 /// For the last words to a peer that may not be reading.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -21,25 +21,25 @@ pub(crate) struct Session {
     pub(super) client: ClientLeg,
     pub(super) server: Box<ServerLeg>,
     pub(super) environment: Arc<Environment>,
-    pub(super) state: State,
+    pub(super) state: SessionState,
     pub(super) names: Names,
     pub(super) block: Block,
     /// Its database has synced tables.
-    pub(super) captures: bool,
+    pub(super) has_synced_tables: bool,
 }
 
 impl Session {
     pub(crate) fn new(client: Side, startup: Startup, server: Box<ServerLeg>, environment: Arc<Environment>) -> Self {
-        let captures = environment.database == startup.database;
+        let has_synced_tables = environment.database == startup.database;
         let inbox = Inbox::new(environment.limits.read_ahead_bytes);
         Self {
             client: ClientLeg { side: client, inbox, startup },
             server,
             environment,
-            state: State::default(),
+            state: SessionState::default(),
             names: Names::default(),
             block: Block::new(),
-            captures,
+            has_synced_tables,
         }
     }
 
@@ -60,14 +60,14 @@ impl Session {
         let idle = self.server.pending.is_empty() && !self.block.open;
         let environment = Arc::clone(&self.environment);
         tokio::select! {
-            incoming = self.next(Want { client: true, server: true }) => self.incoming(incoming?).await,
+            incoming = self.next(Interest { client: true, server: true }) => self.incoming(incoming?).await,
             () = environment.shutdown.cancelled(), if idle => Err(End::Shutdown),
             () = environment.grace_over.cancelled() => Err(End::Shutdown),
         }
     }
 
     /// The next message of those that are wanted. Cancelling loses nothing.
-    pub(super) async fn next(&mut self, want: Want) -> Result<Incoming, Lost> {
+    pub(super) async fn next(&mut self, want: Interest) -> Result<Incoming, Disconnect> {
         Link { client: &mut self.client.side, server: &mut self.server.side }.next(want).await
     }
 
@@ -85,9 +85,9 @@ impl Session {
         let _ = tokio::time::timeout(FAREWELL, both).await;
         let outlived = self.block.take_all();
         if !outlived.is_empty() {
-            self.environment.gate.outlived_rollback(&outlived, "connection ended").await;
+            self.environment.submitter.outlived_rollback(&outlived, "connection ended").await;
         }
-        if self.captures {
+        if self.has_synced_tables {
             let forgotten = sqlx::query("/* proxy.forget */ SELECT upwrite.forget($1)")
                 .bind(pid.cast_signed())
                 .execute(&self.environment.control)

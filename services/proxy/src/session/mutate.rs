@@ -1,50 +1,49 @@
 //! From the plan of a mutation to its verdict.
 
 use tracing::Instrument as _;
-use upwrite_events::MutationId;
 
 use super::end::End;
-use super::execution::{Attempt, CapturedStatement, Next};
-use super::flight_result::Returned;
+use super::execution::{CapturedStatement, Execution, Next};
+use super::flight_result::FlightResult;
 use super::life::Session;
 use super::returnable;
-use super::step::Step;
-use crate::capture::Plan;
-use crate::hold::{Held, Limits, Submit};
-use crate::measure::{self, Present};
-use crate::verdict::{Success, Verdict};
+use crate::hold::{Hold, SubmitResult, WaitLimits};
+use crate::measure::{self, Presence};
+use crate::planning::Plan;
+use crate::verdict::Verdict;
 
 impl Session {
+    /// Submits the plan, holds the client, and gives it what the verdict says.
     pub(super) async fn mutate(
         &mut self,
-        job: &CapturedStatement,
-        attempt: &mut Attempt,
-        run: Returned,
+        statement: &CapturedStatement,
+        execution: &mut Execution,
+        run: FlightResult,
         plan: &Plan,
     ) -> Result<Next, End> {
-        if let Err(error) = returnable::check(job, &run, plan) {
+        if let Err(error) = returnable::check(statement, &run, plan) {
             return self.fail(error).await.map(Next::Done);
         }
-        let limits = attempt.limits(&plan.session);
-        self.server.cancel.aim_at_wait(&attempt.cancel);
-        let gate = self.environment.gate.clone();
-        let span = attempt.traced.submit();
-        let submit = gate.submit(plan, &mut attempt.turn, &limits).instrument(span);
+        let limits = execution.limits(&plan.settings);
+        self.server.cancel.aim_at_wait(&execution.cancel);
+        let submitter = self.environment.submitter.clone();
+        let span = execution.span.submit();
+        let submit = submitter.submit(plan, &mut execution.claim_wait, &limits).instrument(span);
         let submitted = self.wait(submit).await.map_err(|end| match end {
             End::Shutdown => End::ShutdownSubmitting,
             other => other,
         })?;
         match submitted {
             Err(error) => {
-                attempt.traced.told(&error.sqlstate);
+                execution.span.verdict(&error.sqlstate);
                 self.fail(error).await.map(Next::Done)
             }
-            Ok(Submit::RunAgain) => Ok(Next::RunAgain),
-            Ok(Submit::Accepted(held)) => {
-                let mutation = held.mutation();
-                let span = attempt.traced.hold(mutation);
-                let verdict = self.hold(held, &limits).instrument(span).await?;
-                attempt.traced.told(measure::sqlstate(&verdict));
+            Ok(SubmitResult::RunAgain) => Ok(Next::RunAgain),
+            Ok(SubmitResult::Accepted(hold)) => {
+                let mutation = hold.mutation();
+                let span = execution.span.hold(mutation);
+                let verdict = self.hold(hold, &limits).instrument(span).await?;
+                execution.span.verdict(measure::sqlstate(&verdict));
                 let undone = matches!(&verdict, Verdict::Failure(error) if error.sqlstate != "40003");
                 if !undone {
                     self.state.begin_answer();
@@ -55,7 +54,7 @@ impl Session {
                         if !self.block.open {
                             self.block.applied_alone(mutation, &success.keys);
                         }
-                        self.answer_mutation(job, run, plan, mutation, success).await
+                        self.answer_mutation(statement, run, plan, mutation, success).await
                     }
                     Verdict::Failure(error) => self.fail(error).await,
                 };
@@ -68,13 +67,14 @@ impl Session {
         }
     }
 
-    pub(super) async fn hold(&mut self, held: Held, limits: &Limits) -> Result<Verdict, End> {
-        let mutation = held.mutation();
+    /// Holds the client until there is a verdict.
+    async fn hold(&mut self, hold: Hold, limits: &WaitLimits) -> Result<Verdict, End> {
+        let mutation = hold.mutation();
         if self.block.open {
-            self.block.sent((mutation, held.partition()));
+            self.block.sent((mutation, hold.partition()));
         }
-        let _present = Present::hold();
-        let verdict = self.wait(held.wait(limits)).await.map_err(|end| match end {
+        let _present = Presence::hold();
+        let verdict = self.wait(hold.wait(limits)).await.map_err(|end| match end {
             End::ServerGone => End::ServerGoneHeld(mutation),
             End::Shutdown => End::ShutdownHeld(mutation),
             other => other,
@@ -84,16 +84,5 @@ impl Session {
             self.block.withdrawn(mutation);
         }
         Ok(verdict)
-    }
-
-    /// Settings that a mutation leaves, without waiting for the reply.
-    pub(super) fn note_last_mutation(&mut self, mutation: MutationId) {
-        self.server.requests().call(Step::Unattended, &[mutation.to_string().as_bytes()]);
-    }
-
-    pub(super) fn success_warning(&mut self, success: &Success) {
-        if let Some(warning) = &success.warning {
-            self.client.send(&warning.frame());
-        }
     }
 }

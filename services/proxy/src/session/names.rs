@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::result_set::ResultSet;
-use crate::classify::{Capture, Kind, Statement};
+use crate::classify::{Kind, PossibleWrite, Statement};
 use crate::wire::Frame;
 
 /// A prepared statement of the client's.
@@ -92,13 +92,13 @@ pub(super) fn owned(name: &Bytes) -> Bytes {
 
 /// For a name that was not prepared here (by SQL `PREPARE`, perhaps): it may do anything.
 pub(super) fn unknown() -> Arc<[Statement]> {
-    Arc::new([Statement { text: Arc::from(""), kind: Kind::Capture(Box::default()) }])
+    Arc::new([Statement { text: Arc::from(""), kind: Kind::Captured(Box::default()) }])
 }
 
 /// How the only statement is to be captured, if it is.
-pub(super) fn capture(statements: &[Statement]) -> Option<&Capture> {
+pub(super) fn possible_write(statements: &[Statement]) -> Option<&PossibleWrite> {
     match statements {
-        [Statement { kind: Kind::Capture(capture), .. }] => Some(capture),
+        [Statement { kind: Kind::Captured(write), .. }] => Some(write),
         _ => None,
     }
 }

@@ -57,7 +57,7 @@ impl OwnStatements {
             Step::Release => format!("RELEASE SAVEPOINT {}", self.savepoint),
             Step::Mark => "/* proxy.mark */ SELECT upwrite.mark()".to_owned(),
             Step::Flush => "/* proxy.flush */ SELECT upwrite.flush()".to_owned(),
-            Step::Captured => {
+            Step::DryRun => {
                 "/* proxy.dry_run */ SELECT seq, relation, op, old, new, session FROM upwrite.dry_run($1)".to_owned()
             }
             Step::Raise => concat!(
@@ -65,7 +65,7 @@ impl OwnStatements {
                 "MESSAGE = 'the statement failed in Upwrite; the client has been told why'; END $upwrite$"
             )
             .to_owned(),
-            Step::Unattended => {
+            Step::LastMutation => {
                 "/* proxy.last_mutation */ SELECT pg_catalog.set_config('upwrite.last_mutation', $1, false)".to_owned()
             }
             Step::FlushSynced => "/* proxy.flush_synced */ SELECT upwrite.flush_synced()".to_owned(),
@@ -91,12 +91,31 @@ pub(super) const STATEMENTS: [Step; 11] = [
     Step::Mark,
     Step::Flush,
     Step::FlushSynced,
-    Step::Captured,
+    Step::DryRun,
     Step::Raise,
-    Step::Unattended,
+    Step::LastMutation,
 ];
 
-/// The name under which a step's statement is prepared.
-pub(super) fn name(step: Step) -> String {
-    format!("_upwrite_{step:?}").to_ascii_lowercase()
+/// The name under which a step's statement is prepared; empty for the steps that have none.
+pub(super) fn name(step: Step) -> &'static str {
+    match step {
+        Step::Begin => "_upwrite_begin",
+        Step::Rollback => "_upwrite_rollback",
+        Step::Savepoint => "_upwrite_savepoint",
+        Step::RollbackTo => "_upwrite_rollbackto",
+        Step::Release => "_upwrite_release",
+        Step::Mark => "_upwrite_mark",
+        Step::Flush => "_upwrite_flush",
+        Step::FlushSynced => "_upwrite_flushsynced",
+        Step::DryRun => "_upwrite_captured",
+        Step::Raise => "_upwrite_raise",
+        Step::LastMutation => "_upwrite_unattended",
+        Step::Prepare
+        | Step::Rebind
+        | Step::DescribeStatement
+        | Step::DescribePortal
+        | Step::Statement
+        | Step::Returning
+        | Step::Sync => "",
+    }
 }

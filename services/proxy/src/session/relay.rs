@@ -12,7 +12,7 @@ use crate::catalog::Catalog;
 use crate::classify::{Kind, SessionCommand, Statement};
 use crate::error::PgError;
 use crate::measure::{self, Class};
-use crate::wire::{Bind, Frame, Parse, Target, target};
+use crate::wire::{Bind, Frame, NamedObject, Parse, named_object};
 
 impl Session {
     pub(super) async fn client_frame(&mut self, frame: Frame) -> Result<(), End> {
@@ -70,7 +70,7 @@ impl Session {
 
     fn parse(&mut self, frame: &Frame) -> Result<(), End> {
         let mut expected = Expected::client(Reply::Parse);
-        if self.captures {
+        if self.has_synced_tables {
             let Parse { name, sql } = Parse::read(frame)?;
             let catalog = self.environment.catalog.current();
             let statements = self.classify(&sql, &catalog);
@@ -82,7 +82,7 @@ impl Session {
     }
 
     fn bind(&mut self, frame: Frame) -> Result<(), End> {
-        if self.captures {
+        if self.has_synced_tables {
             let (portal, statement) = Bind::names(&frame)?;
             let statements = self.current_statements(&statement);
             let bind = frame.clone();
@@ -109,7 +109,7 @@ impl Session {
     }
 
     async fn describe(&mut self, frame: &Frame) -> Result<(), End> {
-        if let Target::Portal(name) = target(frame)?
+        if let NamedObject::Portal(name) = named_object(frame)?
             && let Some(portal) = self.names.portals.get(&name)
         {
             if let Some(result) = &portal.result {
@@ -136,9 +136,9 @@ impl Session {
     }
 
     fn close(&mut self, frame: &Frame) -> Result<(), End> {
-        match target(frame)? {
-            Target::Statement(name) => self.names.close_statement(&name),
-            Target::Portal(name) => {
+        match named_object(frame)? {
+            NamedObject::Statement(name) => self.names.close_statement(&name),
+            NamedObject::Portal(name) => {
                 self.names.portals.remove(&name);
             }
         }

@@ -12,12 +12,12 @@ const VETO: &str = "UW001";
 
 /// Something for the proxy itself.
 #[derive(Debug)]
-pub(super) enum Own {
+pub(super) enum OwnReply {
     /// A reply to this step.
     Reply(Step, Frame),
     /// This step failed.
     Failed(Step, Frame),
-    /// An earlier request of the client failed (it has been told), so the server skipped the steps.
+    /// An earlier request of the client failed (it has read the error), so the server skipped the steps.
     Skipped,
     /// ReadyForQuery to a Sync of the proxy's own.
     Ready(Frame),
@@ -30,16 +30,16 @@ impl Session {
         match incoming {
             Incoming::Client(frame) => self.client_frame(frame).await,
             Incoming::Server(frame) => {
-                self.server_said(frame).await;
+                self.server_message(frame).await;
                 Ok(())
             }
         }
     }
 
-    /// A frame of the server while no step is waited for.
-    pub(super) async fn server_said(&mut self, frame: Frame) {
-        // Only unattended steps can have a reply here.
-        if let Some(Own::Failed(step, error)) = self.accept(frame).await {
+    /// A message of the server while no step is waited for.
+    pub(super) async fn server_message(&mut self, frame: Frame) {
+        // Only `upwrite.last_mutation` can have a reply here.
+        if let Some(OwnReply::Failed(step, error)) = self.accept(frame).await {
             tracing::warn!(?step, "a statement of the proxy's own failed");
             self.client.send(&error.raw);
             self.state.skip();
@@ -47,11 +47,11 @@ impl Session {
     }
 
     /// Passes on what is the client's; returns what is not.
-    pub(super) async fn accept(&mut self, frame: Frame) -> Option<Own> {
+    pub(super) async fn accept(&mut self, frame: Frame) -> Option<OwnReply> {
         let own_is_next = self.server.pending.own_is_next();
         match self.server.pending.route(&frame) {
-            Route::Own { step } => return Some(Own::Reply(step, frame)),
-            Route::Unasked if own_is_next && frame.tag == b'N' => return Some(Own::Notice(frame)),
+            Route::Own { step } => return Some(OwnReply::Reply(step, frame)),
+            Route::Unasked if own_is_next && frame.tag == b'N' => return Some(OwnReply::Notice(frame)),
             Route::Failed { own, dropped, skipping } => {
                 for expected in dropped.into_iter().rev() {
                     if let Some(undo) = expected.undo {
@@ -71,7 +71,7 @@ impl Session {
         None
     }
 
-    fn failed(&mut self, own: Option<Step>, frame: Frame, skipping: bool) -> Option<Own> {
+    fn failed(&mut self, own: Option<Step>, frame: Frame, skipping: bool) -> Option<OwnReply> {
         if is_fatal(&frame) {
             if !self.state.hides_server_end() {
                 self.state.end();
@@ -80,7 +80,7 @@ impl Session {
             return None;
         }
         match own {
-            Some(step) => Some(Own::Failed(step, frame)),
+            Some(step) => Some(OwnReply::Failed(step, frame)),
             None => {
                 if crate::wire::error_fields(&frame).sqlstate == VETO {
                     self.refresh_catalog();
@@ -89,7 +89,7 @@ impl Session {
                 if skipping {
                     self.state.skip();
                 }
-                Some(Own::Skipped)
+                Some(OwnReply::Skipped)
             }
         }
     }
@@ -104,18 +104,18 @@ impl Session {
         });
     }
 
-    async fn ready(&mut self, own: bool, frame: Frame) -> Option<Own> {
+    async fn ready(&mut self, own: bool, frame: Frame) -> Option<OwnReply> {
         let status = frame.body().first().copied().unwrap_or(b'I');
         if own {
-            return Some(Own::Ready(frame));
+            return Some(OwnReply::Ready(frame));
         }
-        self.settle(status).await;
+        self.ready_for_query(status).await;
         self.client.send(&frame.raw);
         None
     }
 
     /// The client is about to read this status.
-    pub(super) async fn settle(&mut self, status: u8) {
+    pub(super) async fn ready_for_query(&mut self, status: u8) {
         let outlived = self.block.ready(status, !self.server.pending.has_ready());
         self.warn_outlived(outlived, "commit failed").await;
         if status == b'I' {
@@ -136,11 +136,11 @@ impl Session {
         self.warn_outlived(outlived, reason).await;
     }
 
-    async fn warn_outlived(&mut self, outlived: Vec<super::block::Sent>, reason: &str) {
+    async fn warn_outlived(&mut self, outlived: Vec<super::block::SentMutation>, reason: &str) {
         if outlived.is_empty() {
             return;
         }
-        if let Some(warning) = self.environment.gate.outlived_rollback(&outlived, reason).await {
+        if let Some(warning) = self.environment.submitter.outlived_rollback(&outlived, reason).await {
             self.client.send(&warning.frame());
         }
     }

@@ -21,25 +21,25 @@ impl Requests<'_> {
             return;
         }
         for step in STATEMENTS {
-            self.close(b'S', &name(step), Step::Prepare);
-            self.parse(&name(step), self.own.text(step).as_bytes(), &[], Step::Prepare);
+            self.close(b'S', name(step), Step::Prepare);
+            self.parse(name(step), self.own.text(step).as_bytes(), &[], Step::Prepare);
         }
     }
 
     /// One own statement. Parameters are text.
     pub(super) fn call(&mut self, step: Step, parameters: &[&[u8]]) {
         let parameters: Vec<_> = parameters.iter().map(|value| Some(Bytes::copy_from_slice(value))).collect();
-        self.bind(PORTAL, &name(step), &[], &parameters, &[1], step);
+        self.bind(PORTAL, name(step), &[], &parameters, &[1], step);
         self.execute(PORTAL.as_bytes(), step);
         self.close(b'P', PORTAL, step);
     }
 
     /// What the dry run did, and in which session. Parsed behind the client's statement: it may have put something else
     /// under this name (SQL's `DEALLOCATE` and `PREPARE` reach it), which would be handed the secret, and believed.
-    pub(super) fn read_capture(&mut self) {
-        let step = Step::Captured;
-        self.close(b'S', &name(step), step);
-        self.parse(&name(step), self.own.text(step).as_bytes(), &[], step);
+    pub(super) fn read_dry_run(&mut self) {
+        let step = Step::DryRun;
+        self.close(b'S', name(step), step);
+        self.parse(name(step), self.own.text(step).as_bytes(), &[], step);
         let secret = self.own.secret.clone();
         self.call(step, &[secret.as_bytes()]);
     }

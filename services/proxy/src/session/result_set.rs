@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::flight_result::Returned;
+use super::flight_result::FlightResult;
 use crate::wire::{Frame, frame};
 
 /// The result of a captured statement, handed out as the client asks for it.
@@ -19,7 +19,7 @@ pub(super) struct ResultSet {
 }
 
 impl ResultSet {
-    pub(super) fn new(run: Returned) -> Self {
+    pub(super) fn new(run: FlightResult) -> Self {
         let description = run.description.unwrap_or_else(no_data);
         Self { rows: run.rows.into(), tag: run.tag.unwrap_or_default(), description, begun: run.streamed }
     }

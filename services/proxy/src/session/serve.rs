@@ -35,7 +35,7 @@ impl Session {
         Ok(())
     }
 
-    /// Replies of unattended steps need not be waited for: they are not the client's.
+    /// Replies to own steps need not be waited for: they are not the client's.
     async fn drain_for_answer(&mut self) -> Result<bool, End> {
         if self.server.pending.only_own() { Ok(!self.state.is_skipping()) } else { self.drain().await }
     }

@@ -6,7 +6,7 @@ use super::end::End;
 use super::execution::CapturedStatement;
 use super::flight_result::Excess;
 use super::life::Session;
-use super::names::capture;
+use super::names::possible_write;
 use super::own::QUERY;
 use super::pending::{Expected, Reply};
 use super::result_set::complete;
@@ -17,7 +17,7 @@ use crate::wire::{Body, Frame, frame};
 
 impl Session {
     pub(super) async fn query(&mut self, message: &Frame) -> Result<(), End> {
-        if !self.captures {
+        if !self.has_synced_tables {
             measure::statements(Class::Relayed, 1);
             self.relay(message, Expected::client(Reply::Query));
             self.synced();
@@ -25,15 +25,15 @@ impl Session {
         }
         let sql = message.raw.slice_ref(Body(message.body()).cstring()?);
         let statements = self.classify(&sql, &self.environment.catalog.current());
-        if let Some(capture) = capture(&statements).filter(|capture| !capture.copy) {
-            let job = CapturedStatement {
+        if let Some(write) = possible_write(&statements).filter(|write| !write.copy) {
+            let statement = CapturedStatement {
                 portal: Bytes::from_static(QUERY.as_bytes()),
                 bind: bind(),
                 query: Some(sql),
-                capture: Box::new(capture.clone()),
+                write: Box::new(write.clone()),
                 max_rows: 0,
             };
-            return self.query_captured(&job).await;
+            return self.query_captured(&statement).await;
         }
         if let Some(error) = refusal(&statements) {
             measure::statements(Class::Refused, 1);
@@ -48,9 +48,9 @@ impl Session {
         Ok(())
     }
 
-    async fn query_captured(&mut self, job: &CapturedStatement) -> Result<(), End> {
+    async fn query_captured(&mut self, statement: &CapturedStatement) -> Result<(), End> {
         if self.drain().await?
-            && let Some(result) = self.captured(job).await?
+            && let Some(result) = self.run_captured(statement).await?
         {
             if !result.streamed() && result.has_rows() {
                 self.client.send(&result.description.raw);
@@ -72,7 +72,7 @@ impl Session {
             self.client.send(&error.raw);
         }
         let status = ended.status.unwrap_or(b'I');
-        self.settle(status).await;
+        self.ready_for_query(status).await;
         self.client.send(&[b'Z', 0, 0, 0, 5, status]);
         Ok(())
     }
@@ -82,9 +82,9 @@ impl Session {
 /// database undoes it all if it does.
 fn refusal(statements: &[Statement]) -> Option<PgError> {
     statements.iter().find_map(|statement| match &statement.kind {
-        Kind::Refuse(error) => Some(error.clone()),
-        Kind::Capture(capture) if capture.copy && capture.known_target.is_some() => Some(copy_refused()),
-        Kind::Capture(capture) if capture.known_target.is_some() => Some(PgError::unsupported(
+        Kind::Refused(error) => Some(error.clone()),
+        Kind::Captured(write) if write.copy && write.known_target.is_some() => Some(copy_refused()),
+        Kind::Captured(write) if write.known_target.is_some() => Some(PgError::unsupported(
             "a synced table cannot be changed by one of several statements in one query string",
             "Send each statement on its own.",
         )),

@@ -4,15 +4,15 @@ use tracing::{Span, field};
 use upwrite_event_log::trace;
 use upwrite_events::MutationId;
 
-use crate::capture::Plan;
-use crate::classify::Capture;
+use crate::classify::PossibleWrite;
+use crate::planning::Plan;
 
 /// From the first dry run to the answer. Its parent is known only once the session's settings have been read, so it is never
 /// entered itself.
-pub(super) struct Traced(Span);
+pub(super) struct StatementSpan(Span);
 
-impl Traced {
-    pub(super) fn begin(capture: &Capture) -> Self {
+impl StatementSpan {
+    pub(super) fn begin(write: &PossibleWrite) -> Self {
         let span = tracing::info_span!(
             target: trace::TARGET,
             "upwrite.write",
@@ -25,7 +25,7 @@ impl Traced {
             upwrite.rows = field::Empty,
             upwrite.mutation = field::Empty,
         );
-        if let Some(client) = &capture.traceparent {
+        if let Some(client) = &write.traceparent {
             trace::parent(&span, client);
         }
         Self(span)
@@ -33,10 +33,10 @@ impl Traced {
 
     /// Makes the span a child of the client's, and what follows from the mutation children of the span. The statement's own
     /// comment goes before the session's setting.
-    pub(super) fn lead(&self, capture: &Capture, plan: &mut Plan) {
-        let setting = plan.session.settings.traceparent.take();
-        let client = capture.traceparent.as_deref().map(str::to_owned).or(setting);
-        if let Some(client) = client.as_deref().filter(|_| capture.traceparent.is_none()) {
+    pub(super) fn lead(&self, write: &PossibleWrite, plan: &mut Plan) {
+        let setting = plan.settings.upwrite.traceparent.take();
+        let client = write.traceparent.as_deref().map(str::to_owned).or(setting);
+        if let Some(client) = client.as_deref().filter(|_| write.traceparent.is_none()) {
             trace::parent(&self.0, client);
         }
         if let Some(first) = plan.rows.first() {
@@ -44,7 +44,7 @@ impl Traced {
             self.0.record("db.operation.name", first.op.as_str());
         }
         self.0.record("upwrite.rows", plan.rows.len());
-        plan.session.settings.traceparent = trace::traceparent(&self.0).or(client);
+        plan.settings.upwrite.traceparent = trace::traceparent(&self.0).or(client);
     }
 
     /// Claims and append.
@@ -58,8 +58,8 @@ impl Traced {
         tracing::info_span!(target: trace::TARGET, parent: &self.0, "upwrite.hold")
     }
 
-    /// The client is told this; `00000`: success.
-    pub(super) fn told(&self, sqlstate: &str) {
+    /// What the client reads; `00000`: success.
+    pub(super) fn verdict(&self, sqlstate: &str) {
         self.0.record("db.response.status_code", sqlstate);
         if sqlstate != "00000" {
             self.0.record("otel.status_code", "ERROR");

@@ -2,7 +2,7 @@
 
 /// Where a session stands with its two peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum State {
+pub(super) enum SessionState {
     /// The client's messages are carried out.
     #[default]
     Serving,
@@ -14,7 +14,7 @@ pub(super) enum State {
     Ending { skipping: bool },
 }
 
-impl State {
+impl SessionState {
     /// The client has read an error.
     pub(super) fn skip(&mut self) {
         *self = match *self {
@@ -39,7 +39,7 @@ impl State {
         }
     }
 
-    /// The client has its result, or (then it is [`State::Skipping`] already) its error.
+    /// The client has its result, or (then it is [`SessionState::Skipping`] already) its error.
     pub(super) fn end_answer(&mut self) {
         if *self == Self::Answering {
             *self = Self::Serving;
@@ -72,31 +72,31 @@ mod tests {
 
     #[test]
     fn after_an_error_messages_are_dropped_up_to_sync() {
-        let mut state = State::default();
+        let mut state = SessionState::default();
         assert!(!state.is_skipping());
         state.skip();
         assert!(state.is_skipping());
         state.synced();
-        assert_eq!(state, State::Serving);
+        assert_eq!(state, SessionState::Serving);
     }
 
     #[test]
     fn the_servers_end_is_hidden_only_while_an_answer_is_given() {
-        let mut state = State::default();
+        let mut state = SessionState::default();
         assert!(!state.hides_server_end());
         state.begin_answer();
         assert!(state.hides_server_end() && !state.is_skipping());
         state.end_answer();
-        assert_eq!(state, State::Serving);
+        assert_eq!(state, SessionState::Serving);
         state.begin_answer();
         state.skip();
         state.end_answer();
-        assert_eq!(state, State::Skipping, "the answer was an error");
+        assert_eq!(state, SessionState::Skipping, "the answer was an error");
     }
 
     #[test]
     fn the_servers_last_words_stay_said() {
-        for (mut state, skipping) in [(State::Serving, false), (State::Skipping, true)] {
+        for (mut state, skipping) in [(SessionState::Serving, false), (SessionState::Skipping, true)] {
             state.end();
             assert!(state.server_has_spoken());
             assert_eq!(state.is_skipping(), skipping);
@@ -105,7 +105,7 @@ mod tests {
             state.end_answer();
             assert!(state.server_has_spoken() && state.is_skipping() && !state.hides_server_end());
             state.synced();
-            assert_eq!(state, State::Ending { skipping: false });
+            assert_eq!(state, SessionState::Ending { skipping: false });
         }
     }
 }

@@ -3,11 +3,13 @@
 /// What a reply to the proxy is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Step {
-    /// Nobody waits for it.
-    Unattended,
+    /// Sets `upwrite.last_mutation`. Its reply is not waited for.
+    LastMutation,
     Prepare,
+    /// The client's Bind once more.
     Rebind,
     Begin,
+    /// Reads which locks the client's transaction has.
     Mark,
     Savepoint,
     DescribeStatement,
@@ -16,11 +18,14 @@ pub(super) enum Step {
     Statement,
     Flush,
     FlushSynced,
-    Captured,
+    /// Reads what the dry run did.
+    DryRun,
     RollbackTo,
     Release,
     Rollback,
+    /// Fails the client's transaction.
     Raise,
+    /// RETURNING once more, on the real rows.
     Returning,
     Sync,
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::end::End;
 use super::life::Session;
-use crate::wire::{Frame, Incoming, Want};
+use crate::wire::{Frame, Incoming, Interest};
 
 impl Session {
     /// The next frame of the server; what the client sends meanwhile is kept.
     pub(super) async fn server_frame(&mut self) -> Result<Frame, End> {
         loop {
-            let want = Want { client: self.client.inbox.has_room(), server: true };
+            let want = Interest { client: self.client.inbox.has_room(), server: true };
             match self.next(want).await? {
                 Incoming::Client(frame) => self.client.inbox.put(frame),
                 Incoming::Server(frame) => return Ok(frame),
@@ -37,17 +37,17 @@ impl Session {
         tokio::pin!(what);
         let environment = Arc::clone(&self.environment);
         loop {
-            let want = Want { client: self.client.inbox.has_room(), server: true };
+            let want = Interest { client: self.client.inbox.has_room(), server: true };
             tokio::select! {
                 biased;
                 done = &mut what => return Ok(done),
                 () = environment.grace_over.cancelled() => return Err(End::Shutdown),
                 incoming = self.next(want) => match incoming? {
                     Incoming::Client(frame) => self.client.inbox.put(frame),
-                    // Asked nothing, the server has only its own end to tell of; what that means for what is held is said
-                    // when it has come.
+                    // With no reply to come, this is why the server ends the connection. What that means for a held
+                    // client is said when the connection has ended.
                     Incoming::Server(frame) if frame.tag == b'E' && self.server.pending.is_empty() => {}
-                    Incoming::Server(frame) => self.server_said(frame).await,
+                    Incoming::Server(frame) => self.server_message(frame).await,
                 },
             }
         }

@@ -4,11 +4,11 @@ use crate::error::PgError;
 
 #[derive(Debug)]
 pub(crate) enum LoginError {
-    /// The client is told, then the connection is closed.
+    /// The client reads it, then the connection is closed.
     Refused(PgError),
     /// PostgreSQL's own words, a whole ErrorResponse.
     Forward(bytes::Bytes),
-    /// Nobody is there to be told.
+    /// The client is gone.
     Gone,
 }
 

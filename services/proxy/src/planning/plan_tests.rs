@@ -1,7 +1,7 @@
 use super::*;
-use crate::capture::record::encode;
-use crate::capture::session::json;
 use crate::error::PgError;
+use crate::planning::record::encode;
+use crate::planning::session_settings::json;
 use crate::testing::{self, ACCOUNT, CONTACT};
 
 const MADE: &str = "pending:7f1c1f5e-4b0a-4c57-9d2e-0d6f1c1b2a3c";
@@ -25,32 +25,32 @@ fn new_contact(place: usize, value: Option<&'static str>) -> Contact<'static> {
     row
 }
 
-fn insert(row: Contact<'_>) -> Image {
-    Image { seq: 0, relation: CONTACT, op: b'i', old: None, new: Some(encode(&row)) }
+fn insert(row: Contact<'_>) -> CapturedRow {
+    CapturedRow { seq: 0, relation: CONTACT, op: b'i', old: None, new: Some(encode(&row)) }
 }
 
-fn update(old: Contact<'_>, new: Contact<'_>) -> Image {
-    Image { seq: 0, relation: CONTACT, op: b'u', old: Some(encode(&old)), new: Some(encode(&new)) }
+fn update(old: Contact<'_>, new: Contact<'_>) -> CapturedRow {
+    CapturedRow { seq: 0, relation: CONTACT, op: b'u', old: Some(encode(&old)), new: Some(encode(&new)) }
 }
 
-fn delete(row: Contact<'_>) -> Image {
-    Image { seq: 0, relation: CONTACT, op: b'd', old: Some(encode(&row)), new: None }
+fn delete(row: Contact<'_>) -> CapturedRow {
+    CapturedRow { seq: 0, relation: CONTACT, op: b'd', old: Some(encode(&row)), new: None }
 }
 
-fn run(images: &[Image], extra: &str, mark: Option<&str>) -> Result<Captured, CaptureError> {
+fn run(images: &[CapturedRow], extra: &str, mark: Option<&str>) -> Result<Conclusion, PlanError> {
     plan(&DryRun { images, session: &json(extra), mark }, &testing::catalog())
 }
 
-fn planned(images: &[Image]) -> Plan {
+fn planned(images: &[CapturedRow]) -> Plan {
     match run(images, "", None) {
-        Ok(Captured::Mutation(plan)) => *plan,
+        Ok(Conclusion::Mutation(plan)) => *plan,
         other => panic!("{other:?}"),
     }
 }
 
-fn refused(images: &[Image], extra: &str, mark: Option<&str>) -> PgError {
+fn refused(images: &[CapturedRow], extra: &str, mark: Option<&str>) -> PgError {
     match run(images, extra, mark) {
-        Err(CaptureError::Refused(error)) => error,
+        Err(PlanError::Refused(error)) => error,
         other => panic!("{other:?}"),
     }
 }
@@ -98,10 +98,10 @@ fn a_delete_carries_the_row_as_it_was() {
 
 #[test]
 fn no_change_asks_nothing_of_upstream() {
-    assert!(matches!(run(&[], "", None), Ok(Captured::Nothing)));
-    assert!(matches!(run(&[update(DOE, DOE)], "", None), Ok(Captured::Unchanged)));
+    assert!(matches!(run(&[], "", None), Ok(Conclusion::Nothing)));
+    assert!(matches!(run(&[update(DOE, DOE)], "", None), Ok(Conclusion::Unchanged)));
     let images = [insert(new_contact(3, None)), delete(new_contact(3, None))];
-    assert!(matches!(run(&images, "", None), Ok(Captured::Unchanged)));
+    assert!(matches!(run(&images, "", None), Ok(Conclusion::Unchanged)));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_reference_by_placeholder_is_refused() {
 
 #[test]
 fn changes_that_no_upstream_makes_all_or_none_are_refused() {
-    let account = Image {
+    let account = CapturedRow {
         seq: 1,
         relation: ACCOUNT,
         op: b'd',
@@ -156,9 +156,9 @@ fn mixed_statements_are_refused() {
     assert!(error.detail.as_deref().unwrap().contains("public.audit"));
     // Written earlier in the block, not by this statement.
     let mark = format!("{{{}}}", &local[1..]);
-    assert!(matches!(run(&[delete(DOE)], local, Some(&mark)), Ok(Captured::Mutation(_))));
+    assert!(matches!(run(&[delete(DOE)], local, Some(&mark)), Ok(Conclusion::Mutation(_))));
     // Nothing captured: nothing is synced about it.
-    assert!(matches!(run(&[], local, None), Ok(Captured::Nothing)));
+    assert!(matches!(run(&[], local, None), Ok(Conclusion::Nothing)));
 }
 
 #[test]
@@ -167,20 +167,20 @@ fn blocks_have_rules_of_their_own() {
     let locked = format!(
         r#"{{"locks":[{{"relation":{CONTACT},"name":"sf.contact","mode":"RowShareLock","synced":true,"kind":"r","tuples":[0,0,0]}}]}}"#
     );
-    assert!(matches!(run(&[delete(DOE)], "", mark), Ok(Captured::Mutation(plan)) if plan.in_block));
+    assert!(matches!(run(&[delete(DOE)], "", mark), Ok(Conclusion::Mutation(plan)) if plan.in_block));
     assert_eq!(refused(&[delete(DOE)], "", Some(&locked)).sqlstate, "0A000");
     for setting in
         [r#""upwrite.on_rollback":"refuse""#, r#""upwrite.on_rollback":"compensate""#, r#""upwrite.apply":"commit""#]
     {
         let extra = format!(r#","settings":{{{setting}}}"#);
         assert_eq!(refused(&[delete(DOE)], &extra, mark).sqlstate, "0A000", "{setting}");
-        assert!(matches!(run(&[delete(DOE)], &extra, None), Ok(Captured::Mutation(_))), "{setting}");
+        assert!(matches!(run(&[delete(DOE)], &extra, None), Ok(Conclusion::Mutation(_))), "{setting}");
     }
     let serializable = json("").replace("read committed", "serializable");
     let images = [delete(DOE)];
     let run = |mark| plan(&DryRun { images: &images, session: &serializable, mark }, &testing::catalog());
-    assert!(matches!(run(mark), Err(CaptureError::Refused(error)) if error.sqlstate == "0A000"));
-    assert!(matches!(run(None), Ok(Captured::Mutation(_))));
+    assert!(matches!(run(mark), Err(PlanError::Refused(error)) if error.sqlstate == "0A000"));
+    assert!(matches!(run(None), Ok(Conclusion::Mutation(_))));
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn settings_that_cannot_be_honoured_are_refused() {
 #[test]
 fn limits_are_told_before_anything_is_sent() {
     let keys: Vec<String> = (0..=MAX_ROWS_PER_MUTATION).map(|n| format!("003{n}")).collect();
-    let images: Vec<Image> = keys
+    let images: Vec<CapturedRow> = keys
         .iter()
         .map(|key| {
             let mut row = DOE;
@@ -212,7 +212,7 @@ fn limits_are_told_before_anything_is_sent() {
     assert_eq!((error.sqlstate.as_str(), error.column.as_deref()), ("54000", Some("last_name")));
 
     let halves: Vec<String> = (0..4).map(|n| format!("{n}{}", "x".repeat(5 << 20))).collect();
-    let images: Vec<Image> = halves
+    let images: Vec<CapturedRow> = halves
         .iter()
         .map(|value| {
             let (mut old, mut new) = (DOE, DOE);

@@ -1,4 +1,4 @@
-//! The process's one gate to the log.
+//! Handing submissions to the log, and what became of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,95 +12,110 @@ use upwrite_events::{Event, MutationId, MutationOutlivedRollback, Partition};
 use uuid::Uuid;
 
 use super::duplicate::claim_of;
-use super::held::{Held, Waiter};
-use super::shared::Shared;
-use super::{Limits, Turn, news};
-use crate::capture::Plan;
+use super::registry::HoldRegistry;
+use super::verdict_wait::{Hold, StatusWatch};
+use super::{ClaimWait, WaitLimits, statuses};
 use crate::catalog::Catalog;
 use crate::error::PgError;
 use crate::measure;
+use crate::planning::Plan;
 use crate::verdict::{self, About};
 
 /// Cheap handle. One task per process listens for verdicts and reads the status of what is held.
 #[derive(Clone)]
-pub struct Gate {
-    shared: Arc<Shared>,
+pub struct Submitter {
+    registry: Arc<HoldRegistry>,
 }
 
 /// What became of a submission.
 #[derive(Debug)]
-pub enum Submit {
+pub enum SubmitResult {
     /// Durable in the log: wait for its verdict.
-    Accepted(Held),
+    Accepted(Hold),
     /// A record was claimed or changed by others, which is over: run the statement dry again.
     RunAgain,
 }
 
-impl Gate {
+impl Submitter {
     /// Starts the task, which ends with `shutdown`. `pool` logs in as `upwrite_service`.
     pub fn start(log: Arc<dyn EventLog>, pool: PgPool, shutdown: CancellationToken) -> Self {
-        let shared = Shared::new(log, pool);
-        tokio::spawn(news::run(shared.clone(), shutdown));
-        Self { shared }
+        let registry = HoldRegistry::new(log, pool);
+        tokio::spawn(statuses::run(registry.clone(), shutdown));
+        Self { registry }
     }
 
     /// Hears the notifier of the process's own log and reconciler too ([`upwrite_event_log::Notifier::subscribe`]): sooner
     /// than by way of Postgres. Until shutdown.
     pub fn hear(&self, notices: broadcast::Receiver<Notice>, shutdown: CancellationToken) {
-        tokio::spawn(news::hear(self.shared.clone(), notices, shutdown));
+        tokio::spawn(statuses::hear(self.registry.clone(), notices, shutdown));
     }
 
     /// How many mutations are held.
     pub(crate) fn held(&self) -> usize {
-        self.shared.state().held.len()
+        self.registry.state().held.len()
+    }
+
+    /// How many statements wait for a claimed record.
+    pub(crate) fn waiting(&self) -> usize {
+        self.registry.state().queues.len()
     }
 
     /// Claims and appends, waiting for records that are claimed by others (with nothing claimed). An error means that
     /// nothing was sent, unless it is 40003. The wait honours `lock_timeout` (55P03), the others end it with 57014.
-    pub async fn submit(&self, plan: &Plan, turn: &mut Turn, limits: &Limits) -> Result<Submit, PgError> {
-        let answer = self.try_submit(plan, turn, limits).await;
-        if answer.is_err() {
-            turn.leave();
+    pub async fn submit(
+        &self,
+        plan: &Plan,
+        wait: &mut ClaimWait,
+        limits: &WaitLimits,
+    ) -> Result<SubmitResult, PgError> {
+        let result = self.try_submit(plan, wait, limits).await;
+        if result.is_err() {
+            wait.leave();
         }
-        answer
+        result
     }
 
-    async fn try_submit(&self, plan: &Plan, turn: &mut Turn, limits: &Limits) -> Result<Submit, PgError> {
+    async fn try_submit(
+        &self,
+        plan: &Plan,
+        wait: &mut ClaimWait,
+        limits: &WaitLimits,
+    ) -> Result<SubmitResult, PgError> {
         if let Some(cause) = limits.over() {
             return Err(verdict::withdrawn(cause, None));
         }
-        // Who comes later does not overtake those that wait already.
-        if !turn.has_place() {
-            let occupied = self.shared.state().queues.occupied(&plan.claims).cloned();
+        // A later statement does not overtake those that wait already.
+        if !wait.is_queued() {
+            let occupied = self.registry.state().queues.occupied(&plan.claims).cloned();
             if let Some(claim) = occupied {
                 measure::rerun("claimed");
-                turn.queue(&self.shared, &claim, None);
-                turn.wait(limits).await?;
-                return Ok(Submit::RunAgain);
+                wait.join(&self.registry, &claim, None);
+                wait.wait(limits).await?;
+                return Ok(SubmitResult::RunAgain);
             }
         }
         let Some(first) = plan.rows.first() else {
             return Err(PgError::error("XX000", "a mutation without rows"));
         };
         let about =
-            About { mutation: MutationId(Uuid::now_v7()), table: first.table.clone(), ack: plan.session.settings.ack };
-        // Before the append: its verdict cannot come unheard.
-        let waiter = Waiter::new(&self.shared, about.mutation);
-        match self.shared.log.submit(plan.submission(about.mutation, now_us())).await {
+            About { mutation: MutationId(Uuid::now_v7()), table: first.table.clone(), ack: plan.settings.upwrite.ack };
+        // Before the append, so that its verdict cannot be missed.
+        let status = StatusWatch::new(&self.registry, about.mutation);
+        match self.registry.log.submit(plan.submission(about.mutation, now_us())).await {
             Ok(Submitted::Accepted { partition, .. }) => {
-                turn.accepted(about.mutation);
-                Ok(Submit::Accepted(Held::new(waiter, about, partition)))
+                wait.accepted(about.mutation);
+                Ok(SubmitResult::Accepted(Hold::new(status, about, partition)))
             }
             Ok(Submitted::Claimed { claim, by }) => {
-                drop(waiter);
+                drop(status);
                 measure::rerun("claimed");
-                turn.queue(&self.shared, &claim, Some(by));
-                turn.wait(limits).await?;
-                Ok(Submit::RunAgain)
+                wait.join(&self.registry, &claim, Some(by));
+                wait.wait(limits).await?;
+                Ok(SubmitResult::RunAgain)
             }
             Ok(Submitted::Stale) => {
                 measure::rerun("stale");
-                Ok(Submit::RunAgain)
+                Ok(SubmitResult::RunAgain)
             }
             Err(error) => Err(refused(about.mutation, &error)),
         }
@@ -112,8 +127,8 @@ impl Gate {
         &self,
         error: &PgError,
         catalog: &Catalog,
-        turn: &mut Turn,
-        limits: &Limits,
+        wait: &mut ClaimWait,
+        limits: &WaitLimits,
     ) -> Result<bool, PgError> {
         let Some(claim) = claim_of(error, catalog) else { return Ok(false) };
         let by: Result<Option<Uuid>, sqlx::Error> = sqlx::query_scalar(
@@ -122,13 +137,13 @@ impl Gate {
         .bind(&claim.table.source)
         .bind(&claim.table.table)
         .bind(&claim.key.0)
-        .fetch_optional(&self.shared.pool)
+        .fetch_optional(&self.registry.pool)
         .await;
         match by {
             Ok(Some(by)) => {
                 measure::rerun("duplicate");
-                turn.queue(&self.shared, &claim, Some(MutationId(by)));
-                turn.wait(limits).await?;
+                wait.join(&self.registry, &claim, Some(MutationId(by)));
+                wait.wait(limits).await?;
                 Ok(true)
             }
             Ok(None) => Ok(false),
@@ -150,7 +165,7 @@ impl Gate {
             events.entry(*partition).or_default().push(Event::MutationOutlivedRollback(event));
         }
         for (partition, events) in events {
-            if let Err(error) = self.shared.log.append(partition, events).await {
+            if let Err(error) = self.registry.log.append(partition, events).await {
                 tracing::error!(%partition, %error, "mutations that outlived their transaction could not be recorded");
             }
         }

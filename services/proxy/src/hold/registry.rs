@@ -1,4 +1,4 @@
-//! What the gate's handles and its task share.
+//! What the submitter's handles and its task share: held mutations and the queues for claims.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,41 +11,41 @@ use upwrite_events::MutationId;
 use super::queues::Queues;
 use crate::verdict::Status;
 
-pub(super) struct Shared {
+pub(super) struct HoldRegistry {
     pub(super) log: Arc<dyn EventLog>,
     /// Logs in as `upwrite_service`.
     pub(super) pool: PgPool,
-    state: Mutex<State>,
+    state: Mutex<HoldState>,
     /// Something is due to be read.
     pub(super) due: Notify,
 }
 
 /// Bounded by the number of sessions: each holds at most one mutation and stands in at most one queue.
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct HoldState {
     pub(super) held: HashMap<MutationId, watch::Sender<Option<Arc<Status>>>>,
     pub(super) queues: Queues,
     /// Mutations whose status is to be read at once.
     pub(super) due: HashSet<MutationId>,
 }
 
-impl Shared {
+impl HoldRegistry {
     pub(super) fn new(log: Arc<dyn EventLog>, pool: PgPool) -> Arc<Self> {
         Arc::new(Self { log, pool, state: Mutex::default(), due: Notify::new() })
     }
 
     /// No holder of the lock can leave the state half changed, so a panic elsewhere does not matter.
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, HoldState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has these read at once, as far as anybody here waits for them.
+    /// Has these read at once, those that a client or a queue here waits for.
     pub(super) fn read_soon(&self, mutations: impl IntoIterator<Item = MutationId>) {
         {
             let mut state = self.state();
-            let holders = state.queues.holders();
+            let claimants = state.queues.claimants();
             for mutation in mutations {
-                if state.held.contains_key(&mutation) || holders.contains(&mutation) {
+                if state.held.contains_key(&mutation) || claimants.contains(&mutation) {
                     state.due.insert(mutation);
                 }
             }
@@ -56,24 +56,24 @@ impl Shared {
         self.due.notify_one();
     }
 
-    /// Has everything read that anybody here waits for.
+    /// Has everything read that a client or a queue here waits for.
     pub(super) fn read_all_soon(&self) {
         {
             let mut state = self.state();
-            let holders = state.queues.holders();
-            let all: HashSet<MutationId> = state.held.keys().copied().chain(holders).collect();
+            let claimants = state.queues.claimants();
+            let all: HashSet<MutationId> = state.held.keys().copied().chain(claimants).collect();
             state.due.extend(all);
         }
         self.due.notify_one();
     }
 
-    pub(super) fn hold(&self, mutation: MutationId) -> watch::Receiver<Option<Arc<Status>>> {
+    pub(super) fn watch(&self, mutation: MutationId) -> watch::Receiver<Option<Arc<Status>>> {
         let (sender, receiver) = watch::channel(None);
         self.state().held.insert(mutation, sender);
         receiver
     }
 
-    pub(super) fn let_go(&self, mutation: MutationId) {
+    pub(super) fn unwatch(&self, mutation: MutationId) {
         let mut state = self.state();
         state.held.remove(&mutation);
         state.due.remove(&mutation);

@@ -1,4 +1,4 @@
-//! A statement's place among those that wait for the same record.
+//! A statement's wait for claimed records.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,61 +7,63 @@ use tokio::time::Instant;
 use upwrite_event_log::Claim;
 use upwrite_events::MutationId;
 
-use super::Limits;
-use super::queues::Place;
-use super::shared::Shared;
+use super::WaitLimits;
+use super::queues::Waiter;
+use super::registry::HoldRegistry;
 use crate::error::PgError;
-use crate::measure::Present;
+use crate::measure::Presence;
 use crate::verdict;
 
-/// A statement's place in the queues for claimed records. Made with `Turn::default()` when the statement begins, kept
+/// A statement's place in the queues for claimed records. Made with `ClaimWait::default()` when the statement begins, kept
 /// over all its dry runs, dropped when the statement ends: dropping it lets the next one go.
 #[derive(Default)]
-pub struct Turn {
+pub struct ClaimWait {
     ticket: Option<Ticket>,
 }
 
 struct Ticket {
-    shared: Arc<Shared>,
+    registry: Arc<HoldRegistry>,
     claim: Claim,
-    place: Arc<Place>,
+    waiter: Arc<Waiter>,
     accepted: Option<MutationId>,
 }
 
-impl Turn {
+impl ClaimWait {
     /// Whether the statement has waited and has not ended since.
-    pub(super) fn has_place(&self) -> bool {
+    pub(super) fn is_queued(&self) -> bool {
         self.ticket.is_some()
     }
 
     /// Takes a place in the queue for `claim` (keeps it, if it is there already) and leaves any other.
-    pub(super) fn queue(&mut self, shared: &Arc<Shared>, claim: &Claim, holder: Option<MutationId>) {
-        match (&self.ticket, holder) {
-            (Some(ticket), Some(holder)) if ticket.claim == *claim => shared.state().queues.held_by(claim, holder),
+    pub(super) fn join(&mut self, registry: &Arc<HoldRegistry>, claim: &Claim, claimant: Option<MutationId>) {
+        match (&self.ticket, claimant) {
+            (Some(ticket), Some(claimant)) if ticket.claim == *claim => {
+                registry.state().queues.claimed_by(claim, claimant)
+            }
             (Some(ticket), None) if ticket.claim == *claim => {}
             _ => {
                 self.ticket = None;
-                let place = shared.state().queues.join(claim, holder);
-                self.ticket = Some(Ticket { shared: shared.clone(), claim: claim.clone(), place, accepted: None });
+                let waiter = registry.state().queues.join(claim, claimant);
+                self.ticket = Some(Ticket { registry: registry.clone(), claim: claim.clone(), waiter, accepted: None });
             }
         }
-        // The holder may have been released before it was known that somebody waits for it.
-        shared.read_soon(holder);
+        // The claimant may have been released before this statement joined the queue.
+        registry.read_soon(claimant);
     }
 
     /// Waits until it is this statement's turn to run again; an error ends the statement, nothing was sent.
-    pub(super) async fn wait(&mut self, limits: &Limits) -> Result<(), PgError> {
+    pub(super) async fn wait(&mut self, limits: &WaitLimits) -> Result<(), PgError> {
         let Some(ticket) = &self.ticket else { return Ok(()) };
-        let _present = Present::claim_wait();
+        let _present = Presence::claim_wait();
         let lock_deadline = limits.lock_timeout.map(|limit| Instant::now() + limit);
         let ended = limits.ended(lock_deadline);
         tokio::pin!(ended);
         loop {
-            if ticket.shared.state().queues.may_go(&ticket.claim, &ticket.place) {
+            if ticket.registry.state().queues.may_go(&ticket.claim, &ticket.waiter) {
                 return Ok(());
             }
             tokio::select! {
-                () = ticket.place.turn.notified() => {}
+                () = ticket.waiter.turn.notified() => {}
                 cause = &mut ended => {
                     self.ticket = None;
                     return Err(verdict::withdrawn(cause, None));
@@ -85,14 +87,14 @@ impl Turn {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.shared.state().queues.leave(&self.claim, &self.place, self.accepted);
-        // Whoever comes next waits for this mutation: it must be read when its claims go.
-        self.shared.read_soon(self.accepted);
+        self.registry.state().queues.leave(&self.claim, &self.waiter, self.accepted);
+        // The next in the queue waits for this mutation, so its status is to be read.
+        self.registry.read_soon(self.accepted);
     }
 }
 
-impl fmt::Debug for Turn {
+impl fmt::Debug for ClaimWait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Turn").field("claim", &self.ticket.as_ref().map(|ticket| &ticket.claim)).finish()
+        f.debug_struct("ClaimWait").field("claim", &self.ticket.as_ref().map(|ticket| &ticket.claim)).finish()
     }
 }

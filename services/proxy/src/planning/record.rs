@@ -5,7 +5,7 @@
 
 /// Why a text is no record of so many fields.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Malformed {
+pub(super) enum MalformedImage {
     #[error("a record image is not UTF-8")]
     Encoding,
     #[error("a record image is damaged at byte {0}")]
@@ -15,9 +15,9 @@ pub(super) enum Malformed {
 }
 
 /// The fields in order; `None` is NULL.
-pub(super) fn decode(image: &[u8], expected: usize) -> Result<Vec<Option<String>>, Malformed> {
-    let text = std::str::from_utf8(image).map_err(|_| Malformed::Encoding)?;
-    let inner = text.strip_prefix('(').ok_or(Malformed::Syntax(0))?;
+pub(super) fn decode(image: &[u8], expected: usize) -> Result<Vec<Option<String>>, MalformedImage> {
+    let text = std::str::from_utf8(image).map_err(|_| MalformedImage::Encoding)?;
+    let inner = text.strip_prefix('(').ok_or(MalformedImage::Syntax(0))?;
     // A record of no fields and one of a single NULL look alike.
     if expected == 0 && inner == ")" {
         return Ok(Vec::new());
@@ -30,14 +30,14 @@ pub(super) fn decode(image: &[u8], expected: usize) -> Result<Vec<Option<String>
         match text.as_bytes().get(next) {
             Some(b',') => at = next + 1,
             Some(b')') if next + 1 == text.len() => break,
-            _ => return Err(Malformed::Syntax(next)),
+            _ => return Err(MalformedImage::Syntax(next)),
         }
     }
-    if fields.len() == expected { Ok(fields) } else { Err(Malformed::Fields { expected, found: fields.len() }) }
+    if fields.len() == expected { Ok(fields) } else { Err(MalformedImage::Fields { expected, found: fields.len() }) }
 }
 
 /// One field from byte `at` on, and where it ends.
-fn field(text: &str, at: usize) -> Result<(Option<String>, usize), Malformed> {
+fn field(text: &str, at: usize) -> Result<(Option<String>, usize), MalformedImage> {
     let bytes = text.as_bytes();
     let mut value = Vec::new();
     let mut quoted = false;
@@ -48,7 +48,7 @@ fn field(text: &str, at: usize) -> Result<(Option<String>, usize), Malformed> {
             b',' | b')' if !quoted => break,
             b'\\' => {
                 next += 1;
-                value.push(*bytes.get(next).ok_or(Malformed::Syntax(next))?);
+                value.push(*bytes.get(next).ok_or(MalformedImage::Syntax(next))?);
             }
             b'"' if quoted && bytes.get(next + 1) == Some(&b'"') => {
                 next += 1;
@@ -63,13 +63,13 @@ fn field(text: &str, at: usize) -> Result<(Option<String>, usize), Malformed> {
         next += 1;
     }
     if quoted {
-        return Err(Malformed::Syntax(next));
+        return Err(MalformedImage::Syntax(next));
     }
     if value.is_empty() && !was_quoted {
         return Ok((None, next));
     }
     // Only ASCII bytes were taken out, so this is UTF-8 as the text was.
-    String::from_utf8(value).map(|value| (Some(value), next)).map_err(|_| Malformed::Encoding)
+    String::from_utf8(value).map(|value| (Some(value), next)).map_err(|_| MalformedImage::Encoding)
 }
 
 #[cfg(test)]
@@ -123,8 +123,8 @@ mod tests {
         for damaged in ["", "(", "(a", "(a,", "a)", "(a)b", "(\"a)", "(a\\", "(a))"] {
             assert!(decode(damaged.as_bytes(), 1).is_err(), "{damaged}");
         }
-        assert_eq!(decode(b"(a,b)", 3), Err(Malformed::Fields { expected: 3, found: 2 }));
-        assert_eq!(decode(b"(\xff)", 1), Err(Malformed::Encoding));
+        assert_eq!(decode(b"(a,b)", 3), Err(MalformedImage::Fields { expected: 3, found: 2 }));
+        assert_eq!(decode(b"(\xff)", 1), Err(MalformedImage::Encoding));
     }
 
     proptest! {

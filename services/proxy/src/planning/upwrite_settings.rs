@@ -42,7 +42,7 @@ pub enum Apply {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct UpwriteSettings {
     pub apply: Apply,
     pub ack: Ack,
     pub hold_timeout: Duration,
@@ -53,7 +53,7 @@ pub struct Settings {
     pub traceparent: Option<String>,
 }
 
-impl Default for Settings {
+impl Default for UpwriteSettings {
     fn default() -> Self {
         Self {
             apply: Apply::Statement,
@@ -67,7 +67,7 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl UpwriteSettings {
     /// Reads the values by full name; what is missing, null or empty is as by default. 22023 names the setting that cannot
     /// be read.
     pub fn read(values: &HashMap<String, Option<String>>) -> Result<Self, PgError> {
@@ -148,15 +148,18 @@ fn invalid(name: &str, value: &str, hint: String) -> PgError {
 mod tests {
     use super::*;
 
-    fn read(name: &str, value: &str) -> Result<Settings, PgError> {
-        Settings::read(&HashMap::from([(format!("upwrite.{name}"), Some(value.to_owned()))]))
+    fn read(name: &str, value: &str) -> Result<UpwriteSettings, PgError> {
+        UpwriteSettings::read(&HashMap::from([(format!("upwrite.{name}"), Some(value.to_owned()))]))
     }
 
     #[test]
     fn what_is_not_set_is_as_by_default() {
-        assert_eq!(Settings::read(&HashMap::new()), Ok(Settings::default()));
-        assert_eq!(Settings::read(&HashMap::from([("upwrite.ack".into(), None)])), Ok(Settings::default()));
-        assert_eq!(read("ack", ""), Ok(Settings::default()));
+        assert_eq!(UpwriteSettings::read(&HashMap::new()), Ok(UpwriteSettings::default()));
+        assert_eq!(
+            UpwriteSettings::read(&HashMap::from([("upwrite.ack".into(), None)])),
+            Ok(UpwriteSettings::default())
+        );
+        assert_eq!(read("ack", ""), Ok(UpwriteSettings::default()));
     }
 
     #[test]

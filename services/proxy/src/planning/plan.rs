@@ -5,13 +5,13 @@ use std::collections::{BTreeSet, HashSet};
 use upwrite_event_log::{Claim, Submission, VersionCheck};
 use upwrite_events::{MAX_EVENT_BYTES, MAX_ROWS_PER_MUTATION, MutationId, MutationRequested, Op, RowChange, TableName};
 
-use super::error::CaptureError;
-use super::fold::{Folded, fold};
-use super::image::Image;
+use super::captured_row::CapturedRow;
+use super::error::PlanError;
+use super::fold::{Fold, fold};
 use super::locks::{self, Lock};
-use super::returned::Returned;
-use super::session::{self, Session};
-use super::settings::{Apply, OnRollback};
+use super::returned_keys::ReturnedKeys;
+use super::session_settings::{self, SessionSettings};
+use super::upwrite_settings::{Apply, OnRollback};
 use super::{columns, refuse};
 use crate::catalog::Catalog;
 use crate::returning::{Placeholders, is_placeholder};
@@ -20,17 +20,17 @@ use crate::returning::{Placeholders, is_placeholder};
 #[derive(Debug, Clone)]
 pub struct DryRun<'a> {
     /// In the order of `seq`.
-    pub images: &'a [Image],
+    pub images: &'a [CapturedRow],
     /// Text (JSON) of `session` in `upwrite.dry_run(secret)`, read after the statement.
     pub session: &'a str,
     /// Inside the client's block: text (JSON) of `upwrite.mark()`, read before the statement. `None`: autocommit.
     pub mark: Option<&'a str>,
 }
 
-/// What is to be done.
+/// What a dry run amounts to.
 #[derive(Debug, Clone)]
-pub enum Captured {
-    /// Nothing was captured: let it commit as it stands.
+pub enum Conclusion {
+    /// No synced table was written: let it commit as it stands.
     Nothing,
     /// Records were written, none of them changed: answer from the dry run, nothing goes upstream.
     Unchanged,
@@ -44,32 +44,32 @@ pub struct Plan {
     pub rows: Vec<RowChange>,
     pub claims: Vec<Claim>,
     pub versions: Vec<VersionCheck>,
-    pub session: Session,
+    pub settings: SessionSettings,
     pub in_block: bool,
-    returned: Returned,
+    returned: ReturnedKeys,
 }
 
 /// Reads, checks and folds what was captured.
-pub fn plan(run: &DryRun<'_>, catalog: &Catalog) -> Result<Captured, CaptureError> {
+pub fn plan(run: &DryRun<'_>, catalog: &Catalog) -> Result<Conclusion, PlanError> {
     if run.images.is_empty() {
-        return Ok(Captured::Nothing);
+        return Ok(Conclusion::Nothing);
     }
-    let (session, after) = session::read(run.session)?;
+    let (settings, after) = session_settings::read(run.session)?;
     let before = run.mark.map(locks::mark).transpose()?;
-    check_session(&session, before.is_some())?;
+    check_settings(&settings, before.is_some())?;
     let written = locks::written_besides(before.as_deref(), &after);
     if !written.is_empty() {
         return Err(refuse::mixed(&written));
     }
     let folded = fold(run.images, catalog)?;
-    let Some(plan) = changes(&folded, session, before.is_some())? else { return Ok(Captured::Unchanged) };
+    let Some(plan) = changes(&folded, settings, before.is_some())? else { return Ok(Conclusion::Unchanged) };
     check_rows(&plan.rows)?;
     check_locks(before.as_deref(), &folded)?;
-    Ok(Captured::Mutation(Box::new(plan)))
+    Ok(Conclusion::Mutation(Box::new(plan)))
 }
 
 /// The rows that go upstream, with their claims; `None`: nothing changed.
-fn changes(folded: &Folded, session: Session, in_block: bool) -> Result<Option<Plan>, CaptureError> {
+fn changes(folded: &Fold, settings: SessionSettings, in_block: bool) -> Result<Option<Plan>, PlanError> {
     let mut rows = Vec::new();
     let mut claims = BTreeSet::new();
     let mut row_of = Vec::with_capacity(folded.records.len());
@@ -89,28 +89,28 @@ fn changes(folded: &Folded, session: Session, in_block: bool) -> Result<Option<P
         return Ok(None);
     }
     let versions = rows.iter().filter_map(columns::version_check).collect();
-    let returned = Returned::new(folded, &row_of);
-    Ok(Some(Plan { rows, claims: claims.into_iter().collect(), versions, session, in_block, returned }))
+    let returned = ReturnedKeys::new(folded, &row_of);
+    Ok(Some(Plan { rows, claims: claims.into_iter().collect(), versions, settings, in_block, returned }))
 }
 
-fn check_session(session: &Session, in_block: bool) -> Result<(), CaptureError> {
-    if session.settings.idempotency_key.is_some() {
+fn check_settings(settings: &SessionSettings, in_block: bool) -> Result<(), PlanError> {
+    if settings.upwrite.idempotency_key.is_some() {
         return Err(refuse::not_built("upwrite.idempotency_key", "RESET upwrite.idempotency_key."));
     }
     if !in_block {
         return Ok(());
     }
-    match session.settings.on_rollback {
+    match settings.upwrite.on_rollback {
         OnRollback::Warn => {}
         OnRollback::Refuse => return Err(refuse::on_rollback_refuse()),
         OnRollback::Compensate => {
             return Err(refuse::not_built("upwrite.on_rollback = compensate", "Set it to warn or refuse."));
         }
     }
-    if session.settings.apply == Apply::Commit {
+    if settings.upwrite.apply == Apply::Commit {
         return Err(refuse::not_built("upwrite.apply = commit", "Set it to statement."));
     }
-    match session.isolation.as_str() {
+    match settings.isolation.as_str() {
         // Postgres treats the first as the second.
         "read uncommitted" | "read committed" => Ok(()),
         level => Err(refuse::isolation(level)),
@@ -119,7 +119,7 @@ fn check_session(session: &Session, in_block: bool) -> Result<(), CaptureError> 
 
 /// What upstream can make all or none: one source, one table, one operation. Between statements of different kinds no vendor
 /// does, and half of a statement must not be the ordinary case.
-fn check_rows(rows: &[RowChange]) -> Result<(), CaptureError> {
+fn check_rows(rows: &[RowChange]) -> Result<(), PlanError> {
     let Some(first) = rows.first() else { return Ok(()) };
     if let Some(other) = rows.iter().find(|row| row.table.source != first.table.source) {
         return Err(refuse::several_sources(&first.table, &other.table));
@@ -152,7 +152,7 @@ fn size(row: &RowChange) -> usize {
     row.key.len() + row.table.source.len() + row.table.table.len() + 4 * AROUND + columns
 }
 
-fn check_locks(before: Option<&[Lock]>, folded: &Folded) -> Result<(), CaptureError> {
+fn check_locks(before: Option<&[Lock]>, folded: &Fold) -> Result<(), PlanError> {
     let relations: Vec<u32> = folded.records.iter().map(|record| record.table.relation).collect();
     match before.and_then(|before| locks::hindered(before, &relations)) {
         Some(name) => Err(refuse::row_locks(name)),
@@ -166,13 +166,13 @@ impl Plan {
         let request = MutationRequested {
             mutation,
             requested_at_us: now_us,
-            database: self.session.database.clone(),
-            user: self.session.user.clone(),
-            application_name: self.session.application_name.clone(),
-            ack: self.session.settings.ack,
+            database: self.settings.database.clone(),
+            user: self.settings.user.clone(),
+            application_name: self.settings.application_name.clone(),
+            ack: self.settings.upwrite.ack,
             in_block: self.in_block,
             client_key: None,
-            traceparent: self.session.settings.traceparent.clone(),
+            traceparent: self.settings.upwrite.traceparent.clone(),
             redrive_of: None,
             rows: self.rows.clone(),
         };
@@ -188,7 +188,7 @@ impl Plan {
         Placeholders::new(made.map(|(index, row)| (row.key.clone(), keys.and_then(|keys| keys.get(index).cloned()))))
     }
 
-    /// The keys for [`crate::returning::Again::sql`], in captured order, one for each row that the plain statement
+    /// The keys for [`crate::returning::Reevaluation::sql`], in captured order, one for each row that the plain statement
     /// returned. `keys`: of the verdict. `None` if the images do not pair with the `returned` rows of the dry run (a user's
     /// trigger wrote more): then answer from the buffered rows.
     pub fn returned_keys(&self, op: Op, returned: usize, keys: &[String]) -> Option<(TableName, Vec<String>)> {

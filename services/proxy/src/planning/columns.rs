@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use upwrite_event_log::{Claim, ClaimKey, VersionCheck};
 use upwrite_events::{MAX_VALUE_BYTES, Op, Row, RowChange};
 
-use super::error::CaptureError;
+use super::error::PlanError;
 use super::fold::{Fields, Record};
 use super::refuse;
 use crate::catalog::{SyncedColumn, SyncedTable};
@@ -16,7 +16,7 @@ const VERSION: &str = "_version";
 const SYNCED_AT: &str = "_synced_at";
 
 /// What the record's change asks of upstream; `None`: nothing changed.
-pub(super) fn change(record: &Record) -> Result<Option<RowChange>, CaptureError> {
+pub(super) fn change(record: &Record) -> Result<Option<RowChange>, PlanError> {
     let table = &record.table;
     let (op, changed) = match (&record.old, &record.new) {
         (None, None) => return Ok(None),
@@ -39,7 +39,7 @@ pub(super) fn change(record: &Record) -> Result<Option<RowChange>, CaptureError>
 }
 
 /// The columns that are not NULL, without a placeholder key.
-fn inserted(table: &SyncedTable, new: &Fields) -> Result<Row, CaptureError> {
+fn inserted(table: &SyncedTable, new: &Fields) -> Result<Row, PlanError> {
     let mut row = Row::new();
     for (column, value) in stored(table, new) {
         let Some(value) = value else { continue };
@@ -67,7 +67,7 @@ fn inserted(table: &SyncedTable, new: &Fields) -> Result<Row, CaptureError> {
 }
 
 /// The columns whose text changed.
-fn updated(table: &SyncedTable, old: &Fields, new: &Fields) -> Result<Row, CaptureError> {
+fn updated(table: &SyncedTable, old: &Fields, new: &Fields) -> Result<Row, PlanError> {
     let mut row = Row::new();
     for ((column, old), (_, new)) in stored(table, old).zip(stored(table, new)) {
         if old == new {
@@ -118,15 +118,15 @@ fn made_key(column: &SyncedColumn, key: &str) -> bool {
     }
 }
 
-fn checked(table: &SyncedTable, name: &str, value: &str) -> Result<String, CaptureError> {
+fn checked(table: &SyncedTable, name: &str, value: &str) -> Result<String, PlanError> {
     if value.len() > MAX_VALUE_BYTES { Err(refuse::value_too_large(table.name(), name)) } else { Ok(value.to_owned()) }
 }
 
-fn version(table: &SyncedTable, old: &Fields) -> Result<i64, CaptureError> {
+fn version(table: &SyncedTable, old: &Fields) -> Result<i64, PlanError> {
     let version = table.columns.iter().zip(old).find(|(column, _)| column.name == VERSION);
     version
         .and_then(|(_, value)| value.as_deref()?.parse().ok())
-        .ok_or_else(|| CaptureError::StaleCatalog(format!("{} has no {VERSION}", table.name())))
+        .ok_or_else(|| PlanError::StaleCatalog(format!("{} has no {VERSION}", table.name())))
 }
 
 /// The record's names among claims: its key, and each unique key of old and new image, folded as upstream compares it.

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::error::CaptureError;
-use super::image::Image;
+use super::captured_row::CapturedRow;
+use super::error::PlanError;
 use super::{record, refuse};
 use crate::catalog::{Catalog, SyncedTable};
 
@@ -32,7 +32,7 @@ pub(super) struct Touch {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Folded {
+pub(super) struct Fold {
     /// In the order in which they were touched first.
     pub(super) records: Vec<Record>,
     /// One per image, in order.
@@ -41,12 +41,12 @@ pub(super) struct Folded {
 
 /// Folds the images of a statement: insert and update are an insert, insert and delete nothing, delete and insert of the
 /// same key an update, …
-pub(super) fn fold(images: &[Image], catalog: &Catalog) -> Result<Folded, CaptureError> {
-    let mut folded = Folded::default();
+pub(super) fn fold(images: &[CapturedRow], catalog: &Catalog) -> Result<Fold, PlanError> {
+    let mut folded = Fold::default();
     let mut places: HashMap<(u32, String), usize> = HashMap::new();
     for image in images {
         let Some(table) = catalog.by_relation(image.relation) else {
-            return Err(CaptureError::StaleCatalog(format!("relation {} is not known", image.relation)));
+            return Err(PlanError::StaleCatalog(format!("relation {} is not known", image.relation)));
         };
         let old = image.old.as_deref().map(|image| read(image, table)).transpose()?;
         let new = image.new.as_deref().map(|image| read(image, table)).transpose()?;
@@ -73,19 +73,19 @@ pub(super) fn fold(images: &[Image], catalog: &Catalog) -> Result<Folded, Captur
     Ok(folded)
 }
 
-fn read(image: &[u8], table: &SyncedTable) -> Result<Fields, CaptureError> {
+fn read(image: &[u8], table: &SyncedTable) -> Result<Fields, PlanError> {
     record::decode(image, table.columns.len())
-        .map_err(|malformed| CaptureError::StaleCatalog(format!("{}: {malformed}", table.name())))
+        .map_err(|malformed| PlanError::StaleCatalog(format!("{}: {malformed}", table.name())))
 }
 
 /// The key, which no change may change.
-fn key_of(table: &SyncedTable, old: Option<&Fields>, new: Option<&Fields>) -> Result<String, CaptureError> {
+fn key_of(table: &SyncedTable, old: Option<&Fields>, new: Option<&Fields>) -> Result<String, PlanError> {
     let place = table.columns.iter().position(|column| column.name == table.spec.key);
     let key = |fields: Option<&Fields>| place.and_then(|place| fields?.get(place)?.clone());
     match (key(old), key(new)) {
         (Some(old), Some(new)) if old != new => Err(refuse::not_updatable(table.name(), &table.spec.key)),
         (Some(key), _) | (None, Some(key)) => Ok(key),
-        (None, None) => Err(CaptureError::StaleCatalog(format!("{} has no key column", table.name()))),
+        (None, None) => Err(PlanError::StaleCatalog(format!("{} has no key column", table.name()))),
     }
 }
 

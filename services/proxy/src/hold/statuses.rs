@@ -1,4 +1,4 @@
-//! The gate's task: listens for verdicts and reads the status of what is waited for.
+//! The submitter's task: listens for verdicts and reads the status of held mutations.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,104 +12,108 @@ use upwrite_event_log::{Notice, OVERFLOW, Standing, VERDICT_CHANNEL};
 use upwrite_events::{Lifecycle, MutationId, STATUS_POLL};
 use uuid::Uuid;
 
-use super::shared::Shared;
+use super::registry::HoldRegistry;
 use crate::verdict::Status;
 
 /// Between attempts to listen.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Runs until shutdown.
-pub(super) async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
+pub(super) async fn run(registry: Arc<HoldRegistry>, shutdown: CancellationToken) {
     tokio::select! {
         () = shutdown.cancelled() => {}
-        () = listen(&shared) => {}
-        () = read(&shared) => {}
+        () = listen(&registry) => {}
+        () = read(&registry) => {}
     }
 }
 
 /// Marks as due what notifications name; everything, whenever some may have been lost.
-async fn listen(shared: &Shared) {
+async fn listen(registry: &HoldRegistry) {
     loop {
-        if let Err(error) = listen_once(shared).await {
+        if let Err(error) = listen_once(registry).await {
             tracing::warn!(%error, "verdicts cannot be listened for; their status is read every second");
         }
         tokio::time::sleep(RETRY).await;
     }
 }
 
-async fn listen_once(shared: &Shared) -> Result<(), sqlx::Error> {
-    let mut listener = PgListener::connect_with(&shared.pool).await?;
+async fn listen_once(registry: &HoldRegistry) -> Result<(), sqlx::Error> {
+    let mut listener = PgListener::connect_with(&registry.pool).await?;
     listener.listen(VERDICT_CHANNEL).await?;
     loop {
-        shared.read_all_soon();
-        // `None`: the connection was lost and made anew.
+        registry.read_all_soon();
+        // `None`: the connection was lost and made again.
         while let Some(notification) = listener.try_recv().await? {
-            heard(shared, notification.payload());
+            mark_due(registry, notification.payload());
         }
     }
 }
 
 /// Items of a notification: ids, or the one that stands for more than could be named.
-fn heard(shared: &Shared, items: &str) {
+fn mark_due(registry: &HoldRegistry, items: &str) {
     if items.split_ascii_whitespace().any(|item| item == OVERFLOW) {
-        shared.read_all_soon();
+        registry.read_all_soon();
     }
-    shared.read_soon(items.split_ascii_whitespace().filter_map(|id| id.parse::<MutationId>().ok()));
+    registry.read_soon(items.split_ascii_whitespace().filter_map(|id| id.parse::<MutationId>().ok()));
 }
 
 /// Hears the process's own notifier, which is sooner than by way of Postgres.
-pub(super) async fn hear(shared: Arc<Shared>, mut notices: broadcast::Receiver<Notice>, shutdown: CancellationToken) {
+pub(super) async fn hear(
+    registry: Arc<HoldRegistry>,
+    mut notices: broadcast::Receiver<Notice>,
+    shutdown: CancellationToken,
+) {
     loop {
         let notice = tokio::select! {
             () = shutdown.cancelled() => return,
             notice = notices.recv() => notice,
         };
         match notice {
-            Ok(Notice { standing: Some(standing), .. }) => tell(&shared, vec![News::of(&standing)]),
-            Ok(notice) if &*notice.channel == VERDICT_CHANNEL => heard(&shared, &notice.item),
+            Ok(Notice { standing: Some(standing), .. }) => distribute(&registry, vec![StatusReport::of(&standing)]),
+            Ok(notice) if &*notice.channel == VERDICT_CHANNEL => mark_due(&registry, &notice.item),
             Ok(_) => {}
-            Err(RecvError::Lagged(_)) => shared.read_all_soon(),
+            Err(RecvError::Lagged(_)) => registry.read_all_soon(),
             Err(RecvError::Closed) => return,
         }
     }
 }
 
 /// Reads what is due, all of it in one query; everything once a second. What becomes due meanwhile is the next batch.
-async fn read(shared: &Shared) {
+async fn read(registry: &HoldRegistry) {
     let mut ticks = tokio::time::interval(STATUS_POLL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            () = shared.due.notified() => {}
-            _ = ticks.tick() => shared.read_all_soon(),
+            () = registry.due.notified() => {}
+            _ = ticks.tick() => registry.read_all_soon(),
         }
-        let due: Vec<Uuid> = shared.state().due.drain().map(|mutation| mutation.0).collect();
+        let due: Vec<Uuid> = registry.state().due.drain().map(|mutation| mutation.0).collect();
         if due.is_empty() {
             continue;
         }
-        match statuses(shared, &due).await {
-            Ok(statuses) => tell(shared, statuses),
+        match statuses(registry, &due).await {
+            Ok(statuses) => distribute(registry, statuses),
             // The next tick asks again.
             Err(error) => tracing::warn!(%error, held = due.len(), "the status of held mutations cannot be read"),
         }
     }
 }
 
-struct News {
+struct StatusReport {
     mutation: MutationId,
     /// `None`: the projection does not know it yet.
     status: Option<Status>,
     claimed: bool,
 }
 
-impl News {
+impl StatusReport {
     fn of(standing: &Standing) -> Self {
         let status = Status { lifecycle: standing.lifecycle.clone(), finished: standing.finished };
         Self { mutation: standing.mutation, status: Some(status), claimed: !standing.released }
     }
 }
 
-async fn statuses(shared: &Shared, due: &[Uuid]) -> Result<Vec<News>, sqlx::Error> {
+async fn statuses(registry: &HoldRegistry, due: &[Uuid]) -> Result<Vec<StatusReport>, sqlx::Error> {
     let rows: Vec<(Uuid, Option<serde_json::Value>, bool, bool)> = sqlx::query_as(
         "/* proxy.statuses */
          select i.id, m.lifecycle, m.finished_at is not null,
@@ -117,9 +121,9 @@ async fn statuses(shared: &Shared, due: &[Uuid]) -> Result<Vec<News>, sqlx::Erro
            from unnest($1::uuid[]) as i (id) left join upwrite.mutations m on m.id = i.id",
     )
     .bind(due)
-    .fetch_all(&shared.pool)
+    .fetch_all(&registry.pool)
     .await?;
-    let news = rows.into_iter().map(|(id, lifecycle, finished, claimed)| {
+    let reports = rows.into_iter().map(|(id, lifecycle, finished, claimed)| {
         let lifecycle = lifecycle.and_then(|json| match serde_json::from_value::<Lifecycle>(json) {
             Ok(lifecycle) => Some(lifecycle),
             Err(error) => {
@@ -128,26 +132,26 @@ async fn statuses(shared: &Shared, due: &[Uuid]) -> Result<Vec<News>, sqlx::Erro
             }
         });
         let status = lifecycle.map(|lifecycle| Status { lifecycle, finished });
-        News { mutation: MutationId(id), status, claimed }
+        StatusReport { mutation: MutationId(id), status, claimed }
     });
-    Ok(news.collect())
+    Ok(reports.collect())
 }
 
-fn tell(shared: &Shared, news: Vec<News>) {
-    let mut state = shared.state();
+fn distribute(registry: &HoldRegistry, reports: Vec<StatusReport>) {
+    let mut state = registry.state();
     let mut released = HashSet::new();
-    for News { mutation, status, claimed } in news {
+    for StatusReport { mutation, status, claimed } in reports {
         if !claimed {
             released.insert(mutation);
         }
-        if let (Some(status), Some(waiter)) = (status, state.held.get(&mutation)) {
-            waiter.send_if_modified(|known| {
-                // What was read before it was told otherwise comes too late.
-                let is_news = known.as_deref().is_none_or(|known| *known != status && !status.precedes(known));
-                if is_news {
+        if let (Some(status), Some(watch)) = (status, state.held.get(&mutation)) {
+            watch.send_if_modified(|known| {
+                // A status that was read before a newer one came is dropped.
+                let is_newer = known.as_deref().is_none_or(|known| *known != status && !status.precedes(known));
+                if is_newer {
                     *known = Some(Arc::new(status));
                 }
-                is_news
+                is_newer
             });
         }
     }

@@ -10,25 +10,26 @@ use serde_json::Value;
 
 /// A name with its schema, if it has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Named {
+pub(super) struct SqlName {
     pub(super) schema: Option<String>,
     pub(super) name: String,
 }
 
+/// The names in a statement or a part of it.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct Mentions {
     /// Relations that INSERT, UPDATE, DELETE and MERGE name, at any depth.
-    pub(super) targets: Vec<Named>,
+    pub(super) targets: Vec<SqlName>,
     /// All functions called, at any depth.
-    pub(super) functions: Vec<Named>,
+    pub(super) functions: Vec<SqlName>,
     /// Those among them that see what a nested INSERT, UPDATE, DELETE or MERGE returned.
-    pub(super) outer_functions: Vec<Named>,
+    pub(super) outer_functions: Vec<SqlName>,
 }
 
 /// Statements that change the relation that they name.
 const CHANGING: &[&str] = &["InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"];
 
-impl Found {
+impl Mentions {
     /// Everything that a statement names.
     pub(super) fn in_statement(node: &NodeEnum) -> Self {
         let mut found = Self::default();
@@ -53,7 +54,7 @@ impl Found {
     /// `INSERT … VALUES`, of which there can be many rows.
     fn insert(&mut self, insert: &InsertStmt) {
         if let Some(relation) = &insert.relation {
-            self.targets.push(Named::of(relation));
+            self.targets.push(SqlName::of(relation));
         }
         for row in values_of(insert).into_iter().flat_map(|values| &values.values_lists) {
             match &row.node {
@@ -85,7 +86,7 @@ impl Found {
         match serde_json::to_value(part) {
             Ok(value) => self.walk(&value, inside),
             // Cannot be for a tree that the parser gave; if it is, the tree may do anything.
-            Err(_) => self.functions.push(Named { schema: None, name: String::new() }),
+            Err(_) => self.functions.push(SqlName { schema: None, name: String::new() }),
         }
     }
 
@@ -122,9 +123,9 @@ impl Found {
             .filter_map(|part| part["node"]["String"]["sval"].as_str())
             .collect();
         let named = match parts.as_slice() {
-            [name] => Named { schema: None, name: (*name).to_owned() },
-            [.., schema, name] => Named { schema: Some((*schema).to_owned()), name: (*name).to_owned() },
-            [] => Named { schema: None, name: String::new() },
+            [name] => SqlName { schema: None, name: (*name).to_owned() },
+            [.., schema, name] => SqlName { schema: Some((*schema).to_owned()), name: (*name).to_owned() },
+            [] => SqlName { schema: None, name: String::new() },
         };
         if !inside {
             self.outer_functions.push(named.clone());
@@ -136,11 +137,11 @@ impl Found {
         let relation = &statement["relation"];
         let schema = relation["schemaname"].as_str().filter(|schema| !schema.is_empty()).map(str::to_owned);
         let name = relation["relname"].as_str().unwrap_or_default().to_owned();
-        self.targets.push(Named { schema, name });
+        self.targets.push(SqlName { schema, name });
     }
 }
 
-impl Named {
+impl SqlName {
     pub(super) fn of(relation: &RangeVar) -> Self {
         let schema = Some(relation.schemaname.clone()).filter(|schema| !schema.is_empty());
         Self { schema, name: relation.relname.clone() }
@@ -165,8 +166,8 @@ mod tests {
 
     fn found(sql: &str) -> (Vec<String>, Vec<String>, Vec<String>) {
         let parsed = pg_query::parse(sql, 0).unwrap();
-        let found = Found::in_statement(parsed.protobuf.stmts[0].stmt.as_ref().unwrap().node.as_ref().unwrap());
-        let text = |named: Vec<Named>| {
+        let found = Mentions::in_statement(parsed.protobuf.stmts[0].stmt.as_ref().unwrap().node.as_ref().unwrap());
+        let text = |named: Vec<SqlName>| {
             let mut names: Vec<String> = named
                 .into_iter()
                 .map(|named| named.schema.map_or(named.name.clone(), |schema| format!("{schema}.{}", named.name)))

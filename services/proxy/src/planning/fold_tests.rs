@@ -8,11 +8,11 @@ fn image(key: &str, email: &str) -> Vec<u8> {
     record::encode(&[Some(key), Some("Doe"), Some(email), None, None, None, Some("3"), None])
 }
 
-fn images(steps: &[(u8, &str, Option<&str>, Option<&str>)]) -> Vec<Image> {
+fn images(steps: &[(u8, &str, Option<&str>, Option<&str>)]) -> Vec<CapturedRow> {
     let row = |key: &str, email: Option<&str>| email.map(|email| image(key, email));
     (0i64..)
         .zip(steps)
-        .map(|(seq, (op, key, old, new))| Image {
+        .map(|(seq, (op, key, old, new))| CapturedRow {
             seq,
             relation: CONTACT,
             op: *op,
@@ -22,7 +22,7 @@ fn images(steps: &[(u8, &str, Option<&str>, Option<&str>)]) -> Vec<Image> {
         .collect()
 }
 
-fn emails(folded: &Folded) -> Vec<(String, Option<String>, Option<String>)> {
+fn emails(folded: &Fold) -> Vec<(String, Option<String>, Option<String>)> {
     let email = |fields: &Option<Fields>| fields.as_ref().and_then(|fields| fields[2].clone());
     folded.records.iter().map(|record| (record.key.clone(), email(&record.old), email(&record.new))).collect()
 }
@@ -50,9 +50,10 @@ fn images_of_one_record_become_one_change() {
 
 #[test]
 fn a_change_of_the_key_is_refused() {
-    let change = Image { seq: 0, relation: CONTACT, op: b'u', old: Some(image("a", "")), new: Some(image("b", "")) };
+    let change =
+        CapturedRow { seq: 0, relation: CONTACT, op: b'u', old: Some(image("a", "")), new: Some(image("b", "")) };
     match fold(&[change], &testing::catalog()).unwrap_err() {
-        CaptureError::Refused(error) => {
+        PlanError::Refused(error) => {
             assert_eq!((error.sqlstate.as_str(), error.column.as_deref()), ("428C9", Some("id")));
         }
         other => panic!("{other:?}"),
@@ -61,10 +62,10 @@ fn a_change_of_the_key_is_refused() {
 
 #[test]
 fn an_unknown_relation_or_shape_asks_for_a_newer_snapshot() {
-    let unknown = Image { seq: 0, relation: 7, op: b'd', old: Some(image("a", "")), new: None };
-    let shorter = Image { seq: 0, relation: CONTACT, op: b'd', old: Some(b"(a,b)".to_vec()), new: None };
+    let unknown = CapturedRow { seq: 0, relation: 7, op: b'd', old: Some(image("a", "")), new: None };
+    let shorter = CapturedRow { seq: 0, relation: CONTACT, op: b'd', old: Some(b"(a,b)".to_vec()), new: None };
     for image in [unknown, shorter] {
-        assert!(matches!(fold(&[image], &testing::catalog()), Err(CaptureError::StaleCatalog(_))));
+        assert!(matches!(fold(&[image], &testing::catalog()), Err(PlanError::StaleCatalog(_))));
     }
 }
 
@@ -76,7 +77,7 @@ fn images_that_do_not_follow_from_one_another_are_an_error() {
         &[(b'i', "k", Some("a"), Some("b"))],
         &[(b'x', "k", Some("a"), Some("b"))],
     ] {
-        assert!(matches!(fold(&images(steps), &testing::catalog()), Err(CaptureError::Refused(_))));
+        assert!(matches!(fold(&images(steps), &testing::catalog()), Err(PlanError::Refused(_))));
     }
 }
 

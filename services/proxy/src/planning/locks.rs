@@ -1,11 +1,11 @@
-//! What the transaction's relation locks tell: whether the statement also wrote something that is not synced, and whether the
+//! What the transaction's relation locks show: whether the statement also wrote something that is not synced, and whether the
 //! client holds locks that the reconciler would wait for.
 
 use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::error::CaptureError;
+use super::error::PlanError;
 use super::refuse;
 use crate::error::PgError;
 
@@ -65,9 +65,9 @@ struct Mark {
 
 /// Reads `upwrite.mark()`. Refuses if what will be captured is not this statement's alone: the transaction cannot commit
 /// any more, so nothing of it may go upstream.
-pub(super) fn mark(json: &str) -> Result<Vec<Lock>, CaptureError> {
+pub(super) fn mark(json: &str) -> Result<Vec<Lock>, PlanError> {
     let mark: Mark = serde_json::from_str(json).map_err(|error| {
-        CaptureError::Refused(PgError::error("XX000", format!("upwrite.mark() is not understood: {error}")))
+        PlanError::Refused(PgError::error("XX000", format!("upwrite.mark() is not understood: {error}")))
     })?;
     if mark.armed { Err(refuse::armed()) } else { Ok(mark.locks) }
 }
@@ -160,7 +160,7 @@ mod tests {
         let json = r#"{"locks":[{"relation":16385,"name":"public.audit","mode":"RowExclusiveLock","synced":false,"kind":"r","tuples":[1,0,null]}]}"#;
         assert_eq!(mark(json).unwrap().len(), 1);
         assert!(mark(r#"{"locks":[],"armed":false}"#).is_ok());
-        assert!(matches!(mark(r#"{"locks":[],"armed":true}"#), Err(CaptureError::Refused(_))));
+        assert!(matches!(mark(r#"{"locks":[],"armed":true}"#), Err(PlanError::Refused(_))));
         assert!(mark("[]").is_err());
     }
 }

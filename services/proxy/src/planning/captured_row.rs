@@ -2,7 +2,7 @@
 
 /// One change of `upwrite.dry_run(secret)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
+pub struct CapturedRow {
     pub seq: i64,
     pub relation: u32,
     /// `i`, `u` or `d`.

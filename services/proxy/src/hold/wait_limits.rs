@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use upwrite_events::DEFAULT_HOLD_TIMEOUT;
 
-use crate::capture::{OnTimeout, Session};
+use crate::planning::{OnTimeout, SessionSettings};
 use crate::verdict::Cause;
 
 /// What ends the wait of one statement. Made once per statement, kept over its dry runs.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct WaitLimits {
     /// When the client's statement began.
     pub started: Instant,
     pub hold_timeout: Duration,
@@ -23,26 +22,14 @@ pub struct Limits {
     pub cancel: CancellationToken,
 }
 
-impl Limits {
-    pub fn new(started: Instant, session: &Session, cancel: CancellationToken) -> Self {
+impl WaitLimits {
+    pub fn new(started: Instant, settings: &SessionSettings, cancel: CancellationToken) -> Self {
         Self {
             started,
-            hold_timeout: session.settings.hold_timeout,
-            statement_timeout: session.statement_timeout,
-            lock_timeout: session.lock_timeout,
-            on_timeout: session.settings.on_timeout,
-            cancel,
-        }
-    }
-
-    /// Where the session's settings are not known.
-    pub fn by_default(started: Instant, cancel: CancellationToken) -> Self {
-        Self {
-            started,
-            hold_timeout: DEFAULT_HOLD_TIMEOUT,
-            statement_timeout: None,
-            lock_timeout: None,
-            on_timeout: OnTimeout::default(),
+            hold_timeout: settings.upwrite.hold_timeout,
+            statement_timeout: settings.statement_timeout,
+            lock_timeout: settings.lock_timeout,
+            on_timeout: settings.upwrite.on_timeout,
             cancel,
         }
     }

@@ -1,18 +1,18 @@
-//! The client's session as `upwrite.dry_run(secret)` tells it, in its first row.
+//! The client's session as the first row of `upwrite.dry_run(secret)` describes it.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::error::CaptureError;
+use super::error::PlanError;
 use super::locks::Lock;
-use super::settings::Settings;
+use super::upwrite_settings::UpwriteSettings;
 use crate::error::PgError;
 
 /// Effective state of the client's session at the time of the dry run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Session {
+pub struct SessionSettings {
     /// The user who logged in (`session_user`): whose mutations they are, whatever `SET ROLE` says.
     pub user: String,
     pub database: String,
@@ -23,11 +23,11 @@ pub struct Session {
     pub statement_timeout: Option<Duration>,
     /// `None`: no limit.
     pub lock_timeout: Option<Duration>,
-    pub settings: Settings,
+    pub upwrite: UpwriteSettings,
 }
 
 #[derive(Deserialize)]
-struct Raw {
+struct SessionJson {
     session_user: String,
     database: String,
     #[serde(default)]
@@ -43,32 +43,32 @@ struct Raw {
     locks: Vec<Lock>,
 }
 
-impl Session {
+impl SessionSettings {
     /// Reads its JSON; 22023 if an `upwrite.*` setting cannot be read.
     pub fn read(json: &str) -> Result<Self, PgError> {
-        read(json).map(|(session, _)| session).map_err(CaptureError::into_error)
+        read(json).map(|(settings, _)| settings).map_err(PlanError::into_error)
     }
 }
 
 /// The session, and the locks that its transaction holds.
-pub(super) fn read(json: &str) -> Result<(Session, Vec<Lock>), CaptureError> {
-    let raw: Raw = serde_json::from_str(json).map_err(|error| {
-        CaptureError::Refused(PgError::error(
+pub(super) fn read(json: &str) -> Result<(SessionSettings, Vec<Lock>), PlanError> {
+    let raw: SessionJson = serde_json::from_str(json).map_err(|error| {
+        PlanError::Refused(PgError::error(
             "XX000",
             format!("the session in upwrite.dry_run() is not understood: {error}"),
         ))
     })?;
     let limit = |milliseconds: Option<u64>| milliseconds.filter(|limit| *limit > 0).map(Duration::from_millis);
-    let session = Session {
+    let settings = SessionSettings {
         user: raw.session_user,
         database: raw.database,
         application_name: raw.application_name.unwrap_or_default(),
         isolation: raw.isolation,
         statement_timeout: limit(raw.statement_timeout_ms),
         lock_timeout: limit(raw.lock_timeout_ms),
-        settings: Settings::read(&raw.settings).map_err(CaptureError::Refused)?,
+        upwrite: UpwriteSettings::read(&raw.settings).map_err(PlanError::Refused)?,
     };
-    Ok((session, raw.locks))
+    Ok((settings, raw.locks))
 }
 
 #[cfg(test)]
@@ -85,18 +85,18 @@ mod tests {
 
     #[test]
     fn a_session_is_read() {
-        let settings = r#","settings":{"upwrite.ack":"applied","upwrite.hold_timeout":null},"locks":[],"captured":3"#;
-        let session = Session::read(&json(settings)).unwrap();
-        assert_eq!((session.user.as_str(), session.database.as_str()), ("app", "shop"));
-        assert_eq!(session.statement_timeout, None);
-        assert_eq!(session.lock_timeout, Some(Duration::from_millis(1500)));
-        assert_eq!(session.settings.ack, upwrite_events::Ack::Applied);
+        let extra = r#","settings":{"upwrite.ack":"applied","upwrite.hold_timeout":null},"locks":[],"captured":3"#;
+        let settings = SessionSettings::read(&json(extra)).unwrap();
+        assert_eq!((settings.user.as_str(), settings.database.as_str()), ("app", "shop"));
+        assert_eq!(settings.statement_timeout, None);
+        assert_eq!(settings.lock_timeout, Some(Duration::from_millis(1500)));
+        assert_eq!(settings.upwrite.ack, upwrite_events::Ack::Applied);
     }
 
     #[test]
     fn foreign_json_is_an_internal_error() {
-        assert_eq!(Session::read("{}").unwrap_err().sqlstate, "XX000");
+        assert_eq!(SessionSettings::read("{}").unwrap_err().sqlstate, "XX000");
         let wrong = json(r#","settings":{"upwrite.ack":"x"}"#);
-        assert_eq!(Session::read(&wrong).unwrap_err().sqlstate, "22023");
+        assert_eq!(SessionSettings::read(&wrong).unwrap_err().sqlstate, "22023");
     }
 }

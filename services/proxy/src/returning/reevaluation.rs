@@ -7,14 +7,14 @@ use crate::catalog::SyncedTable;
 pub enum Returning {
     /// Its list is evaluated again on the reconciled rows. Should that fail, or give another number of rows, the dry
     /// run's rows answer, with placeholders replaced.
-    Again(Again),
+    Reevaluate(Reevaluation),
     /// From the dry run's rows, with placeholders replaced.
     Buffered,
 }
 
 /// A list over columns, parameters, constants and stable functions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Again {
+pub struct Reevaluation {
     /// The list with its parameters renumbered: `$1` stands for the keys, the client's follow.
     pub list: String,
     /// The name by which the list calls the target, if not by its own.
@@ -25,7 +25,7 @@ pub struct Again {
     pub params: Vec<u16>,
 }
 
-impl Again {
+impl Reevaluation {
     /// The statement that evaluates the list: `$1` is the keys as `text[]` (parse it with type 1009), in the order in
     /// which the rows come back.
     ///
@@ -60,10 +60,10 @@ mod tests {
 
     #[test]
     fn the_statement_names_what_the_list_names() {
-        let again = Again { list: "c.*, $2".into(), alias: Some("c".into()), params: vec![4] };
+        let again = Reevaluation { list: "c.*, $2".into(), alias: Some("c".into()), params: vec![4] };
         let sql = again.sql(&testing::contact());
         assert!(sql.contains("(SELECT c.*, $2 FROM \"sf\".\"contact\" AS \"c\" WHERE \"c\".\"id\" OPERATOR"), "{sql}");
-        let again = Again { list: "contact.id".into(), alias: None, params: vec![] };
+        let again = Reevaluation { list: "contact.id".into(), alias: None, params: vec![] };
         let sql = again.sql(&testing::contact());
         assert!(sql.contains("FROM \"sf\".\"contact\" WHERE \"contact\".\"id\" OPERATOR"), "{sql}");
         assert!(pg_query::parse(&sql, 0).is_ok());
