@@ -128,8 +128,8 @@ async fn establish(
     Ok(Login { environment, backend, own })
 }
 
-/// The hash of the session's secret goes to the database by another connection. Now, not at the first dry run: a snapshot
-/// that is taken before does not show it.
+/// The hash of the session's secret goes to the database by another connection. At login, not at the first dry run: a
+/// snapshot that is taken before would not show it.
 async fn register(control: &PgPool, pid: u32, own: &OwnStatements) -> Result<(), LoginError> {
     let registered = sqlx::query("/* proxy.register */ SELECT upwrite.register($1, $2)")
         .bind(pid.cast_signed())
@@ -192,7 +192,7 @@ async fn lookup(startup: &Startup, admission: &Admission) -> Result<UserRecord, 
     }
 }
 
-/// The defaults that nobody has set otherwise.
+/// The defaults of settings that are not set otherwise.
 fn settings(startup: &Startup, configured: &[String], has_synced_tables: bool) -> Vec<(&'static str, &'static str)> {
     let options = String::from_utf8_lossy(startup.parameter("options").unwrap_or_default()).to_ascii_lowercase();
     let free = |(name, _): &(&str, &str)| {

@@ -7,10 +7,10 @@ use upwrite_event_log::LogError;
 
 use crate::verdict::Verdict;
 
-/// Counted in a gauge from its making until its drop.
+/// Counted in a gauge until it is dropped.
 pub(crate) struct Presence {
     gauge: Gauge,
-    /// The histogram that takes its time, too.
+    /// The histogram of how long it existed.
     timed: Option<(&'static str, Instant)>,
 }
 

@@ -44,7 +44,7 @@ pub struct Proxy {
     notices: Vec<broadcast::Receiver<Notice>>,
 }
 
-/// What the proxy is about, for people. A cheap handle.
+/// What the proxy is doing. A cheap handle.
 #[derive(Clone)]
 pub struct Activity(Arc<Admission>);
 
@@ -108,7 +108,7 @@ impl Proxy {
         Activity(self.admission.clone())
     }
 
-    /// Hears a notifier of this process ([`upwrite_event_log::Notifier::subscribe`]): verdicts come sooner than by way of
+    /// Hears a notifier of this process ([`upwrite_event_log::Notifier::subscribe`]): verdicts come faster than by way of
     /// Postgres.
     pub fn hear(&mut self, notices: broadcast::Receiver<Notice>) {
         self.notices.push(notices);

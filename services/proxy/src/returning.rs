@@ -1,4 +1,4 @@
-//! `RETURNING` on the rows as they came to be, and the buffered rows of the dry run where that cannot be.
+//! `RETURNING`: evaluated again on the reconciled rows, or the dry run's rows with real keys.
 
 mod placeholders;
 mod reevaluation;

@@ -1,6 +1,6 @@
 //! What the client is told, once it is known. Pure.
 //!
-//! The rule behind every text: a definite failure is told only where nothing was applied; where nobody can know, or only
+//! The rule behind every text: a definite failure is told only where nothing was applied; where it cannot be known, or only
 //! some rows were applied, it is 40003 with the mutation's id, which no driver or ORM retries blindly.
 
 mod judge;

@@ -18,7 +18,7 @@ pub struct Classifier {
 #[derive(Default)]
 struct CachedStatements {
     generation: u64,
-    /// With whether it was asked for since the sweep came by last.
+    /// With whether the text was asked for since the last sweep.
     statements: HashMap<Arc<str>, (Arc<[Statement]>, bool)>,
     /// In order of the sweep ("second chance": close to least recently used, at the cost of one flag).
     order: VecDeque<Arc<str>>,

@@ -162,7 +162,7 @@ fn query(node: &NodeEnum, catalog: &Catalog) -> Kind {
     let plain = alone.as_ref().and_then(|target| plain(node, target, catalog));
     let hides_keys = match &plain {
         Some(plain) => plain.returning == Some(Returning::Buffered) && hides(&found.outer_functions),
-        // Without a change of its own, a function wrote: what it returned is what it says.
+        // It has no change of its own, so a function wrote, and what that returned stays as it is.
         None => !found.targets.is_empty() && hides(&found.outer_functions),
     };
     // A SELECT may also lock rows, or make a table, which a ROLLBACK would undo.

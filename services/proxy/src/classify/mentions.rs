@@ -1,7 +1,7 @@
 //! What a parse tree names: the relations that it changes and the functions that it calls.
 //!
-//! The tree is walked in its serialised form, in which every node carries its name: so nothing is missed, whatever kinds
-//! of nodes a later version of the parser adds. Rows of plain values, which can be many, are passed over unserialised.
+//! The tree is walked in its serialised form, in which every node carries its name: so nothing is missed, also of
+//! kinds that a later version of the parser adds. Rows of plain values, which can be many, are passed over unserialised.
 
 use pg_query::protobuf::{InsertStmt, RangeVar, SelectStmt};
 use pg_query::{Node, NodeEnum};
@@ -85,7 +85,7 @@ impl Mentions {
     fn walk_part(&mut self, part: &impl Serialize, inside: bool) {
         match serde_json::to_value(part) {
             Ok(value) => self.walk(&value, inside),
-            // Cannot be for a tree that the parser gave; if it is, the tree may do anything.
+            // A tree of the parser can always be serialised; if not, it may do anything.
             Err(_) => self.functions.push(SqlName { schema: None, name: String::new() }),
         }
     }

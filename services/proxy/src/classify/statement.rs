@@ -71,13 +71,13 @@ pub struct PossibleWrite {
     /// `ROLLBACK` may go before `Sync`. If there are no changes all the same although the tag counts rows, it was
     /// another relation (a stale snapshot): run it again without that `ROLLBACK`.
     pub known_target: Option<TableName>,
-    /// An INSERT, UPDATE or DELETE that changes one relation by its own words.
+    /// An INSERT, UPDATE or DELETE that changes one relation itself.
     pub plain: Option<PlainDml>,
     /// `COPY … FROM STDIN`.
     pub copy: bool,
     /// `EXPLAIN ANALYZE`: answered from the dry run; what was captured is never submitted.
     pub dry: bool,
-    /// A function may have made of a placeholder key something that cannot be told from other values: if the dry run made
+    /// A function may have made of a placeholder key something that looks like any other value: if the dry run made
     /// placeholders and returned rows, the statement is refused before the append ([`PossibleWrite::refuse_hidden_keys`]).
     pub hides_keys: bool,
     /// W3C `traceparent` of the text's own sqlcommenter comment.
@@ -87,7 +87,7 @@ pub struct PossibleWrite {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlainDml {
     pub op: Op,
-    /// `None`: the name is not qualified, so which table it is the captured images say.
+    /// `None`: the name is not qualified, so the row images say which table it is.
     pub table: Option<TableName>,
     /// `None`: the statement has no RETURNING.
     pub returning: Option<Returning>,

@@ -20,7 +20,7 @@ pub(super) struct HoldRegistry {
     pub(super) due: Notify,
 }
 
-/// Bounded by the number of sessions: each holds at most one mutation and stands in at most one queue.
+/// Bounded by the number of sessions: each waits for at most one mutation and in at most one queue.
 #[derive(Default)]
 pub(super) struct HoldState {
     pub(super) held: HashMap<MutationId, watch::Sender<Option<Arc<Status>>>>,
@@ -34,7 +34,7 @@ impl HoldRegistry {
         Arc::new(Self { log, pool, state: Mutex::default(), due: Notify::new() })
     }
 
-    /// No holder of the lock can leave the state half changed, so a panic elsewhere does not matter.
+    /// No code under the lock leaves the state half changed, so a panic elsewhere does not matter.
     pub(super) fn state(&self) -> MutexGuard<'_, HoldState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

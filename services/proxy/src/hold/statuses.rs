@@ -27,7 +27,7 @@ pub(super) async fn run(registry: Arc<HoldRegistry>, shutdown: CancellationToken
     }
 }
 
-/// Marks as due what notifications name; everything, whenever some may have been lost.
+/// Marks as due what notifications name, and everything whenever one may have been lost.
 async fn listen(registry: &HoldRegistry) {
     loop {
         if let Err(error) = listen_once(registry).await {
@@ -57,7 +57,7 @@ fn mark_due(registry: &HoldRegistry, items: &str) {
     registry.read_soon(items.split_ascii_whitespace().filter_map(|id| id.parse::<MutationId>().ok()));
 }
 
-/// Hears the process's own notifier, which is sooner than by way of Postgres.
+/// Hears the process's own notifier, which is faster than Postgres.
 pub(super) async fn hear(
     registry: Arc<HoldRegistry>,
     mut notices: broadcast::Receiver<Notice>,

@@ -21,7 +21,7 @@ use crate::measure;
 use crate::planning::Plan;
 use crate::verdict::{self, About};
 
-/// Cheap handle. One task per process listens for verdicts and reads the status of what is held.
+/// Cheap handle. One task per process listens for verdicts and reads the status of held mutations.
 #[derive(Clone)]
 pub struct Submitter {
     registry: Arc<HoldRegistry>,
@@ -32,7 +32,7 @@ pub struct Submitter {
 pub enum SubmitResult {
     /// Durable in the log: wait for its verdict.
     Accepted(Hold),
-    /// A record was claimed or changed by others, which is over: run the statement dry again.
+    /// A record was claimed and is free now, or it was changed: run the statement dry again.
     RunAgain,
 }
 
@@ -60,7 +60,7 @@ impl Submitter {
         self.registry.state().queues.len()
     }
 
-    /// Claims and appends, waiting for records that are claimed by others (with nothing claimed). An error means that
+    /// Claims and appends. Waits for records that others have claimed, with nothing claimed itself. An error means that
     /// nothing was sent, unless it is 40003. The wait honours `lock_timeout` (55P03), the others end it with 57014.
     pub async fn submit(
         &self,
@@ -148,7 +148,7 @@ impl Submitter {
             }
             Ok(None) => Ok(false),
             Err(error) => {
-                // The duplicate is what Postgres said; that it may go away cannot be found out now.
+                // Whether the duplicate will go away cannot be found out now, so the error stands.
                 tracing::warn!(%error, "claims cannot be read");
                 Ok(false)
             }
@@ -174,7 +174,7 @@ impl Submitter {
     }
 }
 
-/// What a submission that the log did not answer means for the client.
+/// What the client reads when the log did not take a submission.
 fn refused(mutation: MutationId, error: &LogError) -> PgError {
     tracing::warn!(%mutation, %error, "a mutation was not accepted by the log");
     measure::append_failed(error);

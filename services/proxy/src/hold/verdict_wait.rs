@@ -24,7 +24,7 @@ impl StatusWatch {
         Self { registry: registry.clone(), mutation, status: registry.watch(mutation) }
     }
 
-    /// The verdict, when there is one that may be told.
+    /// Waits for a verdict that the client may be told.
     async fn verdict(&mut self, about: &About, cause: Option<Cause>) -> Verdict {
         loop {
             let latest = self.status.borrow_and_update().clone();
@@ -91,7 +91,7 @@ impl Hold {
         self.withdraw(cause).await
     }
 
-    /// Asks the partition's owner to withdraw it, and takes whatever is known a moment later.
+    /// Asks the partition's owner to withdraw it, and takes what is known a moment later.
     async fn withdraw(mut self, cause: Cause) -> Verdict {
         let deadline = Instant::now() + REVOCATION_ANSWER_WAIT;
         let mutation = self.about.mutation;

@@ -156,7 +156,7 @@ pub(crate) fn claim_key(table: &SyncedTable, column: &str, value: &str) -> Strin
     }
 }
 
-/// What must still hold when the record is claimed. Nothing of a key that was just drawn: no row can have it, and looking
+/// What must still hold when the record is claimed. Nothing for a key that was just made: no row can have it, and the check
 /// costs as much as the claim.
 pub(super) fn version_check(change: &RowChange) -> Option<VersionCheck> {
     let drawn = change.op == Op::Insert && is_placeholder(&change.key);

@@ -7,7 +7,7 @@ pub enum PlanError {
     /// The snapshot does not know the relation or its columns as they are: refresh it and plan the same images again (once;
     /// [`PlanError::into_error`] if it does not help).
     StaleCatalog(String),
-    /// Tell the client; nothing was sent.
+    /// For the client; nothing was sent.
     Refused(PgError),
 }
 

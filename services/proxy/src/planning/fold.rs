@@ -78,7 +78,7 @@ fn read(image: &[u8], table: &SyncedTable) -> Result<Fields, PlanError> {
         .map_err(|malformed| PlanError::StaleCatalog(format!("{}: {malformed}", table.name())))
 }
 
-/// The key, which no change may change.
+/// The key, which must stay the same.
 fn key_of(table: &SyncedTable, old: Option<&Fields>, new: Option<&Fields>) -> Result<String, PlanError> {
     let place = table.columns.iter().position(|column| column.name == table.spec.key);
     let key = |fields: Option<&Fields>| place.and_then(|place| fields?.get(place)?.clone());

@@ -27,7 +27,7 @@ pub(super) struct Lock {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[expect(clippy::enum_variant_names, reason = "as Postgres calls them")]
 enum Mode {
-    /// Of SERIALIZABLE transactions; blocks nobody.
+    /// Of SERIALIZABLE transactions; blocks nothing.
     SIReadLock,
     AccessShareLock,
     RowShareLock,
@@ -46,7 +46,7 @@ impl Mode {
     }
 
     /// The reconciler cannot write the table or some of its rows: row locks of the client (`SELECT … FOR UPDATE`), or
-    /// a table lock that conflicts with RowExclusiveLock. Having run an UPDATE (RowExclusiveLock) locks no row that is left.
+    /// a table lock that conflicts with RowExclusiveLock. An UPDATE that was rolled back (RowExclusiveLock) leaves no row locked.
     fn hinders(self) -> bool {
         !matches!(
             self,
@@ -72,8 +72,8 @@ pub(super) fn mark(json: &str) -> Result<Vec<Lock>, PlanError> {
     if mark.armed { Err(refuse::armed()) } else { Ok(mark.locks) }
 }
 
-/// The names of relations that are not synced and that the statement wrote. `before`: what the client's transaction held
-/// and had written when the statement began; `None` in autocommit.
+/// The names of relations that are not synced and that the statement wrote. `before`: what the client's transaction had
+/// locked and written when the statement began; `None` in autocommit.
 pub(super) fn written_besides<'a>(before: Option<&[Lock]>, after: &'a [Lock]) -> Vec<&'a str> {
     let before: HashMap<(u32, Mode), [Option<i64>; 3]> =
         before.unwrap_or_default().iter().map(|lock| ((lock.relation, lock.mode), lock.tuples)).collect();

@@ -16,7 +16,7 @@ use super::{columns, refuse};
 use crate::catalog::Catalog;
 use crate::returning::{Placeholders, is_placeholder};
 
-/// What a dry run left.
+/// What a dry run brought back.
 #[derive(Debug, Clone)]
 pub struct DryRun<'a> {
     /// In the order of `seq`.
@@ -117,8 +117,8 @@ fn check_settings(settings: &SessionSettings, in_block: bool) -> Result<(), Plan
     }
 }
 
-/// What upstream can make all or none: one source, one table, one operation. Between statements of different kinds no vendor
-/// does, and half of a statement must not be the ordinary case.
+/// What upstream can make all or none: one source, one table, one operation. No vendor makes changes
+/// of different kinds all or none, and half a statement must not be the ordinary case.
 fn check_rows(rows: &[RowChange]) -> Result<(), PlanError> {
     let Some(first) = rows.first() else { return Ok(()) };
     if let Some(other) = rows.iter().find(|row| row.table.source != first.table.source) {

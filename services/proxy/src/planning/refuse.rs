@@ -1,4 +1,4 @@
-//! The refusals of what was captured, each in the words that Postgres has for the like.
+//! Refusals after the dry run, in the words that Postgres uses for similar errors.
 
 use upwrite_events::{MAX_EVENT_BYTES, MAX_ROWS_PER_MUTATION, MAX_VALUE_BYTES, TableName};
 

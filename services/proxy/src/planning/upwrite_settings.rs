@@ -68,7 +68,7 @@ impl Default for UpwriteSettings {
 }
 
 impl UpwriteSettings {
-    /// Reads the values by full name; what is missing, null or empty is as by default. 22023 names the setting that cannot
+    /// Reads the values by full name; what is missing, null or empty has its default. 22023 names the setting that cannot
     /// be read.
     pub fn read(values: &HashMap<String, Option<String>>) -> Result<Self, PgError> {
         let text = |name: &str| {
@@ -131,7 +131,7 @@ fn duration(value: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// W3C Trace Context. What the client sets by its own hand is checked like any other setting.
+/// W3C Trace Context. A setting of the client is checked like any other.
 fn traceparent(value: String) -> Result<String, PgError> {
     if trace::is_valid(&value) {
         return Ok(value);

@@ -36,7 +36,7 @@ impl Session {
                 Some(rows) => run.rows = rows,
                 None => {
                     if let Err(error) = replace_keys(statement, &mut run, plan, &success) {
-                        // Applied all the same; no server has ever sent such a row.
+                        // It is applied all the same, so this cannot fail; no server sends such a row.
                         tracing::error!(%error, %mutation, "the dry run's rows could not be given real keys");
                         run.rows.clear();
                     }
@@ -59,7 +59,7 @@ impl Session {
         }
     }
 
-    /// `RETURNING` on the rows as they came to be. `None`: from the dry run's rows, then.
+    /// Evaluates `RETURNING` on the rows as upstream made them. `None`: the dry run's rows must do.
     async fn evaluate_again(
         &mut self,
         statement: &CapturedStatement,

@@ -72,7 +72,7 @@ impl Block {
         self.foreseen = false;
     }
 
-    /// ReadyForQuery. `latest`: no other one is to come. Returns what the end of the transaction left behind upstream.
+    /// ReadyForQuery. `latest`: no further one is expected. Returns the mutations that a rolled back transaction left upstream.
     pub(super) fn ready(&mut self, status: u8, latest: bool) -> Vec<SentMutation> {
         self.status = status;
         self.pipeline = Pipeline::default();
@@ -99,12 +99,12 @@ impl Block {
         self.items.push(Item::Mutation(mutation));
     }
 
-    /// It turned out not to have been applied.
+    /// The mutation was not applied.
     pub(super) fn withdrawn(&mut self, mutation: MutationId) {
         self.items.retain(|item| !matches!(item, Item::Mutation((id, _)) if *id == mutation));
     }
 
-    /// A transaction command succeeded with this tag. Returns what it rolled back although it was sent.
+    /// A transaction command succeeded with this tag. Returns the mutations that it rolled back although they were sent.
     pub(super) fn completed(&mut self, command: &TransactionCommand, tag: &str) -> Vec<SentMutation> {
         match command {
             TransactionCommand::Commit { .. } | TransactionCommand::Prepare if tag != "ROLLBACK" => {
@@ -135,7 +135,7 @@ impl Block {
         }
     }
 
-    /// All mutations of the open transaction; it is over.
+    /// The transaction is over: all its mutations.
     pub(super) fn take_all(&mut self) -> Vec<SentMutation> {
         mutations(std::mem::take(&mut self.items))
     }

@@ -20,7 +20,7 @@ impl Session {
         execution: &mut Execution,
     ) -> Result<Next, End> {
         let in_block = self.block.open;
-        // Rolling back in the flight would take along what the pipeline did before.
+        // A rollback in the flight would also undo what the pipeline did before.
         let inside = execution.known && (in_block || self.block.executed == 0);
         let mut run = self.dry_run(statement, execution.again, inside).await?;
         if run.skipped {
@@ -38,7 +38,7 @@ impl Session {
                 self.fail(error).await.map(Next::Done)
             }
             Ok(Conclusion::Nothing) if inside && run.counted() > 0 => {
-                // Another relation than the snapshot knew: what was rolled back must count.
+                // It wrote another relation than the snapshot said, so it must run again and be kept.
                 execution.known = false;
                 Ok(Next::RunAgain)
             }
@@ -125,7 +125,7 @@ impl Session {
         Ok(())
     }
 
-    /// Nothing was captured: what the statement did, counts.
+    /// No synced table was written: what the statement did is kept.
     async fn keep(&mut self, statement: &CapturedStatement, inside: bool, run: FlightResult) -> Result<Next, End> {
         if !inside && self.block.open {
             self.flight(Excess::Drop, |requests| requests.call(Step::Release, &[])).await?;
@@ -159,7 +159,7 @@ impl Session {
         }
     }
 
-    /// The dry run's own result is the client's.
+    /// The client gets the dry run's own result.
     async fn answer_dry(&mut self, statement: &CapturedStatement, run: FlightResult) -> Result<Option<ResultSet>, End> {
         if run.overflow {
             return self.fail(statement.result_too_large()).await;

@@ -7,16 +7,16 @@ use crate::wire::{Disconnect, FrameError, Malformed};
 
 #[derive(Debug)]
 pub(super) enum End {
-    /// It said Terminate, or is simply gone.
+    /// The client said Terminate, or its connection was lost.
     ClientGone,
-    /// The server closed the connection. Its own last words have been passed on if they could be.
+    /// The server closed the connection. Its reason, if it gave one, has been relayed.
     ServerGone,
     /// The server closed the connection while this mutation was held.
     ServerGoneHeld(MutationId),
     /// The client does not speak the protocol.
     Violation(PgError),
     Shutdown,
-    /// Shutdown while a mutation waited to be taken by the log: it may be in it.
+    /// Shutdown while a submission was with the log, which may have it.
     ShutdownSubmitting,
     /// Shutdown while this mutation was held.
     ShutdownHeld(MutationId),

@@ -53,9 +53,9 @@ impl Session {
         Ok(())
     }
 
-    /// Runs the statement of a portal, then serves the Execute.
+    /// Runs the captured statement of a portal, then serves the Execute.
     async fn execute_captured(&mut self, portal: &Bytes, max_rows: i32) -> Result<(), End> {
-        // Whether this is in a block must be known, not foreseen.
+        // Whether this is in a block must be known for certain.
         if !self.server.pending.only_prepares() && !self.drain().await? {
             return Ok(());
         }

@@ -64,7 +64,7 @@ impl Session {
                 Err(error) => return self.fail(error).await.map(Next::Done),
             }
             if in_block {
-                // The savepoint took the error along; the transaction must fail as it would have.
+                // The rollback to the savepoint undid the error; the transaction must fail as it would have.
                 self.raise().await?;
             }
         } else if inside && !in_block {
@@ -77,7 +77,7 @@ impl Session {
         Ok(Next::Done(None))
     }
 
-    /// An error of the server, unless more must be said.
+    /// Relays an error of the server, or says more where a pipeline has applied something.
     pub(super) fn send_error(&mut self, frame: &Frame) {
         if self.block.stands_before_failure().is_some() {
             let error = self.with_what_stands(error_fields(frame));

@@ -92,7 +92,7 @@ impl Session {
         }
     }
 
-    /// Ends the state in which the server skips. In autocommit also a transaction of the proxy's own.
+    /// Sync, so that the server no longer skips; `rollback`: then ends the proxy's own transaction.
     pub(super) async fn recover(&mut self, rollback: bool) -> Result<(), End> {
         self.flight(Excess::Drop, |requests| {
             requests.sync();

@@ -43,7 +43,7 @@ impl Session {
         }
     }
 
-    /// Until either side ends it.
+    /// Runs until either side ends it.
     pub(crate) async fn run(mut self) {
         let end = loop {
             if let Err(end) = self.turn().await {
@@ -77,7 +77,7 @@ impl Session {
         if let Some(error) = last_words(&end, self.state.server_has_spoken()) {
             self.client.send(&error.frame());
         }
-        // Terminate: the server need not find out by itself.
+        // Terminate: so the server does not have to notice the closed connection.
         self.server.send(b"X\0\0\0\x04");
         let both = async {
             let _ = tokio::join!(self.client.side.finish(), self.server.side.finish());

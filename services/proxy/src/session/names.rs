@@ -85,7 +85,7 @@ impl Names {
     }
 }
 
-/// A name of its own memory: a slice would keep the whole message it came in.
+/// A copy: a slice would keep the whole message in memory.
 pub(super) fn owned(name: &Bytes) -> Bytes {
     Bytes::copy_from_slice(name)
 }
@@ -95,7 +95,7 @@ pub(super) fn unknown() -> Arc<[Statement]> {
     Arc::new([Statement { text: Arc::from(""), kind: Kind::Captured(Box::default()) }])
 }
 
-/// How the only statement is to be captured, if it is.
+/// The only statement, if it is captured.
 pub(super) fn possible_write(statements: &[Statement]) -> Option<&PossibleWrite> {
     match statements {
         [Statement { kind: Kind::Captured(write), .. }] => Some(write),

@@ -52,7 +52,7 @@ impl Session {
         }
     }
 
-    /// What was executed so far stands by itself now.
+    /// A Sync: what was executed so far is a transaction of its own.
     pub(super) fn synced(&mut self) {
         self.block.synced();
         self.names.epoch += 1;
@@ -62,8 +62,7 @@ impl Session {
         self.server.relay(frame, expected);
     }
 
-    /// What the SQL may do. Text that is not UTF-8 is classified with its foreign characters replaced: they can only be in
-    /// names and literals.
+    /// What the SQL may do. Bytes that are not UTF-8 are replaced for that: they can only be in names and literals.
     pub(super) fn classify(&self, sql: &[u8], catalog: &Catalog) -> Arc<[Statement]> {
         self.environment.classifier.classify(&String::from_utf8_lossy(sql), catalog)
     }
@@ -94,7 +93,7 @@ impl Session {
         Ok(())
     }
 
-    /// As classified by the current catalog.
+    /// The statements of a prepared name, as classified by the current catalog.
     fn current_statements(&mut self, name: &Bytes) -> Arc<[Statement]> {
         let catalog = self.environment.catalog.current();
         let Some(prepared) = self.names.statement(name) else {
@@ -125,7 +124,7 @@ impl Session {
         Ok(())
     }
 
-    /// Binds again a portal that the server lost.
+    /// Binds a portal again that the server lost.
     pub(super) fn restore(&mut self, name: &Bytes) {
         let Some(portal) = self.names.portals.get_mut(name).filter(|portal| portal.lost) else {
             return;

@@ -1,4 +1,4 @@
-//! Frames of the server: passed on, or kept for the proxy's own step.
+//! Messages of the server: relayed, or for a step of the proxy's own.
 
 use super::end::End;
 use super::life::Session;
@@ -46,7 +46,7 @@ impl Session {
         }
     }
 
-    /// Passes on what is the client's; returns what is not.
+    /// Relays what is for the client; returns what is for the proxy.
     pub(super) async fn accept(&mut self, frame: Frame) -> Option<OwnReply> {
         let own_is_next = self.server.pending.own_is_next();
         match self.server.pending.route(&frame) {
@@ -94,7 +94,7 @@ impl Session {
         }
     }
 
-    /// What was relayed reached a synced table: the snapshot is too old to classify by.
+    /// A relayed statement reached a synced table: the snapshot is out of date.
     fn refresh_catalog(&self) {
         let catalog = self.environment.catalog.clone();
         tokio::spawn(async move {
@@ -114,7 +114,7 @@ impl Session {
         None
     }
 
-    /// The client is about to read this status.
+    /// ReadyForQuery with this status is about to go to the client.
     pub(super) async fn ready_for_query(&mut self, status: u8) {
         let outlived = self.block.ready(status, !self.server.pending.has_ready());
         self.warn_outlived(outlived, "commit failed").await;

@@ -15,7 +15,7 @@ pub(super) struct Requests<'a> {
 }
 
 impl Requests<'_> {
-    /// Prepares the own statements unless they are prepared.
+    /// Prepares the own statements, unless that is done.
     pub(super) fn prepare(&mut self) {
         if self.own.missing == 0 {
             return;
@@ -35,7 +35,7 @@ impl Requests<'_> {
     }
 
     /// What the dry run did, and in which session. Parsed behind the client's statement: it may have put something else
-    /// under this name (SQL's `DEALLOCATE` and `PREPARE` reach it), which would be handed the secret, and believed.
+    /// under this name (SQL's `DEALLOCATE` and `PREPARE` reach it), which would be given the secret and whose rows would be believed.
     pub(super) fn read_dry_run(&mut self) {
         let step = Step::DryRun;
         self.close(b'S', name(step), step);
@@ -114,7 +114,7 @@ impl Requests<'_> {
         self.pending.push(Expected::own(Reply::Bind, Step::Rebind));
     }
 
-    /// Replies so far are wanted now.
+    /// Asks for all replies so far.
     pub(super) fn flush(&mut self) {
         self.server.send(b"H\0\0\0\x04");
     }

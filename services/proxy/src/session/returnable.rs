@@ -10,7 +10,7 @@ use crate::planning::Plan;
 use crate::returning::Returning;
 use crate::wire::{Malformed, fields, row_frame};
 
-/// Before the append: whether the answer could be given afterwards.
+/// Refuses before the append what could not be answered after it.
 pub(super) fn check(statement: &CapturedStatement, run: &FlightResult, plan: &Plan) -> Result<(), PgError> {
     if run.overflow || run.streamed {
         return Err(statement.result_too_large());

@@ -63,7 +63,7 @@ impl Session {
         self.finish_query().await
     }
 
-    /// Ends the implicit transaction, as the end of a simple query does; its failure is still the query's.
+    /// Ends the implicit transaction, as the end of a simple query does. If that fails, the query has failed.
     async fn finish_query(&mut self) -> Result<(), End> {
         self.synced();
         let ended = self.flight(Excess::Drop, |requests| requests.sync()).await?;
@@ -78,8 +78,8 @@ impl Session {
     }
 }
 
-/// Why a query of several statements is not passed on. What may reach a synced table, but not surely, is: the veto in the
-/// database undoes it all if it does.
+/// Why a query of several statements is not relayed. One that may reach a synced table, but need not, is relayed: if it
+/// does, the veto in the database undoes it all.
 fn refusal(statements: &[Statement]) -> Option<PgError> {
     statements.iter().find_map(|statement| match &statement.kind {
         Kind::Refused(error) => Some(error.clone()),

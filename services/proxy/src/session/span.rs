@@ -7,8 +7,8 @@ use upwrite_events::MutationId;
 use crate::classify::PossibleWrite;
 use crate::planning::Plan;
 
-/// From the first dry run to the answer. Its parent is known only once the session's settings have been read, so it is never
-/// entered itself.
+/// From the first dry run to the answer. It is never entered: its parent is known only once the session's settings have
+/// been read.
 pub(super) struct StatementSpan(Span);
 
 impl StatementSpan {
@@ -32,7 +32,7 @@ impl StatementSpan {
     }
 
     /// Makes the span a child of the client's, and what follows from the mutation children of the span. The statement's own
-    /// comment goes before the session's setting.
+    /// comment takes precedence over the session's setting.
     pub(super) fn lead(&self, write: &PossibleWrite, plan: &mut Plan) {
         let setting = plan.settings.upwrite.traceparent.take();
         let client = write.traceparent.as_deref().map(str::to_owned).or(setting);

@@ -19,8 +19,8 @@ impl Session {
         }
     }
 
-    /// Passes on everything that was asked of the server so far. False if the server skips what comes next, up to the
-    /// client's Sync: then nothing may be answered.
+    /// Relays all replies that are still to come. False if the server skips what follows, up to the client's Sync: then
+    /// nothing may be answered.
     pub(super) async fn drain(&mut self) -> Result<bool, End> {
         if !self.server.pending.is_empty() {
             self.server.requests().flush();

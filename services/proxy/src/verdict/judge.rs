@@ -6,7 +6,7 @@ use super::status::{About, Cause, Status, Success, Verdict};
 use super::texts;
 use crate::error::PgError;
 
-/// The verdict, if the client may be told now. `cause`: why the mutation was to be withdrawn, if it was.
+/// The verdict, if the client may be told now. `cause`: why its revocation was asked for, if it was.
 pub(crate) fn judge(status: &Status, about: &About, cause: Option<Cause>) -> Option<Verdict> {
     let verdict = match status.lifecycle.verdict()? {
         upwrite_events::Verdict::Applied(keys) => {
@@ -15,14 +15,14 @@ pub(crate) fn judge(status: &Status, about: &About, cause: Option<Cause>) -> Opt
             }
             Verdict::Success(Success { keys, reconciled: status.finished, warning: None })
         }
-        // The rows that were applied are to be seen first.
+        // The client is to see the applied rows first.
         upwrite_events::Verdict::Partial { .. } if !status.finished => return None,
         _ => Verdict::Failure(failure(&status.lifecycle, about, cause)),
     };
     Some(verdict)
 }
 
-/// What is told when waiting is over: what is known by then, though the table does not show it yet; `None`: nothing is known.
+/// The verdict when waiting is over: what is known by then, even if the table does not show it yet. `None`: nothing is known.
 pub(crate) fn judge_late(status: &Status, about: &About, cause: Cause) -> Option<Verdict> {
     match status.lifecycle.verdict()? {
         upwrite_events::Verdict::Applied(keys) => Some(Verdict::Success(Success {

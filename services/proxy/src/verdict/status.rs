@@ -13,7 +13,7 @@ pub enum Verdict {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Success {
-    /// Real keys in row order; empty with `upwrite.ack = accepted`, where nobody knows them yet.
+    /// Real keys in row order; empty with `upwrite.ack = accepted`, where they are not known yet.
     pub keys: Vec<String>,
     /// The synced table shows it: `RETURNING` may be evaluated again. Else answer from the buffered rows.
     pub reconciled: bool,
@@ -50,7 +50,7 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    /// Whether it was so before the other was.
+    /// Whether this is an earlier status than the other.
     pub(crate) fn precedes(&self, other: &Self) -> bool {
         let stage = |status: &Self| (status.lifecycle.phase.is_finished(), status.finished);
         stage(self) < stage(other)
