@@ -21,11 +21,11 @@ enum Aim {
     Server,
     /// A wait of the proxy's own.
     Wait(CancellationToken),
-    /// Nothing: upstream has answered, only the client has not been told yet.
+    /// Nothing: upstream has answered, only the client does not know yet.
     Nothing,
 }
 
-/// One session's place in [`CancelKeys`]; gone when dropped.
+/// One server connection's entry in [`CancelKeys`]; gone when dropped.
 pub(crate) struct CancelSlot {
     keys: CancelKeys,
     pid: u32,
@@ -58,7 +58,7 @@ impl CancelKeys {
         CancelSlot { keys: self.clone(), pid, entry }
     }
 
-    /// A wrong key is ignored, as PostgreSQL does; nobody is told.
+    /// A wrong key is ignored, as PostgreSQL does, and without an answer.
     pub(crate) async fn cancel(&self, pid: u32, secret: &[u8]) {
         let entry = lock(&self.entries).get(&pid).cloned();
         let Some(entry) = entry.filter(|entry| entry.secret.ct_eq(secret).into()) else {

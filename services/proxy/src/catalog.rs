@@ -10,4 +10,4 @@ mod reach;
 mod snapshot;
 
 pub use cache::CatalogCache;
-pub use snapshot::{Catalog, Effect, Names, Reach, SyncedColumn, SyncedTable, Target};
+pub use snapshot::{Catalog, Effect, NameMap, Reach, SyncedColumn, SyncedTable, Target};

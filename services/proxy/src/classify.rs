@@ -7,9 +7,9 @@ mod cache;
 mod comment;
 mod decide;
 mod list;
+mod mentions;
 mod split;
 mod statement;
-mod walk;
 
 pub use cache::Classifier;
-pub use statement::{Capture, Kind, PlainDml, SessionCommand, Statement, TransactionCommand};
+pub use statement::{Kind, PlainDml, PossibleWrite, SessionCommand, Statement, TransactionCommand};

@@ -1,4 +1,4 @@
-//! What the proxy is told: where it listens, where Postgres is, how clients prove who they are.
+//! The proxy's configuration: where it listens, where Postgres is, how clients prove who they are.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ pub enum ServerTls {
     /// For a server on the same machine or a private network.
     #[default]
     Disable,
-    /// Encrypted, whoever the server is.
+    /// Encrypted; the server need not prove who it is.
     Require,
     /// Encrypted, and the server's certificate is for its host name.
     VerifyFull,

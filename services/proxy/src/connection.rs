@@ -11,17 +11,17 @@ use rand::Rng as _;
 use sqlx::PgPool;
 use tokio::net::TcpStream;
 
+use crate::admission::Admission;
 use crate::auth::{Binding, Verifier, authenticate};
 use crate::backend::{self, Backend, away};
 use crate::config::AuthMode;
 use crate::error::PgError;
-use crate::measure::{self, Present};
-use crate::proxy::Doors;
-use crate::session::{OwnStatements, Session, Shared};
-use crate::startup::{LoginError, Opened, Opening, Startup, open};
-use crate::wire::{Link, Peer, Side, encode};
+use crate::measure::{self, Presence};
+use crate::session::{Environment, OwnStatements, ServerLeg, Session};
+use crate::startup::{LoginError, Opening, SessionRequest, Startup, open};
+use crate::wire::{Peer, Side, encode};
 
-/// The settings of DESIGN 4 with their defaults, so that SHOW knows them.
+/// The settings of a session with their defaults, so that SHOW knows them.
 const SETTINGS: [(&str, &str); 5] = [
     ("upwrite.apply", "statement"),
     ("upwrite.ack", "reconciled"),
@@ -32,33 +32,33 @@ const SETTINGS: [(&str, &str); 5] = [
 /// For last words to a client that may not be reading.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, doors: &Arc<Doors>) {
-    let permit = doors.connections.clone().try_acquire_owned().ok();
+pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, admission: &Arc<Admission>) {
+    let permit = admission.connections.clone().try_acquire_owned().ok();
     let refusal = match &permit {
         Some(_) => None,
-        None => match doors.refusals.clone().try_acquire_owned() {
+        None => match admission.refusals.clone().try_acquire_owned() {
             Ok(refusal) => Some(refusal),
             Err(_) => return,
         },
     };
     let full = permit.is_none();
-    let login = tokio::time::timeout(doors.config.limits.login_timeout, login(stream, doors, full));
+    let login = tokio::time::timeout(admission.config.limits.login_timeout, login(stream, admission, full));
     match login.await {
         Err(_) => tracing::debug!(%peer, "login took too long"),
         Ok(None) => {}
         Ok(Some(session)) => {
-            let _present = Present::connection();
+            let _present = Presence::connection();
             session.run().await;
         }
     }
     drop((permit, refusal));
 }
 
-async fn login(stream: TcpStream, doors: &Arc<Doors>, full: bool) -> Option<Box<Session>> {
-    let opened = match open(stream, &doors.acceptor).await {
+async fn login(stream: TcpStream, admission: &Arc<Admission>, full: bool) -> Option<Box<Session>> {
+    let opened = match open(stream, &admission.acceptor).await {
         Ok(Opening::Nothing) => return None,
         Ok(Opening::Cancel { pid, key }) => {
-            doors.cancel_keys.cancel(pid, &key).await;
+            admission.cancel_keys.cancel(pid, &key).await;
             return None;
         }
         Ok(Opening::Session(opened)) => opened,
@@ -69,13 +69,13 @@ async fn login(stream: TcpStream, doors: &Arc<Doors>, full: bool) -> Option<Box<
             return None;
         }
     };
-    let Opened { socket, early, startup } = opened;
+    let SessionRequest { socket, early, startup } = opened;
     let encrypted = socket.is_tls();
     let mut client = Side::new(socket, Peer::Client, early);
-    match establish(&mut client, &startup, doors, encrypted, full).await {
-        Ok(established) => {
+    match establish(&mut client, &startup, admission, encrypted, full).await {
+        Ok(login) => {
             measure::login(true);
-            Some(Box::new(begin(client, &startup, doors, established)))
+            Some(Box::new(begin(client, startup, admission, login)))
         }
         Err(error) => {
             measure::login(false);
@@ -85,47 +85,51 @@ async fn login(stream: TcpStream, doors: &Arc<Doors>, full: bool) -> Option<Box<
     }
 }
 
-/// A login that succeeded, of which the client has not been told yet.
-type Established = (Arc<Shared>, Backend, OwnStatements);
+/// A login that succeeded; the client does not know yet.
+struct Login {
+    environment: Arc<Environment>,
+    backend: Backend,
+    own: OwnStatements,
+}
 
 async fn establish(
     client: &mut Side,
     startup: &Startup,
-    doors: &Doors,
+    admission: &Admission,
     encrypted: bool,
     full: bool,
-) -> Result<Established, LoginError> {
+) -> Result<Login, LoginError> {
     if full {
         return Err(PgError::fatal("53300", "sorry, too many clients already").into());
     }
-    check(startup, doors, encrypted)?;
+    check(startup, admission, encrypted)?;
     if startup.must_negotiate() {
         let newest = (3 << 16) | startup.minor_spoken().cast_signed();
         encode(&NegotiateProtocolVersion::new(newest, startup.options.clone()), &mut client.out);
     }
-    let shared = doors.shared.get().cloned().ok_or_else(away)?;
-    let known = lookup(startup, doors).await?;
-    let verifier = known.verifier.as_deref().and_then(Verifier::parse);
-    if known.verifier.is_some() && verifier.is_none() {
+    let environment = admission.environment.get().cloned().ok_or_else(away)?;
+    let user = lookup(startup, admission).await?;
+    let verifier = user.verifier.as_deref().and_then(Verifier::parse);
+    if user.verifier.is_some() && verifier.is_none() {
         tracing::warn!(
             user = startup.user,
             "the user's password is not stored as SCRAM-SHA-256: no login through the proxy"
         );
     }
-    let verifier = verifier.unwrap_or_else(|| Verifier::mock(&doors.mock_secret, &startup.user));
-    let binding = Binding { encrypted, end_point: doors.acceptor.end_point.as_deref().filter(|_| encrypted) };
-    let secret = authenticate(client, doors.config.auth, &startup.user, verifier, &binding).await?;
-    let settings = settings(startup, &known.configured, shared.database == startup.database);
-    let backend = backend::login(&doors.connector, startup, &settings, &secret).await?;
+    let verifier = verifier.unwrap_or_else(|| Verifier::mock(&admission.mock_secret, &startup.user));
+    let binding = Binding { encrypted, end_point: admission.acceptor.end_point.as_deref().filter(|_| encrypted) };
+    let secret = authenticate(client, admission.config.auth, &startup.user, verifier, &binding).await?;
+    let settings = settings(startup, &user.configured, environment.database == startup.database);
+    let backend = backend::login(&admission.connector, startup, &settings, &secret).await?;
     let own = OwnStatements::new();
-    if shared.database == startup.database {
-        register(&doors.control, backend.pid, &own).await?;
+    if environment.database == startup.database {
+        register(&admission.control, backend.pid, &own).await?;
     }
-    Ok((shared, backend, own))
+    Ok(Login { environment, backend, own })
 }
 
-/// The hash of the session's secret goes to the database by another connection. Now, not at the first capture: a snapshot
-/// that is taken before does not show it.
+/// The hash of the session's secret goes to the database by another connection. At login, not at the first dry run: a
+/// snapshot that is taken before would not show it.
 async fn register(control: &PgPool, pid: u32, own: &OwnStatements) -> Result<(), LoginError> {
     let registered = sqlx::query("/* proxy.register */ SELECT upwrite.register($1, $2)")
         .bind(pid.cast_signed())
@@ -138,8 +142,8 @@ async fn register(control: &PgPool, pid: u32, own: &OwnStatements) -> Result<(),
     })
 }
 
-fn check(startup: &Startup, doors: &Doors, encrypted: bool) -> Result<(), PgError> {
-    if doors.config.tls.required && !encrypted {
+fn check(startup: &Startup, admission: &Admission, encrypted: bool) -> Result<(), PgError> {
+    if admission.config.tls.required && !encrypted {
         return Err(PgError::fatal("28000", "connections without encryption are not accepted")
             .with_hint("Connect with sslmode=require or stronger."));
     }
@@ -156,16 +160,16 @@ fn check(startup: &Startup, doors: &Doors, encrypted: bool) -> Result<(), PgErro
     Ok(())
 }
 
-/// What the control connection knows of a user.
-struct Known {
+/// What the control connection says of a user.
+struct UserRecord {
     verifier: Option<String>,
     /// `upwrite.*` settings that ALTER ROLE or ALTER DATABASE has set.
     configured: Vec<String>,
 }
 
-async fn lookup(startup: &Startup, doors: &Doors) -> Result<Known, LoginError> {
-    if doors.config.auth == AuthMode::Password {
-        return Ok(Known { verifier: None, configured: Vec::new() });
+async fn lookup(startup: &Startup, admission: &Admission) -> Result<UserRecord, LoginError> {
+    if admission.config.auth == AuthMode::Password {
+        return Ok(UserRecord { verifier: None, configured: Vec::new() });
     }
     let found: Result<(Option<String>, Vec<String>), _> = sqlx::query_as(
         "/* proxy.lookup */ SELECT upwrite.auth($1), \
@@ -177,10 +181,10 @@ async fn lookup(startup: &Startup, doors: &Doors) -> Result<Known, LoginError> {
     )
     .bind(&startup.user)
     .bind(&startup.database)
-    .fetch_one(&doors.control)
+    .fetch_one(&admission.control)
     .await;
     match found {
-        Ok((verifier, configured)) => Ok(Known { verifier, configured }),
+        Ok((verifier, configured)) => Ok(UserRecord { verifier, configured }),
         Err(error) => {
             tracing::warn!(%error, "a login could not be looked up");
             Err(away().into())
@@ -188,18 +192,18 @@ async fn lookup(startup: &Startup, doors: &Doors) -> Result<Known, LoginError> {
     }
 }
 
-/// The defaults that nobody has set otherwise.
-fn settings(startup: &Startup, configured: &[String], captures: bool) -> Vec<(&'static str, &'static str)> {
+/// The defaults of settings that are not set otherwise.
+fn settings(startup: &Startup, configured: &[String], has_synced_tables: bool) -> Vec<(&'static str, &'static str)> {
     let options = String::from_utf8_lossy(startup.parameter("options").unwrap_or_default()).to_ascii_lowercase();
     let free = |(name, _): &(&str, &str)| {
         startup.parameter(name).is_none() && !options.contains(name) && !configured.iter().any(|other| other == name)
     };
-    SETTINGS.into_iter().filter(free).filter(|_| captures).collect()
+    SETTINGS.into_iter().filter(free).filter(|_| has_synced_tables).collect()
 }
 
 /// Says to the client that it may begin.
-fn begin(mut client: Side, startup: &Startup, doors: &Doors, established: Established) -> Session {
-    let (shared, backend, own) = established;
+fn begin(mut client: Side, startup: Startup, admission: &Admission, login: Login) -> Session {
+    let Login { environment, backend, own } = login;
     client.trust();
     encode(&Authentication::Ok, &mut client.out);
     for frame in &backend.greeting {
@@ -211,8 +215,9 @@ fn begin(mut client: Side, startup: &Startup, doors: &Doors, established: Establ
     let key = BackendKeyData::new(backend.pid.cast_signed(), SecretKey::Bytes(secret.clone()));
     encode(&key, &mut client.out);
     encode(&ReadyForQuery::new(TransactionStatus::Idle), &mut client.out);
-    let slot = doors.cancel_keys.register(backend.pid, secret, backend.key);
-    Session::new(Link { client, server: backend.side }, shared, slot, own, &startup.database)
+    let slot = admission.cancel_keys.register(backend.pid, secret, backend.key);
+    let server = Box::new(ServerLeg::new(backend.side, own, slot));
+    Session::new(client, startup, server, environment)
 }
 
 async fn farewell(mut client: Side, error: LoginError) {

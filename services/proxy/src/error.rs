@@ -15,7 +15,6 @@ pub enum Severity {
     Fatal,
     /// The statement succeeded, but the client should know.
     Warning,
-    Notice,
 }
 
 impl Severity {
@@ -24,7 +23,6 @@ impl Severity {
             Self::Error => "ERROR",
             Self::Fatal => "FATAL",
             Self::Warning => "WARNING",
-            Self::Notice => "NOTICE",
         }
     }
 }
@@ -110,17 +108,11 @@ impl PgError {
         self
     }
 
-    #[must_use]
-    pub fn with_constraint(mut self, constraint: impl Into<String>) -> Self {
-        self.constraint = Some(constraint.into());
-        self
-    }
-
-    /// The whole frame: `ErrorResponse`, or `NoticeResponse` for warnings and notices.
+    /// The whole frame: `ErrorResponse`, or `NoticeResponse` for warnings.
     pub fn frame(&self) -> Bytes {
         let tag = match self.severity {
             Severity::Error | Severity::Fatal => b'E',
-            Severity::Warning | Severity::Notice => b'N',
+            Severity::Warning => b'N',
         };
         let mut body = BytesMut::with_capacity(64 + self.message.len());
         let severity = Some(self.severity.as_str());
@@ -185,7 +177,9 @@ mod tests {
 
     #[test]
     fn a_frame_has_its_fields_and_its_length() {
-        let frame = PgError::error("23505", "du\0plicate").with_constraint("contact_email_key").frame();
+        let mut error = PgError::error("23505", "du\0plicate");
+        error.constraint = Some("contact_email_key".to_owned());
+        let frame = error.frame();
         assert_eq!(frame[0], b'E');
         assert_eq!(u32::from_be_bytes([frame[1], frame[2], frame[3], frame[4]]) as usize, frame.len() - 1);
         let body = b"SERROR\0VERROR\0C23505\0Mduplicate\0ncontact_email_key\0\0";

@@ -1,19 +1,19 @@
 //! Submitting a mutation and holding its client until the verdict.
 //!
 //! A held client costs an entry in a map: one task of the process listens for verdicts, and every second reads the status
-//! of all that is held, so a lost notification costs a second, never a verdict. Sessions that wait for a claimed record
-//! stand in one queue per record; only the head runs its statement again.
+//! of all held mutations, so a lost notification costs a second, never a verdict. Statements that wait for a claimed record
+//! stand in one queue per record; only the head runs again.
 
+mod claim_wait;
 mod duplicate;
-mod gate;
-mod held;
-mod limits;
-mod news;
 mod queues;
-mod shared;
-mod turn;
+mod registry;
+mod statuses;
+mod submitter;
+mod verdict_wait;
+mod wait_limits;
 
-pub use gate::{Gate, Submit};
-pub use held::Held;
-pub use limits::Limits;
-pub use turn::Turn;
+pub use claim_wait::ClaimWait;
+pub use submitter::{SubmitResult, Submitter};
+pub use verdict_wait::Hold;
+pub use wait_limits::WaitLimits;

@@ -1,8 +1,13 @@
-//! The wire proxy: SQL to MutationRequested, verdict to client.
+#![doc = include_str!("../README.md")]
+#![cfg_attr(
+    not(feature = "testing"),
+    allow(unreachable_pub, reason = "inner parts are `pub` for `internals`, which the crate's own tests see")
+)]
 
 mod config;
 mod proxy;
 
+mod admission;
 mod connection;
 
 mod startup;
@@ -15,24 +20,31 @@ mod cancel;
 mod session;
 mod wire;
 
-mod capture;
 mod catalog;
 mod classify;
-mod error;
-mod hold;
-mod measure;
+mod planning;
 mod returning;
-#[cfg(test)]
-mod testing;
+
+mod hold;
 mod verdict;
 
-pub use capture::{Apply, CaptureError, Captured, DryRun, Image, OnRollback, OnTimeout, Plan, Session, Settings, plan};
-pub use catalog::{Catalog, CatalogCache, Effect, Names, Reach, SyncedColumn, SyncedTable, Target};
-pub use classify::{Capture, Classifier, Kind, PlainDml, SessionCommand, Statement, TransactionCommand};
+mod error;
+mod measure;
+#[cfg(test)]
+mod testing;
+
 pub use config::{AuthMode, Config, LimitsConfig, ServerConfig, ServerTls, TlsConfig};
-pub use error::PgError;
-pub use hold::{Gate, Held, Limits, Submit, Turn};
-pub use proxy::{Activity, Proxy, ProxyError, run};
-pub use returning::{Again, FieldShape, Placeholders, Returning};
+pub use proxy::{Activity, Proxy, ProxyError};
 pub use tls::TlsError;
-pub use verdict::{Success, Verdict};
+
+/// Inner parts, for the crate's own tests in `tests/it`. No other crate enables the feature.
+#[cfg(feature = "testing")]
+pub mod internals {
+    pub use crate::catalog::*;
+    pub use crate::classify::*;
+    pub use crate::error::*;
+    pub use crate::hold::*;
+    pub use crate::planning::*;
+    pub use crate::returning::*;
+    pub use crate::verdict::*;
+}

@@ -7,14 +7,14 @@ use upwrite_event_log::LogError;
 
 use crate::verdict::Verdict;
 
-/// Counted in a gauge from its making until its drop.
-pub(crate) struct Present {
+/// Counted in a gauge until it is dropped.
+pub(crate) struct Presence {
     gauge: Gauge,
-    /// The histogram that takes its time, too.
+    /// The histogram of how long it existed.
     timed: Option<(&'static str, Instant)>,
 }
 
-impl Present {
+impl Presence {
     /// A client that has logged in.
     pub(crate) fn connection() -> Self {
         Self::new(gauge!("upwrite_proxy_connections"), None)
@@ -25,7 +25,7 @@ impl Present {
         Self::new(gauge!("upwrite_proxy_holds"), Some("upwrite_proxy_hold_seconds"))
     }
 
-    /// A statement that waits for a record which somebody else has claimed.
+    /// A statement that waits for a record that another mutation has claimed.
     pub(crate) fn claim_wait() -> Self {
         counter!("upwrite_proxy_claim_waits_total").increment(1);
         Self::new(gauge!("upwrite_proxy_claim_waiters"), Some("upwrite_proxy_claim_wait_seconds"))
@@ -37,7 +37,7 @@ impl Present {
     }
 }
 
-impl Drop for Present {
+impl Drop for Presence {
     fn drop(&mut self) {
         self.gauge.decrement(1);
         if let Some((name, begun)) = self.timed {

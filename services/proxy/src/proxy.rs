@@ -12,15 +12,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use upwrite_event_log::{EventLog, Notice};
 
+use crate::admission::Admission;
 use crate::cancel::CancelKeys;
 use crate::catalog::CatalogCache;
 use crate::classify::Classifier;
 use crate::config::Config;
-use crate::hold::Gate;
-use crate::session::Shared;
+use crate::hold::Submitter;
+use crate::session::Environment;
 use crate::tls::{Acceptor, Connector, TlsError};
 
-/// Connections beyond the limit that are told so at a time; more are closed without a word.
+/// Connections beyond the limit that get an error at a time; more are closed without one.
 const REFUSALS: usize = 64;
 /// Between attempts to reach Postgres at start, and after a failed accept.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -37,41 +38,15 @@ pub enum ProxyError {
 pub struct Proxy {
     listener: TcpListener,
     address: SocketAddr,
-    doors: Arc<Doors>,
+    admission: Arc<Admission>,
     log: Arc<dyn EventLog>,
     opened: CancellationToken,
     notices: Vec<broadcast::Receiver<Notice>>,
 }
 
-/// What every new connection needs.
-pub(crate) struct Doors {
-    pub(crate) config: Config,
-    pub(crate) control: PgPool,
-    pub(crate) acceptor: Acceptor,
-    pub(crate) connector: Connector,
-    pub(crate) cancel_keys: CancelKeys,
-    /// Of this process only; see [`crate::auth::Verifier::mock`].
-    pub(crate) mock_secret: [u8; 32],
-    pub(crate) connections: Arc<Semaphore>,
-    pub(crate) refusals: Arc<Semaphore>,
-    /// Not set before Postgres could be asked for the first time.
-    pub(crate) shared: OnceLock<Arc<Shared>>,
-}
-
-/// Listens and serves until `shutdown`, then drains.
-pub async fn run(
-    config: Config,
-    control: PgPool,
-    log: Arc<dyn EventLog>,
-    shutdown: CancellationToken,
-) -> Result<(), ProxyError> {
-    Proxy::bind(config, control, log).await?.serve(shutdown).await;
-    Ok(())
-}
-
-/// What the proxy is about, for people. A cheap handle.
+/// What the proxy is doing. A cheap handle.
 #[derive(Clone)]
-pub struct Activity(Arc<Doors>);
+pub struct Activity(Arc<Admission>);
 
 impl Activity {
     /// Clients connected.
@@ -81,7 +56,12 @@ impl Activity {
 
     /// Clients that are held until their mutation has its verdict.
     pub fn held(&self) -> usize {
-        self.0.shared.get().map_or(0, |shared| shared.gate.held())
+        self.0.environment.get().map_or(0, |environment| environment.submitter.held())
+    }
+
+    /// Statements that wait for a record which another mutation has claimed.
+    pub fn waiting(&self) -> usize {
+        self.0.environment.get().map_or(0, |environment| environment.submitter.waiting())
     }
 }
 
@@ -93,7 +73,7 @@ impl Proxy {
         let unusable = |reason| ProxyError::Listen { address: config.listen, reason };
         let listener = TcpListener::bind(config.listen).await.map_err(unusable)?;
         let address = listener.local_addr().map_err(unusable)?;
-        let doors = Doors {
+        let admission = Admission {
             acceptor,
             cancel_keys: CancelKeys::new(connector.clone()),
             connector,
@@ -101,13 +81,13 @@ impl Proxy {
             mock_secret: rand::rng().random(),
             connections: Arc::new(Semaphore::new(config.limits.connections)),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
-            shared: OnceLock::new(),
+            environment: OnceLock::new(),
             config,
         };
         Ok(Self {
             listener,
             address,
-            doors: Arc::new(doors),
+            admission: Arc::new(admission),
             log,
             opened: CancellationToken::new(),
             notices: Vec::new(),
@@ -125,10 +105,10 @@ impl Proxy {
     }
 
     pub fn activity(&self) -> Activity {
-        Activity(self.doors.clone())
+        Activity(self.admission.clone())
     }
 
-    /// Hears a notifier of this process ([`upwrite_event_log::Notifier::subscribe`]): verdicts come sooner than by way of
+    /// Hears a notifier of this process ([`upwrite_event_log::Notifier::subscribe`]): verdicts come faster than by way of
     /// Postgres.
     pub fn hear(&mut self, notices: broadcast::Receiver<Notice>) {
         self.notices.push(notices);
@@ -138,18 +118,19 @@ impl Proxy {
     pub async fn serve(self, shutdown: CancellationToken) {
         let grace_over = CancellationToken::new();
         let sessions = TaskTracker::new();
-        let gate = Gate::start(self.log.clone(), self.doors.control.clone(), grace_over.clone());
+        let submitter = Submitter::start(self.log.clone(), self.admission.control.clone(), grace_over.clone());
         for notices in self.notices {
-            gate.hear(notices, grace_over.clone());
+            submitter.hear(notices, grace_over.clone());
         }
-        let opening = tokio::spawn(open(self.doors.clone(), gate, self.opened, shutdown.clone(), grace_over.clone()));
+        let opening =
+            tokio::spawn(open(self.admission.clone(), submitter, self.opened, shutdown.clone(), grace_over.clone()));
         tracing::info!(address = %self.address, "the proxy listens");
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        sessions.spawn(connection(stream, peer, self.doors.clone()));
+                        sessions.spawn(connection(stream, peer, self.admission.clone()));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
@@ -160,7 +141,7 @@ impl Proxy {
         }
         drop(self.listener);
         sessions.close();
-        if tokio::time::timeout(self.doors.config.grace, sessions.wait()).await.is_err() {
+        if tokio::time::timeout(self.admission.config.grace, sessions.wait()).await.is_err() {
             tracing::warn!(sessions = sessions.len(), "the grace is over; the sessions that are left are ended");
         }
         grace_over.cancel();
@@ -170,24 +151,24 @@ impl Proxy {
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, doors: Arc<Doors>) {
+async fn connection(stream: TcpStream, peer: SocketAddr, admission: Arc<Admission>) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection ended at once");
         return;
     }
-    crate::connection::serve(stream, peer, &doors).await;
+    crate::connection::serve(stream, peer, &admission).await;
 }
 
 /// Reads what sessions need from Postgres, for as long as that takes; then keeps it fresh.
 async fn open(
-    doors: Arc<Doors>,
-    gate: Gate,
+    admission: Arc<Admission>,
+    submitter: Submitter,
     opened: CancellationToken,
     shutdown: CancellationToken,
     grace_over: CancellationToken,
 ) {
     let (database, catalog) = loop {
-        match first(&doors.control).await {
+        match first(&admission.control).await {
             Ok(found) => break found,
             Err(error) => tracing::warn!(%error, "Postgres cannot be asked for the synced tables yet; trying again"),
         }
@@ -196,20 +177,20 @@ async fn open(
             () = tokio::time::sleep(PAUSE) => {}
         }
     };
-    let limits = doors.config.limits.clone();
-    let shared = Shared {
-        control: doors.control.clone(),
+    let limits = admission.config.limits.clone();
+    let environment = Environment {
+        control: admission.control.clone(),
         database,
         catalog: catalog.clone(),
         classifier: Classifier::new(limits.classified_statements),
-        gate,
+        submitter,
         limits,
         shutdown,
         grace_over: grace_over.clone(),
     };
-    let _ = doors.shared.set(Arc::new(shared));
+    let _ = admission.environment.set(Arc::new(environment));
     opened.cancel();
-    catalog.keep_fresh(doors.config.catalog_refresh, grace_over).await;
+    catalog.keep_fresh(admission.config.catalog_refresh, grace_over).await;
 }
 
 async fn first(control: &PgPool) -> Result<(String, CatalogCache), sqlx::Error> {

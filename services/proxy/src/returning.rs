@@ -1,7 +1,7 @@
-//! `RETURNING` on the rows as they came to be, and the buffered rows of the dry run where that cannot be.
+//! `RETURNING`: evaluated again on the reconciled rows, or the dry run's rows with real keys.
 
 mod placeholders;
-mod rewrite;
+mod reevaluation;
 
 pub use placeholders::{FieldShape, Placeholders};
-pub use rewrite::{Again, Returning};
+pub use reevaluation::{Reevaluation, Returning};

@@ -1,39 +1,9 @@
 //! From an accepted connection to a startup message, with TLS on the way.
 
+mod error;
 mod negotiate;
 mod packet;
 
-pub(crate) use negotiate::{Opened, Opening, open};
+pub(crate) use error::LoginError;
+pub(crate) use negotiate::{Opening, SessionRequest, open};
 pub(crate) use packet::Startup;
-
-use crate::error::PgError;
-
-/// Why a connection did not become a session.
-#[derive(Debug)]
-pub(crate) enum LoginError {
-    /// The client is told, then the connection is closed.
-    Refused(PgError),
-    /// PostgreSQL's own words, a whole ErrorResponse.
-    Forward(bytes::Bytes),
-    /// Nobody is there to be told.
-    Gone,
-}
-
-impl From<std::io::Error> for LoginError {
-    fn from(error: std::io::Error) -> Self {
-        tracing::debug!(%error, "connection lost during login");
-        Self::Gone
-    }
-}
-
-impl From<crate::wire::Malformed> for LoginError {
-    fn from(error: crate::wire::Malformed) -> Self {
-        Self::Refused(PgError::fatal("08P01", error.to_string()))
-    }
-}
-
-impl From<PgError> for LoginError {
-    fn from(error: PgError) -> Self {
-        Self::Refused(error)
-    }
-}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use upwrite_events::{ColumnSpec, SYNCED_AT_COLUMN, TableName, TableSpec, VERSION_COLUMN};
 
-use crate::catalog::{Catalog, Effect, Names, Reach, SyncedColumn, SyncedTable};
+use crate::catalog::{Catalog, Effect, NameMap, Reach, SyncedColumn, SyncedTable};
 
 pub(crate) const CONTACT: u32 = 101;
 pub(crate) const ACCOUNT: u32 = 102;
@@ -36,8 +36,8 @@ pub(crate) fn contact() -> Arc<SyncedTable> {
     table(CONTACT, "contact", vec![id, column("last_name"), email, account, formula, column("upwrite_key")])
 }
 
-fn names<T: Copy>(items: &[(&str, &str, T)]) -> Names<T> {
-    let mut names: Names<T> = BTreeMap::new();
+fn names<T: Copy>(items: &[(&str, &str, T)]) -> NameMap<T> {
+    let mut names: NameMap<T> = BTreeMap::new();
     for (schema, name, item) in items {
         names.entry((*name).into()).or_default().insert((*schema).into(), *item);
     }

@@ -1,9 +1,9 @@
 //! TLS on both legs.
 
+mod acceptor;
 mod binding;
-mod client_leg;
-mod server_leg;
+mod connector;
 
-pub(crate) use client_leg::Acceptor;
-pub use client_leg::TlsError;
-pub(crate) use server_leg::Connector;
+pub(crate) use acceptor::Acceptor;
+pub use acceptor::TlsError;
+pub(crate) use connector::Connector;

@@ -13,8 +13,8 @@ mod socket;
 
 pub(crate) use body::{Body, Malformed};
 pub(crate) use frame::{Frame, FrameError, FrameReader, Peer, encode, frame};
-pub(crate) use frontend::{Bind, Parse, Target, target};
-pub(crate) use link::{Incoming, Link, Lost, Want};
+pub(crate) use frontend::{Bind, NamedObject, Parse, named_object};
+pub(crate) use link::{Disconnect, Incoming, Interest, Link};
 pub(crate) use rows::{command_tag, data_row, error_fields, field_shapes, fields, row_frame, with_count};
 pub(crate) use side::Side;
 pub(crate) use socket::Socket;

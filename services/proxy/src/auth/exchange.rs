@@ -22,7 +22,7 @@ pub(super) struct ServerExchange {
 
 impl ServerExchange {
     /// From the client's first message. `end_point`: the hash to bind to if the client chose -PLUS. `plus_offered`: a
-    /// client that says it supports binding but was not offered it has met somebody in the middle.
+    /// client that says it supports binding but was not offered it has an attacker in the middle.
     pub(super) fn start(
         verifier: Verifier,
         message: &[u8],

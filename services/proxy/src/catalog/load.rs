@@ -7,7 +7,7 @@ use sqlx::{PgConnection, PgPool};
 use upwrite_events::TableSpec;
 
 use super::reach::{by_name, leading};
-use super::{Catalog, Effect, Names, Reach, SyncedColumn, SyncedTable};
+use super::{Catalog, Effect, NameMap, Reach, SyncedColumn, SyncedTable};
 
 /// Functions of `pg_catalog` in C that run SQL which the caller gives them.
 const RUN_SQL: &[&str] = &[
@@ -61,11 +61,11 @@ async fn synced(connection: &mut PgConnection) -> Result<BTreeMap<u32, SyncedTab
     Ok(tables)
 }
 
-/// All relations that can be written, and which of them lead to synced ones; notes own code of synced ones by the way.
+/// All relations that can be written, and which of them lead to synced ones; also notes which synced ones have code of their own.
 async fn relations(
     connection: &mut PgConnection,
     synced: &mut BTreeMap<u32, SyncedTable>,
-) -> Result<Names<Reach>, sqlx::Error> {
+) -> Result<NameMap<Reach>, sqlx::Error> {
     let rows: Vec<(i64, String, String, bool)> = sqlx::query_as(
         "/* proxy.catalog.relations */
          with code as (
@@ -131,7 +131,7 @@ async fn relations(
     Ok(by_name(named))
 }
 
-async fn functions(connection: &mut PgConnection) -> Result<Names<Effect>, sqlx::Error> {
+async fn functions(connection: &mut PgConnection) -> Result<NameMap<Effect>, sqlx::Error> {
     // An aggregate's own volatility says nothing: its transition and final functions count.
     let rows: Vec<(String, String, bool, bool)> = sqlx::query_as(
         "/* proxy.catalog.functions */

@@ -22,8 +22,8 @@ pub(super) fn leading(sources: BTreeSet<u32>, edges: &[(u32, u32)]) -> BTreeSet<
 }
 
 /// By name, then by schema.
-pub(super) fn by_name<T>(items: impl IntoIterator<Item = (String, String, T)>) -> super::Names<T> {
-    let mut names: super::Names<T> = BTreeMap::new();
+pub(super) fn by_name<T>(items: impl IntoIterator<Item = (String, String, T)>) -> super::NameMap<T> {
+    let mut names: super::NameMap<T> = BTreeMap::new();
     for (schema, name, item) in items {
         names.entry(name).or_default().insert(schema, item);
     }

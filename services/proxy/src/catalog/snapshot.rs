@@ -7,7 +7,7 @@ use upwrite_events::{TableName, TableSpec};
 
 /// Things by name, then by schema (both unquoted, as Postgres stores them): unqualified names are looked for in every
 /// schema, since the proxy does not know the session's search path.
-pub type Names<T> = BTreeMap<String, BTreeMap<String, T>>;
+pub type NameMap<T> = BTreeMap<String, BTreeMap<String, T>>;
 
 /// Whether a change of a relation can change a synced table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,9 +68,9 @@ pub struct Catalog {
     /// Grows with every snapshot that differs from the one before.
     pub generation: u64,
     pub synced: BTreeMap<u32, Arc<SyncedTable>>,
-    pub relations: Names<Reach>,
+    pub relations: NameMap<Reach>,
     /// The worst of all forms of that name.
-    pub functions: Names<Effect>,
+    pub functions: NameMap<Effect>,
 }
 
 impl Catalog {

@@ -7,18 +7,18 @@ use super::{Statement, decide};
 use crate::catalog::Catalog;
 
 /// Longer texts are classified each time: they are hardly ever the same twice.
-const LONGEST_KEPT: usize = 16 * 1024;
+const CACHED_TEXT_MAX_BYTES: usize = 16 * 1024;
 
 /// Classifies, and remembers up to a number of texts for as long as the snapshot stays the same.
 pub struct Classifier {
     capacity: usize,
-    kept: Mutex<Kept>,
+    cached: Mutex<CachedStatements>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct CachedStatements {
     generation: u64,
-    /// With whether it was asked for since the sweep came by last.
+    /// With whether the text was asked for since the last sweep.
     statements: HashMap<Arc<str>, (Arc<[Statement]>, bool)>,
     /// In order of the sweep ("second chance": close to least recently used, at the cost of one flag).
     order: VecDeque<Arc<str>>,
@@ -27,7 +27,7 @@ struct Kept {
 impl Classifier {
     /// `capacity`: how many texts are remembered.
     pub fn new(capacity: usize) -> Self {
-        Self { capacity, kept: Mutex::default() }
+        Self { capacity, cached: Mutex::default() }
     }
 
     /// The statements of a query string in their order; empty for an empty query.
@@ -36,18 +36,18 @@ impl Classifier {
             return statements;
         }
         let statements: Arc<[Statement]> = decide::statements(sql, catalog).into();
-        if sql.len() <= LONGEST_KEPT && self.capacity > 0 {
+        if sql.len() <= CACHED_TEXT_MAX_BYTES && self.capacity > 0 {
             self.lock().keep(sql, statements.clone(), catalog.generation, self.capacity);
         }
         statements
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, CachedStatements> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl CachedStatements {
     fn get(&mut self, sql: &str, generation: u64) -> Option<Arc<[Statement]>> {
         if generation != self.generation {
             return None;
@@ -104,8 +104,8 @@ mod tests {
         let catalog = testing::catalog();
         let classifier = Classifier::new(3);
         let sql = "insert into public.note values (1)";
-        assert_eq!(classifier.classify(sql, &catalog)[0].kind, Kind::Relay);
+        assert_eq!(classifier.classify(sql, &catalog)[0].kind, Kind::Relayed);
         let empty = Catalog { generation: 2, ..Catalog::default() };
-        assert!(matches!(classifier.classify(sql, &empty)[0].kind, Kind::Capture(_)));
+        assert!(matches!(classifier.classify(sql, &empty)[0].kind, Kind::Captured(_)));
     }
 }

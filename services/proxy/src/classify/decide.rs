@@ -9,9 +9,9 @@ use pg_query::protobuf::{
 };
 use upwrite_events::{Op, TableName};
 
-use super::split::{Parsed, parse};
-use super::walk::{Found, Named};
-use super::{Capture, Kind, PlainDml, SessionCommand, Statement, TransactionCommand, comment, list};
+use super::mentions::{Mentions, SqlName};
+use super::split::{ParseResult, parse};
+use super::{Kind, PlainDml, PossibleWrite, SessionCommand, Statement, TransactionCommand, comment, list};
 use crate::catalog::{Catalog, Effect, SyncedTable, Target};
 use crate::error::PgError;
 use crate::returning::Returning;
@@ -62,14 +62,14 @@ const TRANSPARENT: &[&str] = &[
 pub(super) fn statements(sql: &str, catalog: &Catalog) -> Vec<Statement> {
     let whole = |kind| vec![Statement { text: Arc::from(sql), kind }];
     match parse(sql) {
-        Parsed::Syntax => whole(Kind::Relay),
-        Parsed::Opaque => whole(Kind::Capture(Box::default())),
-        Parsed::Statements(parsed) => {
+        ParseResult::Syntax => whole(Kind::Relayed),
+        ParseResult::Opaque => whole(Kind::Captured(Box::default())),
+        ParseResult::Statements(parsed) => {
             let statement =
                 |(text, node): (Box<str>, NodeEnum)| Statement { text: text.into(), kind: kind(&node, catalog) };
             let mut statements: Vec<Statement> = parsed.into_iter().map(statement).collect();
-            if let [Statement { kind: Kind::Capture(capture), .. }] = statements.as_mut_slice() {
-                capture.traceparent = comment::traceparent(sql);
+            if let [Statement { kind: Kind::Captured(write), .. }] = statements.as_mut_slice() {
+                write.traceparent = comment::traceparent(sql);
             }
             statements
         }
@@ -91,28 +91,28 @@ fn kind(node: &NodeEnum, catalog: &Catalog) -> Kind {
         | NodeEnum::MergeStmt(_)
         | NodeEnum::CreateTableAsStmt(_) => query(node, catalog),
         // What they run is not in the text.
-        NodeEnum::CallStmt(_) | NodeEnum::DoStmt(_) | NodeEnum::ExecuteStmt(_) => Kind::Capture(Box::default()),
+        NodeEnum::CallStmt(_) | NodeEnum::DoStmt(_) | NodeEnum::ExecuteStmt(_) => Kind::Captured(Box::default()),
         NodeEnum::ExplainStmt(explain) => self::explain(explain, catalog),
         NodeEnum::CopyStmt(copy) => self::copy(copy, catalog),
         NodeEnum::TruncateStmt(truncate) => self::truncate(truncate, catalog),
         // DDL (some of which cannot run with anything else in its transaction), cursors, PREPARE, LISTEN, LOCK, …
-        _ => Kind::Relay,
+        _ => Kind::Relayed,
     }
 }
 
 /// Nobody has the privilege to truncate a synced table, and the server's "permission denied" would not say what to do.
 fn truncate(truncate: &TruncateStmt, catalog: &Catalog) -> Kind {
-    let mut kind = Kind::Relay;
+    let mut kind = Kind::Relayed;
     for node in &truncate.relations {
         let Some(NodeEnum::RangeVar(relation)) = &node.node else { continue };
-        match target(&Named::of(relation), catalog) {
+        match target(&SqlName::of(relation), catalog) {
             Target::Synced(_) => {
-                return Kind::Refuse(PgError::unsupported(
+                return Kind::Refused(PgError::unsupported(
                     format!("synced table \"{}\" cannot be truncated", relation.relname),
                     "Use DELETE.",
                 ));
             }
-            Target::May => kind = Kind::Capture(Box::default()),
+            Target::May => kind = Kind::Captured(Box::default()),
             Target::Cannot => {}
         }
     }
@@ -131,7 +131,7 @@ fn transaction(command: &TransactionStmt) -> Kind {
         K::TransStmtRollbackTo => TransactionCommand::RollbackTo(name()),
         K::TransStmtPrepare => TransactionCommand::Prepare,
         K::TransStmtCommitPrepared | K::TransStmtRollbackPrepared => TransactionCommand::Prepared,
-        K::Undefined => return Kind::Relay,
+        K::Undefined => return Kind::Relayed,
     })
 }
 
@@ -151,18 +151,18 @@ fn discard_command(discard: &DiscardStmt) -> SessionCommand {
 
 /// SELECT, DML, and what is made of them.
 fn query(node: &NodeEnum, catalog: &Catalog) -> Kind {
-    let found = Found::in_statement(node);
+    let found = Mentions::in_statement(node);
     let targets: Vec<Target> = found.targets.iter().map(|named| target(named, catalog)).collect();
     let calls = found.functions.iter().map(|named| catalog.effect(named.schema.as_deref(), &named.name)).max();
     let calls_any = calls == Some(Effect::Any);
     if !calls_any && targets.iter().all(|target| *target == Target::Cannot) {
-        return Kind::Relay;
+        return Kind::Relayed;
     }
     let alone = if found.targets.len() == 1 { targets.into_iter().next() } else { None };
     let plain = alone.as_ref().and_then(|target| plain(node, target, catalog));
     let hides_keys = match &plain {
         Some(plain) => plain.returning == Some(Returning::Buffered) && hides(&found.outer_functions),
-        // Without a change of its own, a function wrote: what it returned is what it says.
+        // It has no change of its own, so a function wrote, and what that returned stays as it is.
         None => !found.targets.is_empty() && hides(&found.outer_functions),
     };
     // A SELECT may also lock rows, or make a table, which a ROLLBACK would undo.
@@ -171,10 +171,10 @@ fn query(node: &NodeEnum, catalog: &Catalog) -> Kind {
         Some(Target::Synced(table)) if !selects && !calls_any && calls != Some(Effect::Own) => sole(&table),
         _ => None,
     };
-    Kind::Capture(Box::new(Capture { known_target, plain, hides_keys, ..Capture::default() }))
+    Kind::Captured(Box::new(PossibleWrite { known_target, plain, hides_keys, ..PossibleWrite::default() }))
 }
 
-fn target(named: &Named, catalog: &Catalog) -> Target {
+fn target(named: &SqlName, catalog: &Catalog) -> Target {
     catalog.target(named.schema.as_deref(), &named.name)
 }
 
@@ -183,8 +183,8 @@ fn sole(table: &SyncedTable) -> Option<TableName> {
     (!table.own_code).then(|| table.name().clone())
 }
 
-fn hides(functions: &[Named]) -> bool {
-    let transparent = |named: &Named| {
+fn hides(functions: &[SqlName]) -> bool {
+    let transparent = |named: &SqlName| {
         named.schema.as_deref().is_none_or(|schema| schema == "pg_catalog")
             && TRANSPARENT.contains(&named.name.as_str())
     };
@@ -223,10 +223,12 @@ fn explain(explain: &ExplainStmt, catalog: &Catalog) -> Kind {
     });
     let inner = explain.query.as_deref().and_then(|node| node.node.as_ref());
     match (analyze, inner.map(|node| kind(node, catalog))) {
-        (true, Some(Kind::Capture(capture))) => {
-            Kind::Capture(Box::new(Capture { known_target: capture.known_target, dry: true, ..Capture::default() }))
-        }
-        _ => Kind::Relay,
+        (true, Some(Kind::Captured(write))) => Kind::Captured(Box::new(PossibleWrite {
+            known_target: write.known_target,
+            dry: true,
+            ..PossibleWrite::default()
+        })),
+        _ => Kind::Relayed,
     }
 }
 
@@ -243,26 +245,26 @@ fn is_false(arg: Option<&pg_query::Node>) -> bool {
 fn copy(copy: &CopyStmt, catalog: &Catalog) -> Kind {
     if !copy.is_from {
         return match copy.query.as_deref().and_then(|node| node.node.as_ref()).map(|node| query(node, catalog)) {
-            Some(Kind::Capture(capture)) if capture.plain.is_some() || capture.known_target.is_some() => {
-                Kind::Refuse(PgError::unsupported(
+            Some(Kind::Captured(write)) if write.plain.is_some() || write.known_target.is_some() => {
+                Kind::Refused(PgError::unsupported(
                     "COPY of what a change of a synced table returns is not supported",
                     "Run the statement itself with RETURNING.",
                 ))
             }
-            _ => Kind::Relay,
+            _ => Kind::Relayed,
         };
     }
-    let Some(relation) = &copy.relation else { return Kind::Relay };
-    let target = target(&Named::of(relation), catalog);
+    let Some(relation) = &copy.relation else { return Kind::Relayed };
+    let target = target(&SqlName::of(relation), catalog);
     if target == Target::Cannot {
-        return Kind::Relay;
+        return Kind::Relayed;
     }
     let known_target = match &target {
         Target::Synced(table) => sole(table),
         Target::May | Target::Cannot => None,
     };
     let from_client = copy.filename.is_empty() && !copy.is_program;
-    Kind::Capture(Box::new(Capture { known_target, copy: from_client, ..Capture::default() }))
+    Kind::Captured(Box::new(PossibleWrite { known_target, copy: from_client, ..PossibleWrite::default() }))
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ fn one(sql: &str) -> Kind {
     statements.remove(0).kind
 }
 
-fn captured(sql: &str) -> Capture {
+fn captured(sql: &str) -> PossibleWrite {
     match one(sql) {
-        Kind::Capture(capture) => *capture,
+        Kind::Captured(write) => *write,
         other => panic!("{sql}: {other:?}"),
     }
 }
@@ -41,7 +41,7 @@ fn what_cannot_write_a_synced_table_is_relayed() {
         "listen x",
         "selekt 1; insert into sf.contact values (1)",
     ] {
-        assert_eq!(one(sql), Kind::Relay, "{sql}");
+        assert_eq!(one(sql), Kind::Relayed, "{sql}");
     }
 }
 
@@ -65,8 +65,8 @@ fn what_may_write_one_is_captured() {
         "create table t as select writes(1)",
         "truncate public.audited",
     ] {
-        let capture = captured(sql);
-        assert!(capture.known_target.is_none() && !capture.copy && !capture.dry, "{sql}");
+        let write = captured(sql);
+        assert!(write.known_target.is_none() && !write.copy && !write.dry, "{sql}");
     }
 }
 
@@ -87,7 +87,7 @@ fn a_target_is_known_only_if_nothing_else_can_be_written() {
     let table = SyncedTable { own_code: true, ..(*testing::contact()).clone() };
     catalog.synced.insert(testing::CONTACT, Arc::new(table));
     match &statements("delete from sf.contact", &catalog)[0].kind {
-        Kind::Capture(capture) => assert_eq!(capture.known_target, None),
+        Kind::Captured(write) => assert_eq!(write.known_target, None),
         other => panic!("{other:?}"),
     }
 }
@@ -97,7 +97,7 @@ fn plain_statements_say_how_their_returning_is_answered() {
     let returning = |sql: &str| captured(sql).plain.expect(sql).returning;
     assert_eq!(returning("insert into sf.contact values ('1')"), None);
     let again = |alias: Option<&str>| {
-        Some(Returning::Again(crate::returning::Again {
+        Some(Returning::Reevaluate(crate::returning::Reevaluation {
             list: "id".into(),
             alias: alias.map(str::to_owned),
             params: Vec::new(),
@@ -146,8 +146,8 @@ fn explain_analyze_runs_dry_and_copy_from_the_client_is_marked() {
     assert!(captured("copy sf.contact from stdin").copy);
     assert!(captured("copy contact (id) from stdin").copy);
     assert!(!captured("copy sf.contact from '/tmp/x'").copy);
-    assert!(matches!(one("truncate public.note, sf.contact"), Kind::Refuse(_)));
-    assert!(matches!(one("copy (delete from sf.contact returning *) to stdout"), Kind::Refuse(_)));
+    assert!(matches!(one("truncate public.note, sf.contact"), Kind::Refused(_)));
+    assert!(matches!(one("copy (delete from sf.contact returning *) to stdout"), Kind::Refused(_)));
 }
 
 #[test]
@@ -192,6 +192,6 @@ fn a_query_string_is_split() {
         parts.iter().map(|part| &*part.text).collect::<Vec<_>>(),
         ["begin", "insert into sf.contact values ('1')", "select 1", "commit",]
     );
-    assert!(matches!(parts[1].kind, Kind::Capture(_)));
+    assert!(matches!(parts[1].kind, Kind::Captured(_)));
     assert!(statements("", &catalog).is_empty());
 }

@@ -4,9 +4,9 @@ use pg_query::protobuf::{ReturningClause, Token};
 use pg_query::{Node, NodeEnum};
 use serde_json::Value;
 
-use super::walk::{Found, Named};
+use super::mentions::{Mentions, SqlName};
 use crate::catalog::{Catalog, Effect};
-use crate::returning::{Again, Returning};
+use crate::returning::{Reevaluation, Returning};
 
 /// Columns that belong to the version of the row that the dry run made.
 const SYSTEM_COLUMNS: &[&str] = &["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
@@ -17,12 +17,12 @@ pub(super) fn returning(clause: &ReturningClause, alias: Option<&str>, catalog: 
     if !clause.options.is_empty() {
         return Returning::Buffered;
     }
-    let stable = |named: &Named| catalog.effect(named.schema.as_deref(), &named.name) == Effect::None;
-    if !Found::in_nodes(&clause.exprs).functions.iter().all(stable) || !clause.exprs.iter().all(is_of_the_row) {
+    let stable = |named: &SqlName| catalog.effect(named.schema.as_deref(), &named.name) == Effect::None;
+    if !Mentions::in_nodes(&clause.exprs).functions.iter().all(stable) || !clause.exprs.iter().all(is_of_the_row) {
         return Returning::Buffered;
     }
     match text(&clause.exprs).and_then(|list| renumber(&list)) {
-        Some((list, params)) => Returning::Again(Again { list, alias: alias.map(str::to_owned), params }),
+        Some((list, params)) => Returning::Reevaluate(Reevaluation { list, alias: alias.map(str::to_owned), params }),
         None => Returning::Buffered,
     }
 }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     fn again(list: &str, params: &[u16]) -> Returning {
-        Returning::Again(Again { list: list.to_owned(), alias: None, params: params.to_vec() })
+        Returning::Reevaluate(Reevaluation { list: list.to_owned(), alias: None, params: params.to_vec() })
     }
 
     #[test]

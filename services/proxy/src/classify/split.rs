@@ -4,7 +4,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::RawStmt;
 
 /// The parser's answer.
-pub(super) enum Parsed {
+pub(super) enum ParseResult {
     /// Trees with their own texts, in order.
     Statements(Vec<(Box<str>, NodeEnum)>),
     /// Not SQL for this parser: the server will word its own error.
@@ -13,14 +13,14 @@ pub(super) enum Parsed {
     Opaque,
 }
 
-pub(super) fn parse(sql: &str) -> Parsed {
+pub(super) fn parse(sql: &str) -> ParseResult {
     let parsed = match pg_query::parse(sql, 0) {
         Ok(parsed) => parsed.protobuf,
-        Err(pg_query::Error::Parse(message)) if !message.contains("stack depth") => return Parsed::Syntax,
-        Err(_) => return Parsed::Opaque,
+        Err(pg_query::Error::Parse(message)) if !message.contains("stack depth") => return ParseResult::Syntax,
+        Err(_) => return ParseResult::Opaque,
     };
     let statements = parsed.stmts.into_iter().map(|raw| Some((own_text(sql, &raw)?.into(), raw.stmt?.node?)));
-    statements.collect::<Option<Vec<_>>>().map_or(Parsed::Opaque, Parsed::Statements)
+    statements.collect::<Option<Vec<_>>>().map_or(ParseResult::Opaque, ParseResult::Statements)
 }
 
 /// Locations are in bytes; a length of 0 means up to the end.
@@ -37,8 +37,8 @@ mod tests {
 
     fn texts(sql: &str) -> Vec<String> {
         match parse(sql) {
-            Parsed::Statements(statements) => statements.into_iter().map(|(text, _)| text.into()).collect(),
-            Parsed::Syntax | Parsed::Opaque => panic!("not parsed: {sql}"),
+            ParseResult::Statements(statements) => statements.into_iter().map(|(text, _)| text.into()).collect(),
+            ParseResult::Syntax | ParseResult::Opaque => panic!("not parsed: {sql}"),
         }
     }
 
@@ -58,8 +58,8 @@ mod tests {
 
     #[test]
     fn what_is_no_sql_is_left_to_the_server() {
-        assert!(matches!(parse("selekt 1"), Parsed::Syntax));
+        assert!(matches!(parse("selekt 1"), ParseResult::Syntax));
         let deep = format!("select {}1{}", "(1+".repeat(5_000), ")".repeat(5_000));
-        assert!(matches!(parse(&deep), Parsed::Opaque | Parsed::Syntax));
+        assert!(matches!(parse(&deep), ParseResult::Opaque | ParseResult::Syntax));
     }
 }

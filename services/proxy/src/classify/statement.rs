@@ -1,4 +1,4 @@
-//! The answer of classification.
+//! What classification says of a statement.
 
 use std::sync::Arc;
 
@@ -19,14 +19,14 @@ pub struct Statement {
 pub enum Kind {
     /// Cannot write a synced table as far as can be known, or cannot be parsed (the server words its own syntax
     /// error): sent on as it is. A text that cannot be parsed is one statement, though it may hold several.
-    Relay,
+    Relayed,
     /// Relayed too, but of interest to the session.
     Session(SessionCommand),
     Transaction(TransactionCommand),
     /// May write a synced table: run dry first.
-    Capture(Box<Capture>),
+    Captured(Box<PossibleWrite>),
     /// Not built: answered with this error, nothing is sent.
-    Refuse(PgError),
+    Refused(PgError),
 }
 
 /// Commands after which the session has something to do of its own.
@@ -64,21 +64,21 @@ pub enum TransactionCommand {
     Prepared,
 }
 
-/// How to capture.
+/// What is known of a statement that may write a synced table.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Capture {
+pub struct PossibleWrite {
     /// Named with its schema, known as synced, and nothing else in the statement or on the table can write anything: a
     /// `ROLLBACK` may go before `Sync`. If there are no changes all the same although the tag counts rows, it was
     /// another relation (a stale snapshot): run it again without that `ROLLBACK`.
     pub known_target: Option<TableName>,
-    /// An INSERT, UPDATE or DELETE that changes one relation by its own words.
+    /// An INSERT, UPDATE or DELETE that changes one relation itself.
     pub plain: Option<PlainDml>,
     /// `COPY … FROM STDIN`.
     pub copy: bool,
     /// `EXPLAIN ANALYZE`: answered from the dry run; what was captured is never submitted.
     pub dry: bool,
-    /// A function may have made of a placeholder key something that cannot be told from other values: if the dry run made
-    /// placeholders and returned rows, the statement is refused before the append ([`Capture::refuse_hidden_keys`]).
+    /// A function may have made of a placeholder key something that looks like any other value: if the dry run made
+    /// placeholders and returned rows, the statement is refused before the append ([`PossibleWrite::refuse_hidden_keys`]).
     pub hides_keys: bool,
     /// W3C `traceparent` of the text's own sqlcommenter comment.
     pub traceparent: Option<Box<str>>,
@@ -87,14 +87,14 @@ pub struct Capture {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlainDml {
     pub op: Op,
-    /// `None`: the name is not qualified, so which table it is the captured images say.
+    /// `None`: the name is not qualified, so the row images say which table it is.
     pub table: Option<TableName>,
     /// `None`: the statement has no RETURNING.
     pub returning: Option<Returning>,
 }
 
-impl Capture {
-    /// The refusal that [`Capture::hides_keys`] speaks of.
+impl PossibleWrite {
+    /// The refusal that [`PossibleWrite::hides_keys`] speaks of.
     pub fn refuse_hidden_keys() -> PgError {
         PgError::unsupported(
             "the statement computes with a key that upstream has yet to assign",

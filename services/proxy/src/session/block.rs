@@ -5,15 +5,15 @@ use upwrite_events::{MutationId, Partition};
 use crate::classify::TransactionCommand;
 
 /// A mutation of a transaction that is still open.
-pub(super) type Sent = (MutationId, Partition);
+pub(super) type SentMutation = (MutationId, Partition);
 
 #[derive(Debug)]
 enum Item {
     Savepoint(String),
-    Mutation(Sent),
+    Mutation(SentMutation),
 }
 
-/// Savepoints beyond that are not told apart.
+/// Savepoints beyond that are not remembered.
 const ITEMS_MAX: usize = 100_000;
 
 #[derive(Debug)]
@@ -72,8 +72,8 @@ impl Block {
         self.foreseen = false;
     }
 
-    /// ReadyForQuery. `latest`: no other one is to come. Returns what the end of the transaction left behind upstream.
-    pub(super) fn ready(&mut self, status: u8, latest: bool) -> Vec<Sent> {
+    /// ReadyForQuery. `latest`: no further one is expected. Returns the mutations that a rolled back transaction left upstream.
+    pub(super) fn ready(&mut self, status: u8, latest: bool) -> Vec<SentMutation> {
         self.status = status;
         self.pipeline = Pipeline::default();
         if latest && !self.foreseen {
@@ -90,22 +90,22 @@ impl Block {
         }
     }
 
-    /// What a failure now would have to be told with; `None`: nothing.
+    /// What the error of a failure now has to name; `None`: nothing.
     pub(super) fn stands_before_failure(&self) -> Option<&Pipeline> {
         (self.pipeline.applied > 0 && !self.open).then_some(&self.pipeline)
     }
 
-    pub(super) fn sent(&mut self, mutation: Sent) {
+    pub(super) fn sent(&mut self, mutation: SentMutation) {
         self.items.push(Item::Mutation(mutation));
     }
 
-    /// It turned out not to have been applied.
+    /// The mutation was not applied.
     pub(super) fn withdrawn(&mut self, mutation: MutationId) {
         self.items.retain(|item| !matches!(item, Item::Mutation((id, _)) if *id == mutation));
     }
 
-    /// A transaction command succeeded with this tag. Returns what it rolled back although it was sent.
-    pub(super) fn completed(&mut self, command: &TransactionCommand, tag: &str) -> Vec<Sent> {
+    /// A transaction command succeeded with this tag. Returns the mutations that it rolled back although they were sent.
+    pub(super) fn completed(&mut self, command: &TransactionCommand, tag: &str) -> Vec<SentMutation> {
         match command {
             TransactionCommand::Commit { .. } | TransactionCommand::Prepare if tag != "ROLLBACK" => {
                 self.items.clear();
@@ -135,8 +135,8 @@ impl Block {
         }
     }
 
-    /// All mutations of the open transaction; it is over.
-    pub(super) fn take_all(&mut self) -> Vec<Sent> {
+    /// The transaction is over: all its mutations.
+    pub(super) fn take_all(&mut self) -> Vec<SentMutation> {
         mutations(std::mem::take(&mut self.items))
     }
 
@@ -145,7 +145,7 @@ impl Block {
     }
 }
 
-fn mutations(items: Vec<Item>) -> Vec<Sent> {
+fn mutations(items: Vec<Item>) -> Vec<SentMutation> {
     items
         .into_iter()
         .filter_map(|item| match item {
@@ -162,7 +162,7 @@ mod tests {
 
     use super::*;
 
-    fn sent(number: u128) -> Sent {
+    fn sent(number: u128) -> SentMutation {
         (MutationId(Uuid::from_u128(number)), Partition { stream: Stream::Mutations, number: 0 })
     }
 

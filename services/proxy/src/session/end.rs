@@ -1,39 +1,33 @@
-//! How a session ends, and what is said and done then.
-
-use std::time::Duration;
+//! How a session ends, and what is said then. Pure.
 
 use upwrite_events::MutationId;
 
-use super::Session;
 use crate::error::PgError;
-use crate::wire::{FrameError, Lost, Malformed};
-
-/// For the last words to a peer that may not be reading.
-const FAREWELL: Duration = Duration::from_secs(2);
+use crate::wire::{Disconnect, FrameError, Malformed};
 
 #[derive(Debug)]
 pub(super) enum End {
-    /// It said Terminate, or is simply gone.
+    /// The client said Terminate, or its connection was lost.
     ClientGone,
-    /// The server closed the connection. Its own last words have been passed on if they could be.
+    /// The server closed the connection. Its reason, if it gave one, has been relayed.
     ServerGone,
     /// The server closed the connection while this mutation was held.
     ServerGoneHeld(MutationId),
     /// The client does not speak the protocol.
     Violation(PgError),
     Shutdown,
-    /// Shutdown while a mutation waited to be taken by the log: it may be in it.
+    /// Shutdown while a submission was with the log, which may have it.
     ShutdownSubmitting,
     /// Shutdown while this mutation was held.
     ShutdownHeld(MutationId),
 }
 
-impl From<Lost> for End {
-    fn from(lost: Lost) -> Self {
+impl From<Disconnect> for End {
+    fn from(lost: Disconnect) -> Self {
         match lost {
-            Lost::Client => Self::ClientGone,
-            Lost::Server => Self::ServerGone,
-            Lost::ClientInvalid(error @ FrameError::Type(_) | error @ FrameError::Length) => {
+            Disconnect::Client => Self::ClientGone,
+            Disconnect::Server => Self::ServerGone,
+            Disconnect::ClientInvalid(error @ FrameError::Type(_) | error @ FrameError::Length) => {
                 Self::Violation(PgError::fatal("08P01", error.to_string()))
             }
         }
@@ -46,35 +40,8 @@ impl From<Malformed> for End {
     }
 }
 
-impl Session {
-    pub(super) async fn finish(mut self, end: End) {
-        tracing::debug!(?end, pid = self.cancel.pid(), "session ended");
-        if let Some(error) = last_words(&end, self.server_spoke) {
-            self.link.client.send(&error.frame());
-        }
-        // Terminate: the server need not find out by itself.
-        self.link.server.send(b"X\0\0\0\x04");
-        let both = async {
-            let _ = tokio::join!(self.link.client.finish(), self.link.server.finish());
-        };
-        let _ = tokio::time::timeout(FAREWELL, both).await;
-        let outlived = self.block.take_all();
-        if !outlived.is_empty() {
-            self.shared.gate.outlived_rollback(&outlived, "connection ended").await;
-        }
-        if self.captures {
-            let forgotten = sqlx::query("/* proxy.forget */ SELECT upwrite.forget($1)")
-                .bind(self.cancel.pid().cast_signed())
-                .execute(&self.shared.control)
-                .await;
-            if let Err(error) = forgotten {
-                tracing::debug!(%error, "a session's secret stays until the next clearing");
-            }
-        }
-    }
-}
-
-fn last_words(end: &End, server_spoke: bool) -> Option<PgError> {
+/// What the client reads last, if anything is left to be said.
+pub(super) fn last_words(end: &End, server_spoke: bool) -> Option<PgError> {
     match end {
         End::ClientGone => None,
         End::ServerGone if server_spoke => None,
@@ -95,7 +62,7 @@ fn last_words(end: &End, server_spoke: bool) -> Option<PgError> {
     }
 }
 
-/// 40003: nobody can tell this client now.
+/// 40003: the outcome is not known, and this connection ends.
 fn in_doubt(mutation: MutationId, message: &str) -> PgError {
     PgError::fatal("40003", message)
         .with_detail(format!("Mutation {mutation} goes on; its outcome is not known yet."))

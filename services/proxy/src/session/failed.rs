@@ -1,24 +1,25 @@
 //! Statements that fail: in the dry run, before the append, or by their verdict.
 
-use super::Session;
-use super::answer::Answer;
-use super::captured::{Attempt, Next};
 use super::end::End;
-use super::flight::{Excess, Returned};
-use super::own::Step;
+use super::execution::{Execution, Next};
+use super::flight_result::{Excess, FlightResult};
+use super::life::Session;
+use super::result_set::ResultSet;
+use super::step::Step;
 use crate::error::PgError;
 use crate::measure::{self, Class};
+use crate::planning;
 use crate::wire::{Frame, error_fields};
 
 impl Session {
     /// The statement fails. Where the client's transaction has done something, it fails in the server, too.
-    pub(super) async fn fail(&mut self, error: PgError) -> Result<Option<Answer>, End> {
+    pub(super) async fn fail(&mut self, error: PgError) -> Result<Option<ResultSet>, End> {
         if self.block.open || self.block.executed > 0 {
             self.raise().await?;
         }
         let error = self.with_what_stands(error);
-        self.link.client.send(&error.frame());
-        self.skipping = true;
+        self.client.send(&error.frame());
+        self.state.skip();
         Ok(None)
     }
 
@@ -42,9 +43,9 @@ impl Session {
 
     pub(super) async fn dry_run_failed(
         &mut self,
-        attempt: &mut Attempt,
+        execution: &mut Execution,
         inside: bool,
-        run: &Returned,
+        run: &FlightResult,
         step: Step,
         frame: &Frame,
     ) -> Result<Next, End> {
@@ -57,37 +58,37 @@ impl Session {
                 self.recover(inside).await?;
                 self.names.lose_portals();
             }
-            match self.wait_for_claim(attempt, &error).await? {
-                Ok(true) => return Ok(Next::Again),
+            match self.wait_for_claim(execution, &error).await? {
+                Ok(true) => return Ok(Next::RunAgain),
                 Ok(false) => {}
                 Err(error) => return self.fail(error).await.map(Next::Done),
             }
             if in_block {
-                // The savepoint took the error along; the transaction must fail as it would have.
+                // The rollback to the savepoint undid the error; the transaction must fail as it would have.
                 self.raise().await?;
             }
         } else if inside && !in_block {
             self.recover(true).await?;
             self.names.lose_portals();
         }
-        run.notices.iter().for_each(|notice| self.link.client.send(notice));
+        run.notices.iter().for_each(|notice| self.client.send(notice));
         self.send_error(frame);
-        self.skipping = true;
+        self.state.skip();
         Ok(Next::Done(None))
     }
 
-    /// An error of the server, unless more must be said.
+    /// Relays an error of the server, or says more where a pipeline has applied something.
     pub(super) fn send_error(&mut self, frame: &Frame) {
         if self.block.stands_before_failure().is_some() {
             let error = self.with_what_stands(error_fields(frame));
-            self.link.client.send(&error.frame());
+            self.client.send(&error.frame());
         } else {
-            self.link.client.send(&frame.raw);
+            self.client.send(&frame.raw);
         }
     }
 
     /// The statements before one Sync are one transaction to the client: after an error it believes that none of them
-    /// happened. Where upstream has already applied some, it must be told so, lest it repeats them.
+    /// happened. Where upstream has already applied some, the error must say so, or the client repeats them.
     fn with_what_stands(&self, error: PgError) -> PgError {
         let Some(pipeline) = self.block.stands_before_failure() else { return error };
         let named: Vec<String> =
@@ -106,12 +107,12 @@ impl Session {
             return false;
         };
         let name = upwrite_events::TableName::new(schema, table);
-        error.sqlstate == "23505" && self.shared.catalog.current().by_name(&name).is_some()
+        error.sqlstate == "23505" && self.environment.catalog.current().by_name(&name).is_some()
     }
 
     pub(super) async fn wait_for_claim(
         &mut self,
-        attempt: &mut Attempt,
+        execution: &mut Execution,
         error: &PgError,
     ) -> Result<Result<bool, PgError>, End> {
         let in_block = self.block.open;
@@ -122,18 +123,21 @@ impl Session {
                     requests.call(Step::RollbackTo, &[]);
                     requests.call(Step::Release, &[]);
                 }
-                requests.read_capture();
+                requests.read_dry_run();
             })
             .await?;
-        let limits = match self.limits(attempt, read.session.as_deref().unwrap_or_default()) {
-            Ok(limits) => limits,
-            Err(error) => return Ok(Err(error)),
+        let limits = match execution.limits.clone() {
+            Some(limits) => limits,
+            None => match planning::SessionSettings::read(read.session.as_deref().unwrap_or_default()) {
+                Ok(session) => execution.limits(&session),
+                Err(error) => return Ok(Err(error)),
+            },
         };
-        self.cancel.aim_at_wait(&attempt.cancel);
-        let gate = self.shared.gate.clone();
-        let catalog = self.shared.catalog.current();
-        let waited = self.wait(gate.wait_if_claimed(error, &catalog, &mut attempt.turn, &limits)).await?;
-        self.cancel.aim_at_server();
+        self.server.cancel.aim_at_wait(&execution.cancel);
+        let submitter = self.environment.submitter.clone();
+        let catalog = self.environment.catalog.current();
+        let waited = self.wait(submitter.wait_if_claimed(error, &catalog, &mut execution.claim_wait, &limits)).await?;
+        self.server.cancel.aim_at_server();
         Ok(waited)
     }
 }

@@ -1,11 +1,12 @@
 //! What the client's statement and portal names stand for.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::classify::{Capture, Kind, Statement};
+use super::result_set::ResultSet;
+use crate::classify::{Kind, PossibleWrite, Statement};
 use crate::wire::Frame;
 
 /// A prepared statement of the client's.
@@ -25,20 +26,9 @@ pub(super) struct Portal {
     pub(super) bind: Frame,
     /// The server lost it when the proxy ended the implicit transaction.
     pub(super) lost: bool,
-    pub(super) served: Option<Served>,
+    pub(super) result: Option<ResultSet>,
     /// Syncs of the client before it was bound.
     pub(super) epoch: u64,
-}
-
-/// The result of a captured statement, handed out as the client asks for it.
-#[derive(Debug)]
-pub(super) struct Served {
-    pub(super) rows: VecDeque<Bytes>,
-    pub(super) tag: String,
-    /// RowDescription or NoData.
-    pub(super) description: Frame,
-    /// An Execute has been answered from it.
-    pub(super) begun: bool,
 }
 
 /// What a name stood for before a Parse.
@@ -95,20 +85,20 @@ impl Names {
     }
 }
 
-/// A name of its own memory: a slice would keep the whole message it came in.
+/// A copy: a slice would keep the whole message in memory.
 pub(super) fn owned(name: &Bytes) -> Bytes {
     Bytes::copy_from_slice(name)
 }
 
 /// For a name that was not prepared here (by SQL `PREPARE`, perhaps): it may do anything.
 pub(super) fn unknown() -> Arc<[Statement]> {
-    Arc::new([Statement { text: Arc::from(""), kind: Kind::Capture(Box::default()) }])
+    Arc::new([Statement { text: Arc::from(""), kind: Kind::Captured(Box::default()) }])
 }
 
-/// How the only statement is to be captured, if it is.
-pub(super) fn capture(statements: &[Statement]) -> Option<&Capture> {
+/// The only statement, if it is captured.
+pub(super) fn possible_write(statements: &[Statement]) -> Option<&PossibleWrite> {
     match statements {
-        [Statement { kind: Kind::Capture(capture), .. }] => Some(capture),
+        [Statement { kind: Kind::Captured(write), .. }] => Some(write),
         _ => None,
     }
 }

@@ -6,8 +6,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::own::Step;
+use super::step::Step;
 use crate::classify::Statement;
+use crate::wire::Frame;
 
 /// What a request is answered with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +91,8 @@ pub(super) struct Pending {
     queue: VecDeque<Expected>,
     /// The server reads COPY data now.
     copying: bool,
+    /// The rest of a long message is for this step; `None`: for the client.
+    rest: Option<Step>,
 }
 
 impl Pending {
@@ -141,8 +144,21 @@ impl Pending {
         }
     }
 
-    /// Takes a frame of the server by its type byte.
-    pub(super) fn accept(&mut self, tag: u8) -> Route {
+    /// Takes a frame of the server. A piece of a long message goes where its first one went.
+    pub(super) fn route(&mut self, frame: &Frame) -> Route {
+        if !frame.first {
+            return self.rest.map_or(Route::Client, |step| Route::Own { step });
+        }
+        let route = self.accept(frame.tag);
+        self.rest = match &route {
+            Route::Own { step } if !frame.last => Some(*step),
+            _ => None,
+        };
+        route
+    }
+
+    /// Takes a message by its type byte.
+    fn accept(&mut self, tag: u8) -> Route {
         while self.queue.front().is_some_and(|expected| expected.reply == Reply::CopyEnd) {
             self.queue.pop_front();
         }

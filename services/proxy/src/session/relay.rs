@@ -4,20 +4,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Session;
 use super::end::End;
-use super::names::{Portal, Prepared, capture, owned, unknown};
+use super::life::Session;
+use super::names::{Portal, Prepared, owned, unknown};
 use super::pending::{Expected, Reply};
-use super::simple::copy_refused;
 use crate::catalog::Catalog;
 use crate::classify::{Kind, SessionCommand, Statement};
 use crate::error::PgError;
 use crate::measure::{self, Class};
-use crate::wire::{Bind, Body, Frame, Parse, Target, target};
+use crate::wire::{Bind, Frame, NamedObject, Parse, named_object};
 
 impl Session {
     pub(super) async fn client_frame(&mut self, frame: Frame) -> Result<(), End> {
-        if self.skipping && !matches!(frame.tag, b'S' | b'X') {
+        if self.state.is_skipping() && !matches!(frame.tag, b'S' | b'X') {
             return Ok(());
         }
         match frame.tag {
@@ -27,9 +26,9 @@ impl Session {
             b'E' => self.execute(&frame).await,
             b'C' => self.close(&frame),
             b'S' => {
-                self.skipping = false;
-                self.link.server.send(&frame.raw);
-                self.pending.push_sync();
+                self.state.synced();
+                self.server.send(&frame.raw);
+                self.server.pending.push_sync();
                 self.synced();
                 Ok(())
             }
@@ -40,41 +39,39 @@ impl Session {
                 Ok(())
             }
             b'c' | b'f' => {
-                self.link.server.send(&frame.raw);
-                self.pending.copy_ended();
+                self.server.send(&frame.raw);
+                self.server.pending.copy_ended();
                 Ok(())
             }
             b'X' => Err(End::ClientGone),
             b'H' | b'd' => {
-                self.link.server.send(&frame.raw);
+                self.server.send(&frame.raw);
                 Ok(())
             }
             tag => Err(End::Violation(PgError::fatal("08P01", format!("invalid frontend message type {tag}")))),
         }
     }
 
-    /// What was executed so far stands by itself now.
+    /// A Sync: what was executed so far is a transaction of its own.
     pub(super) fn synced(&mut self) {
         self.block.synced();
         self.names.epoch += 1;
     }
 
     pub(super) fn relay(&mut self, frame: &Frame, expected: Expected) {
-        self.link.server.send(&frame.raw);
-        self.pending.push(expected);
+        self.server.relay(frame, expected);
     }
 
-    /// What the SQL may do. Text that is not UTF-8 is classified with its foreign characters replaced: they can only be in
-    /// names and literals.
+    /// What the SQL may do. Bytes that are not UTF-8 are replaced for that: they can only be in names and literals.
     pub(super) fn classify(&self, sql: &[u8], catalog: &Catalog) -> Arc<[Statement]> {
-        self.shared.classifier.classify(&String::from_utf8_lossy(sql), catalog)
+        self.environment.classifier.classify(&String::from_utf8_lossy(sql), catalog)
     }
 
     fn parse(&mut self, frame: &Frame) -> Result<(), End> {
         let mut expected = Expected::client(Reply::Parse);
-        if self.captures {
+        if self.has_synced_tables {
             let Parse { name, sql } = Parse::read(frame)?;
-            let catalog = self.shared.catalog.current();
+            let catalog = self.environment.catalog.current();
             let statements = self.classify(&sql, &catalog);
             let prepared = Prepared { sql: owned(&sql), generation: catalog.generation, statements };
             expected.undo = Some(self.names.define(name, prepared));
@@ -84,39 +81,40 @@ impl Session {
     }
 
     fn bind(&mut self, frame: Frame) -> Result<(), End> {
-        if self.captures {
+        if self.has_synced_tables {
             let (portal, statement) = Bind::names(&frame)?;
             let statements = self.current_statements(&statement);
             let bind = frame.clone();
             let epoch = self.names.epoch;
-            let bound = Portal { statements, bind, lost: false, served: None, epoch };
+            let bound = Portal { statements, bind, lost: false, result: None, epoch };
             self.names.portals.insert(owned(&portal), bound);
         }
         self.relay(&frame, Expected::client(Reply::Bind));
         Ok(())
     }
 
-    /// As classified by the current catalog.
+    /// The statements of a prepared name, as classified by the current catalog.
     fn current_statements(&mut self, name: &Bytes) -> Arc<[Statement]> {
-        let catalog = self.shared.catalog.current();
+        let catalog = self.environment.catalog.current();
         let Some(prepared) = self.names.statement(name) else {
             return unknown();
         };
         if prepared.generation != catalog.generation {
             prepared.generation = catalog.generation;
-            prepared.statements = self.shared.classifier.classify(&String::from_utf8_lossy(&prepared.sql), &catalog);
+            prepared.statements =
+                self.environment.classifier.classify(&String::from_utf8_lossy(&prepared.sql), &catalog);
         }
         prepared.statements.clone()
     }
 
     async fn describe(&mut self, frame: &Frame) -> Result<(), End> {
-        if let Target::Portal(name) = target(frame)?
+        if let NamedObject::Portal(name) = named_object(frame)?
             && let Some(portal) = self.names.portals.get(&name)
         {
-            if let Some(served) = &portal.served {
-                let description = served.description.raw.clone();
+            if let Some(result) = &portal.result {
+                let description = result.description.raw.clone();
                 if self.drain().await? {
-                    self.link.client.send(&description);
+                    self.client.send(&description);
                 }
                 return Ok(());
             }
@@ -126,55 +124,24 @@ impl Session {
         Ok(())
     }
 
-    /// Binds again a portal that the server lost.
+    /// Binds a portal again that the server lost.
     pub(super) fn restore(&mut self, name: &Bytes) {
         let Some(portal) = self.names.portals.get_mut(name).filter(|portal| portal.lost) else {
             return;
         };
         portal.lost = false;
         let bind = portal.bind.raw.clone();
-        self.requests().rebind(name, &bind);
+        self.server.requests().rebind(name, &bind);
     }
 
     fn close(&mut self, frame: &Frame) -> Result<(), End> {
-        match target(frame)? {
-            Target::Statement(name) => self.names.close_statement(&name),
-            Target::Portal(name) => {
+        match named_object(frame)? {
+            NamedObject::Statement(name) => self.names.close_statement(&name),
+            NamedObject::Portal(name) => {
                 self.names.portals.remove(&name);
             }
         }
         self.relay(frame, Expected::client(Reply::Close));
-        Ok(())
-    }
-
-    async fn execute(&mut self, frame: &Frame) -> Result<(), End> {
-        let mut body = Body(frame.body());
-        let name = frame.raw.slice_ref(body.cstring()?);
-        let max_rows = body.i32()?;
-        let Some(portal) = self.names.portals.get(&name) else {
-            measure::statements(Class::Relayed, 1);
-            self.block.executed += 1;
-            self.relay(frame, Expected::client(Reply::Execute));
-            return Ok(());
-        };
-        if portal.served.is_some() {
-            return self.serve(&name, max_rows).await;
-        }
-        let statements = portal.statements.clone();
-        if let [Statement { kind: Kind::Refuse(error), .. }] = &*statements {
-            let error = PgError::clone(error);
-            return self.refuse(error).await;
-        }
-        match capture(&statements) {
-            Some(capture) if capture.copy && capture.known_target.is_some() => {
-                return self.refuse(copy_refused()).await;
-            }
-            Some(capture) if !capture.copy => return self.execute_captured(&name, max_rows).await,
-            _ => {}
-        }
-        self.restore(&name);
-        self.foresee(&statements);
-        self.relay(frame, Expected::statements(Reply::Execute, statements));
         Ok(())
     }
 
@@ -188,7 +155,7 @@ impl Session {
             match &statement.kind {
                 Kind::Transaction(command) => self.block.foresee(command),
                 Kind::Session(SessionCommand::DiscardAll | SessionCommand::DeallocateAll) => {
-                    self.own.forget();
+                    self.server.own.forget();
                     self.names.forget_statements();
                 }
                 _ => {}

@@ -1,9 +1,9 @@
-//! Frames of the server: passed on, or kept for the proxy's own step.
+//! Messages of the server: relayed, or for a step of the proxy's own.
 
-use super::Session;
 use super::end::End;
-use super::own::Step;
+use super::life::Session;
 use super::pending::Route;
+use super::step::Step;
 use crate::classify::{Kind, Statement, TransactionCommand};
 use crate::wire::{Frame, Incoming, command_tag};
 
@@ -12,12 +12,12 @@ const VETO: &str = "UW001";
 
 /// Something for the proxy itself.
 #[derive(Debug)]
-pub(super) enum Own {
+pub(super) enum OwnReply {
     /// A reply to this step.
     Reply(Step, Frame),
     /// This step failed.
     Failed(Step, Frame),
-    /// An earlier request of the client failed (it has been told), so the server skipped the steps.
+    /// An earlier request of the client failed (it has read the error), so the server skipped the steps.
     Skipped,
     /// ReadyForQuery to a Sync of the proxy's own.
     Ready(Frame),
@@ -30,35 +30,28 @@ impl Session {
         match incoming {
             Incoming::Client(frame) => self.client_frame(frame).await,
             Incoming::Server(frame) => {
-                self.server_said(frame).await;
+                self.server_message(frame).await;
                 Ok(())
             }
         }
     }
 
-    /// A frame of the server while no step is waited for.
-    pub(super) async fn server_said(&mut self, frame: Frame) {
-        // Only unattended steps can have a reply here.
-        if let Some(Own::Failed(step, error)) = self.accept(frame).await {
+    /// A message of the server while no step is waited for.
+    pub(super) async fn server_message(&mut self, frame: Frame) {
+        // Only `upwrite.last_mutation` can have a reply here.
+        if let Some(OwnReply::Failed(step, error)) = self.accept(frame).await {
             tracing::warn!(?step, "a statement of the proxy's own failed");
-            self.link.client.send(&error.raw);
-            self.skipping = true;
+            self.client.send(&error.raw);
+            self.state.skip();
         }
     }
 
-    /// Passes on what is the client's; returns what is not.
-    pub(super) async fn accept(&mut self, frame: Frame) -> Option<Own> {
-        if !frame.first {
-            // A piece of what was routed by its first one.
-            return self.rest(frame);
-        }
-        let own_is_next = self.pending.own_is_next();
-        match self.pending.accept(frame.tag) {
-            Route::Own { step } => {
-                self.rest_is_own = (!frame.last).then_some(step);
-                return Some(Own::Reply(step, frame));
-            }
-            Route::Unasked if own_is_next && frame.tag == b'N' => return Some(Own::Notice(frame)),
+    /// Relays what is for the client; returns what is for the proxy.
+    pub(super) async fn accept(&mut self, frame: Frame) -> Option<OwnReply> {
+        let own_is_next = self.server.pending.own_is_next();
+        match self.server.pending.route(&frame) {
+            Route::Own { step } => return Some(OwnReply::Reply(step, frame)),
+            Route::Unasked if own_is_next && frame.tag == b'N' => return Some(OwnReply::Notice(frame)),
             Route::Failed { own, dropped, skipping } => {
                 for expected in dropped.into_iter().rev() {
                     if let Some(undo) = expected.undo {
@@ -71,46 +64,39 @@ impl Session {
             Route::Completed(Some((statements, which))) => {
                 self.completed(&statements[which], &frame).await;
             }
-            Route::Unasked if frame.tag == b'E' => self.server_spoke = true,
+            Route::Unasked if frame.tag == b'E' => self.state.end(),
             Route::Unasked | Route::Client | Route::Completed(None) => {}
         }
-        self.rest_is_own = None;
-        self.link.client.send(&frame.raw);
+        self.client.send(&frame.raw);
         None
     }
 
-    fn rest(&mut self, frame: Frame) -> Option<Own> {
-        if let Some(step) = self.rest_is_own {
-            return Some(Own::Reply(step, frame));
-        }
-        self.link.client.send(&frame.raw);
-        None
-    }
-
-    fn failed(&mut self, own: Option<Step>, frame: Frame, skipping: bool) -> Option<Own> {
+    fn failed(&mut self, own: Option<Step>, frame: Frame, skipping: bool) -> Option<OwnReply> {
         if is_fatal(&frame) {
-            if !self.answering {
-                self.server_spoke = true;
-                self.link.client.send(&frame.raw);
+            if !self.state.hides_server_end() {
+                self.state.end();
+                self.client.send(&frame.raw);
             }
             return None;
         }
         match own {
-            Some(step) => Some(Own::Failed(step, frame)),
+            Some(step) => Some(OwnReply::Failed(step, frame)),
             None => {
                 if crate::wire::error_fields(&frame).sqlstate == VETO {
                     self.refresh_catalog();
                 }
                 self.send_error(&frame);
-                self.skipping |= skipping;
-                Some(Own::Skipped)
+                if skipping {
+                    self.state.skip();
+                }
+                Some(OwnReply::Skipped)
             }
         }
     }
 
-    /// What was relayed reached a synced table: the snapshot is too old to classify by.
+    /// A relayed statement reached a synced table: the snapshot is out of date.
     fn refresh_catalog(&self) {
-        let catalog = self.shared.catalog.clone();
+        let catalog = self.environment.catalog.clone();
         tokio::spawn(async move {
             if let Err(error) = catalog.refresh().await {
                 tracing::warn!(%error, "the catalog could not be read");
@@ -118,19 +104,19 @@ impl Session {
         });
     }
 
-    async fn ready(&mut self, own: bool, frame: Frame) -> Option<Own> {
+    async fn ready(&mut self, own: bool, frame: Frame) -> Option<OwnReply> {
         let status = frame.body().first().copied().unwrap_or(b'I');
         if own {
-            return Some(Own::Ready(frame));
+            return Some(OwnReply::Ready(frame));
         }
-        self.settle(status).await;
-        self.link.client.send(&frame.raw);
+        self.ready_for_query(status).await;
+        self.client.send(&frame.raw);
         None
     }
 
-    /// The client is about to read this status.
-    pub(super) async fn settle(&mut self, status: u8) {
-        let outlived = self.block.ready(status, !self.pending.has_ready());
+    /// ReadyForQuery with this status is about to go to the client.
+    pub(super) async fn ready_for_query(&mut self, status: u8) {
+        let outlived = self.block.ready(status, !self.server.pending.has_ready());
         self.warn_outlived(outlived, "commit failed").await;
         if status == b'I' {
             self.names.transaction_ended();
@@ -150,12 +136,12 @@ impl Session {
         self.warn_outlived(outlived, reason).await;
     }
 
-    async fn warn_outlived(&mut self, outlived: Vec<super::block::Sent>, reason: &str) {
+    async fn warn_outlived(&mut self, outlived: Vec<super::block::SentMutation>, reason: &str) {
         if outlived.is_empty() {
             return;
         }
-        if let Some(warning) = self.shared.gate.outlived_rollback(&outlived, reason).await {
-            self.link.client.send(&warning.frame());
+        if let Some(warning) = self.environment.submitter.outlived_rollback(&outlived, reason).await {
+            self.client.send(&warning.frame());
         }
     }
 }

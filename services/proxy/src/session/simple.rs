@@ -2,14 +2,14 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
-use super::Session;
-use super::answer::complete;
-use super::captured::Job;
 use super::end::End;
-use super::flight::Excess;
-use super::names::capture;
+use super::execution::CapturedStatement;
+use super::flight_result::Excess;
+use super::life::Session;
+use super::names::possible_write;
 use super::own::QUERY;
 use super::pending::{Expected, Reply};
+use super::result_set::complete;
 use crate::classify::{Kind, Statement};
 use crate::error::PgError;
 use crate::measure::{self, Class};
@@ -17,23 +17,23 @@ use crate::wire::{Body, Frame, frame};
 
 impl Session {
     pub(super) async fn query(&mut self, message: &Frame) -> Result<(), End> {
-        if !self.captures {
+        if !self.has_synced_tables {
             measure::statements(Class::Relayed, 1);
             self.relay(message, Expected::client(Reply::Query));
             self.synced();
             return Ok(());
         }
         let sql = message.raw.slice_ref(Body(message.body()).cstring()?);
-        let statements = self.classify(&sql, &self.shared.catalog.current());
-        if let Some(capture) = capture(&statements).filter(|capture| !capture.copy) {
-            let job = Job {
+        let statements = self.classify(&sql, &self.environment.catalog.current());
+        if let Some(write) = possible_write(&statements).filter(|write| !write.copy) {
+            let statement = CapturedStatement {
                 portal: Bytes::from_static(QUERY.as_bytes()),
                 bind: bind(),
                 query: Some(sql),
-                capture: Box::new(capture.clone()),
+                write: Box::new(write.clone()),
                 max_rows: 0,
             };
-            return self.query_captured(&job).await;
+            return self.query_captured(&statement).await;
         }
         if let Some(error) = refusal(&statements) {
             measure::statements(Class::Refused, 1);
@@ -48,44 +48,43 @@ impl Session {
         Ok(())
     }
 
-    async fn query_captured(&mut self, job: &Job) -> Result<(), End> {
+    async fn query_captured(&mut self, statement: &CapturedStatement) -> Result<(), End> {
         if self.drain().await?
-            && let Some(answer) = self.captured(job).await?
+            && let Some(result) = self.run_captured(statement).await?
         {
-            let served = answer.served;
-            if !answer.streamed && served.description.tag == b'T' {
-                self.link.client.send(&served.description.raw);
+            if !result.streamed() && result.has_rows() {
+                self.client.send(&result.description.raw);
             }
-            for row in &served.rows {
-                self.link.client.send(row);
+            for row in &result.rows {
+                self.client.send(row);
             }
-            self.link.client.send(&complete(&served.tag));
+            self.client.send(&complete(&result.tag));
         }
         self.finish_query().await
     }
 
-    /// Ends the implicit transaction, as the end of a simple query does; its failure is still the query's.
+    /// Ends the implicit transaction, as the end of a simple query does. If that fails, the query has failed.
     async fn finish_query(&mut self) -> Result<(), End> {
         self.synced();
         let ended = self.flight(Excess::Drop, |requests| requests.sync()).await?;
-        self.skipping = false;
+        self.state.synced();
         if let Some((_, error)) = &ended.failed {
-            self.link.client.send(&error.raw);
+            self.client.send(&error.raw);
         }
         let status = ended.status.unwrap_or(b'I');
-        self.settle(status).await;
-        self.link.client.send(&[b'Z', 0, 0, 0, 5, status]);
+        self.ready_for_query(status).await;
+        self.client.send(&[b'Z', 0, 0, 0, 5, status]);
         Ok(())
     }
 }
 
-/// Why a query of several statements is not passed on. What may reach a synced table, but not surely, is: the veto in the
-/// database undoes it all if it does.
+/// Why a query of several statements is not relayed. One that may reach a synced table, but need not, is relayed: if it
+/// does, the veto in the database undoes it all.
 fn refusal(statements: &[Statement]) -> Option<PgError> {
     statements.iter().find_map(|statement| match &statement.kind {
-        Kind::Refuse(error) => Some(error.clone()),
-        Kind::Capture(capture) if capture.copy && capture.known_target.is_some() => Some(copy_refused()),
-        Kind::Capture(capture) if capture.known_target.is_some() => Some(PgError::unsupported(
+        Kind::Refused(error) => Some(error.clone()),
+        Kind::Captured(write) if write.copy && write.known_target.is_some() => Some(copy_refused()),
+        Kind::Captured(write) if write.known_target.is_some() => Some(PgError::unsupported(
             "a synced table cannot be changed by one of several statements in one query string",
             "Send each statement on its own.",
         )),

@@ -4,8 +4,8 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::packet::{Packet, take};
-use super::{LoginError, Startup};
+use super::error::LoginError;
+use super::packet::{Packet, Startup, take};
 use crate::error::PgError;
 use crate::tls::Acceptor;
 use crate::wire::Socket;
@@ -15,7 +15,7 @@ const TLS_HANDSHAKE: u8 = 0x16;
 
 /// What a connection turned out to be for.
 pub(crate) enum Opening {
-    Session(Opened),
+    Session(SessionRequest),
     Cancel {
         pid: u32,
         key: Bytes,
@@ -24,14 +24,14 @@ pub(crate) enum Opening {
     Nothing,
 }
 
-pub(crate) struct Opened {
+pub(crate) struct SessionRequest {
     pub(crate) socket: Socket,
     /// What came behind the startup message.
     pub(crate) early: BytesMut,
     pub(crate) startup: Startup,
 }
 
-/// Reads up to the startup message. On an error the socket is still open for what the client is to be told.
+/// Reads up to the startup message. On an error the socket is still open for the error.
 pub(crate) async fn open(stream: TcpStream, acceptor: &Acceptor) -> Result<Opening, (Option<Socket>, LoginError)> {
     let mut first = [0];
     match stream.peek(&mut first).await {
@@ -78,7 +78,7 @@ async fn packets(mut socket: Socket, acceptor: &Acceptor) -> Result<Opening, (Op
             }
             (Packet::Cancel { pid, key }, _) => return Ok(Opening::Cancel { pid, key }),
             (Packet::Startup(startup), socket) => {
-                return Ok(Opening::Session(Opened { socket, early: buffer, startup }));
+                return Ok(Opening::Session(SessionRequest { socket, early: buffer, startup }));
             }
         }
     }

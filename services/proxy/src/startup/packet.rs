@@ -2,7 +2,7 @@
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use super::LoginError;
+use super::error::LoginError;
 use crate::error::PgError;
 use crate::wire::Body;
 
@@ -41,7 +41,7 @@ impl Startup {
         self.minor.min(MINOR_MAX)
     }
 
-    /// Whether the client must be told that it does not get all that it asked for.
+    /// Whether the client does not get all that it asked for, which a message must say.
     pub(crate) fn must_negotiate(&self) -> bool {
         self.minor > MINOR_MAX || !self.options.is_empty()
     }

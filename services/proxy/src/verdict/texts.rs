@@ -2,7 +2,7 @@
 
 use upwrite_events::{Failure, MutationId};
 
-use super::{About, Cause};
+use super::status::{About, Cause};
 use crate::error::PgError;
 
 /// How many applied keys a text names.
@@ -40,7 +40,7 @@ pub(super) fn partial(keys: &[&str], rows: usize, failure: Option<&Failure>, abo
         .with_hint(format!("Do not run it again as it is. {}", look_up(about.mutation)))
 }
 
-/// Nobody can know.
+/// Whether it was applied cannot be known.
 pub(super) fn unknown(failure: Option<&Failure>, about: &About) -> PgError {
     let detail = failure.map(|failure| failure.message.as_str());
     PgError::error("40003", format!("outcome of mutation {} is not known", about.mutation))

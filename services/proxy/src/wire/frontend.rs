@@ -20,7 +20,7 @@ pub(crate) struct Bind {
 
 /// What Describe and Close are about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Target {
+pub(crate) enum NamedObject {
     Statement(Bytes),
     Portal(Bytes),
 }
@@ -82,13 +82,13 @@ fn formats(body: &mut Body<'_>) -> Result<Vec<u16>, Malformed> {
 }
 
 /// Of Describe and Close.
-pub(crate) fn target(frame: &Frame) -> Result<Target, Malformed> {
+pub(crate) fn named_object(frame: &Frame) -> Result<NamedObject, Malformed> {
     let mut body = Body(frame.body());
     let kind = body.u8()?;
     let name = frame.raw.slice_ref(body.cstring()?);
     match kind {
-        b'S' => Ok(Target::Statement(name)),
-        b'P' => Ok(Target::Portal(name)),
+        b'S' => Ok(NamedObject::Statement(name)),
+        b'P' => Ok(NamedObject::Portal(name)),
         _ => Err(Malformed),
     }
 }

@@ -7,7 +7,7 @@ use super::{Frame, FrameError, Side};
 
 /// From whom messages are wanted now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Want {
+pub(crate) struct Interest {
     pub(crate) client: bool,
     pub(crate) server: bool,
 }
@@ -21,7 +21,7 @@ pub(crate) enum Incoming {
 
 /// Why there will be no more messages.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Lost {
+pub(crate) enum Disconnect {
     #[error("the client went away")]
     Client,
     #[error("the client sent something else than messages: {0}")]
@@ -30,30 +30,31 @@ pub(crate) enum Lost {
     Server,
 }
 
+/// Both ends for as long as one message is waited for.
 #[derive(Debug)]
-pub(crate) struct Link {
-    pub(crate) client: Side,
-    pub(crate) server: Side,
+pub(crate) struct Link<'a> {
+    pub(crate) client: &'a mut Side,
+    pub(crate) server: &'a mut Side,
 }
 
-impl Link {
+impl Link<'_> {
     /// The next message. Cancelling loses nothing.
-    pub(crate) async fn next(&mut self, want: Want) -> Result<Incoming, Lost> {
+    pub(crate) async fn next(&mut self, want: Interest) -> Result<Incoming, Disconnect> {
         loop {
             if want.server {
                 match self.server.frames.next() {
                     Ok(Some(frame)) => return Ok(Incoming::Server(frame)),
-                    Ok(None) if self.server.ended => return Err(Lost::Server),
+                    Ok(None) if self.server.ended => return Err(Disconnect::Server),
                     Ok(None) => {}
-                    Err(_) => return Err(Lost::Server),
+                    Err(_) => return Err(Disconnect::Server),
                 }
             }
             if want.client {
                 match self.client.frames.next() {
                     Ok(Some(frame)) => return Ok(Incoming::Client(frame)),
-                    Ok(None) if self.client.ended => return Err(Lost::Client),
+                    Ok(None) if self.client.ended => return Err(Disconnect::Client),
                     Ok(None) => {}
-                    Err(error) => return Err(Lost::ClientInvalid(error)),
+                    Err(error) => return Err(Disconnect::ClientInvalid(error)),
                 }
             }
             let read_server = want.server && !self.server.ended && !self.client.is_full();

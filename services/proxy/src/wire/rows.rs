@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn an_error_survives_the_wire() {
-        let error = PgError::error("23505", "duplicate").with_table("salesforce", "contact").with_constraint("k");
+        let mut error = PgError::error("23505", "duplicate").with_table("salesforce", "contact");
+        error.constraint = Some("k".to_owned());
         let raw = error.frame();
         assert_eq!(error_fields(&Frame { tag: b'E', raw, first: true, last: true }), error);
     }

@@ -254,15 +254,14 @@ async fn a_client_that_goes_away_changes_nothing() {
 async fn timeouts_of_idle_sessions_do_not_end_a_hold() {
     let upstream = Upstream::new().await;
     let client = upstream.site.client().await;
-    client
-        .batch_execute("SET idle_in_transaction_session_timeout = '200ms'; SET idle_session_timeout = '200ms'; BEGIN")
-        .await
-        .unwrap();
+    let timeouts = "SET idle_in_transaction_session_timeout = '200ms'; SET idle_session_timeout = '200ms'";
+    client.batch_execute(&format!("{timeouts}; BEGIN")).await.unwrap();
     let held = client.simple_query("INSERT INTO sf.contact (last_name) VALUES ('Slow')");
     let release = async {
         until(LIMIT, "the request", || async { (upstream.requests() == 1).then_some(()) }).await;
-        // Longer than either timeout; nothing notifies of their not firing.
-        tokio::time::sleep(Duration::from_millis(600)).await;
+        // Of sessions that began to be idle later, both kinds have been ended.
+        let (site, begin) = (&upstream.site, format!("{timeouts}; BEGIN"));
+        tokio::join!(site.idle_until_ended(timeouts), site.idle_until_ended(&begin));
         upstream.release();
     };
     let (result, ()) = tokio::join!(held, release);
@@ -325,9 +324,7 @@ async fn a_duplicate_of_a_record_on_its_way_waits() {
             Ok::<_, tokio_postgres::Error>(())
         };
         let release = async {
-            until(LIMIT, "the request", || async { (upstream.requests() == 2).then_some(()) }).await;
-            // The second one runs into the first one's record now; should it come later, nothing is waited for.
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            upstream.site.wait_for_claim_wait().await;
             upstream.release();
         };
         let (moved, taken, ()) = tokio::join!(moving, taking, release);
@@ -384,7 +381,7 @@ async fn a_connection_lost_in_a_hold_leaves_the_outcome_open() {
     upstream.release();
 }
 
-/// C9, section 5: who waits for a claim has sent nothing.
+/// C9: a statement that waits for a claim has sent nothing.
 #[tokio::test]
 async fn a_wait_for_a_claim_is_cancelled_without_a_doubt() {
     let upstream = Upstream::new().await;
@@ -400,8 +397,7 @@ async fn a_wait_for_a_claim_is_cancelled_without_a_doubt() {
         second.batch_execute("SET lock_timeout = 0").await.unwrap();
         let update = second.execute("UPDATE sf.contact SET n = 1", &[]);
         let cancel = async {
-            // Cancelling before it waits cancels the dry run: the same answer.
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            upstream.site.wait_for_claim_wait().await;
             token.cancel_query(NoTls).await.unwrap();
         };
         let (updated, ()) = tokio::join!(update, cancel);

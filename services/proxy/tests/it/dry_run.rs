@@ -2,7 +2,7 @@
 
 use sqlx::Row as _;
 use upwrite_events::Op;
-use upwrite_proxy::{Captured, CatalogCache, Classifier, Kind, Returning, Target};
+use upwrite_proxy::internals::{CatalogCache, Classifier, Conclusion, Kind, Returning, Target};
 
 use crate::stage::Stage;
 
@@ -58,7 +58,7 @@ async fn the_catalog_knows_what_leads_to_a_synced_table() {
         ("insert into sf.contact (email) values ('x')", false),
     ] {
         let kind = &classifier.classify(sql, &catalog)[0].kind;
-        assert_eq!(*kind == Kind::Relay, relayed, "{sql}: {kind:?}");
+        assert_eq!(*kind == Kind::Relayed, relayed, "{sql}: {kind:?}");
     }
 }
 
@@ -112,9 +112,9 @@ async fn a_statement_that_changes_nothing_asks_nothing_of_upstream() {
     stage.row("003A", "a@b.c", 1).await;
     let catalog = stage.catalog().await;
     let ran = stage.session().await.dry_run("update sf.contact set n = n").await;
-    assert!(matches!(ran.captured(&catalog), Ok(Captured::Unchanged)));
+    assert!(matches!(ran.captured(&catalog), Ok(Conclusion::Unchanged)));
     let ran = stage.session().await.dry_run("update sf.contact set n = 0 where false").await;
-    assert!(matches!(ran.captured(&catalog), Ok(Captured::Nothing)));
+    assert!(matches!(ran.captured(&catalog), Ok(Conclusion::Nothing)));
 }
 
 #[tokio::test]
@@ -145,8 +145,8 @@ async fn returning_is_evaluated_again_in_captured_order() {
     let catalog = stage.catalog().await;
     let sql = "update sf.contact as c set last_name = $1 returning c.*, 'x' || $2, n as id, now() is not null";
     let again = match &Classifier::new(1).classify(sql, &catalog)[0].kind {
-        Kind::Capture(capture) => match capture.plain.as_ref().and_then(|plain| plain.returning.clone()) {
-            Some(Returning::Again(again)) => again,
+        Kind::Captured(capture) => match capture.plain.as_ref().and_then(|plain| plain.returning.clone()) {
+            Some(Returning::Reevaluate(again)) => again,
             other => panic!("{other:?}"),
         },
         other => panic!("{other:?}"),

@@ -8,10 +8,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use upwrite_event_log::EventLog;
 use upwrite_events::{
-    AppliedRow, Event, Interval, MutationApplied, MutationId, MutationRevoked, OwnerId, PartitionFold, PartitionTaken,
-    Position, STATUS_POLL,
+    AppliedRow, DEFAULT_HOLD_TIMEOUT, Event, Interval, MutationApplied, MutationId, MutationRevoked, OwnerId,
+    PartitionFold, PartitionTaken, Position, STATUS_POLL,
 };
-use upwrite_proxy::{Gate, Held, Limits, PgError, Plan, Submit, Turn, Verdict};
+use upwrite_proxy::internals::{
+    ClaimWait, Hold, OnTimeout, PgError, Plan, SubmitResult, Submitter, Verdict, WaitLimits,
+};
 use upwrite_testkit::until;
 use uuid::Uuid;
 
@@ -20,17 +22,24 @@ use crate::stage::Stage;
 const INSERT: &str = "insert into sf.contact (last_name, email) values ('Doe', 'a@b.c')";
 const LIMIT: Duration = Duration::from_secs(10);
 
-fn limits() -> Limits {
-    Limits::by_default(Instant::now(), CancellationToken::new())
+fn limits() -> WaitLimits {
+    WaitLimits {
+        started: Instant::now(),
+        hold_timeout: DEFAULT_HOLD_TIMEOUT,
+        statement_timeout: None,
+        lock_timeout: None,
+        on_timeout: OnTimeout::default(),
+        cancel: CancellationToken::new(),
+    }
 }
 
-fn gate(stage: &Stage) -> Gate {
-    Gate::start(stage.log.clone(), stage.pool.clone(), stage.shutdown.clone())
+fn submitter(stage: &Stage) -> Submitter {
+    Submitter::start(stage.log.clone(), stage.pool.clone(), stage.shutdown.clone())
 }
 
-async fn accepted(gate: &Gate, plan: &Plan) -> Held {
-    match gate.submit(plan, &mut Turn::default(), &limits()).await {
-        Ok(Submit::Accepted(held)) => held,
+async fn accepted(submitter: &Submitter, plan: &Plan) -> Hold {
+    match submitter.submit(plan, &mut ClaimWait::default(), &limits()).await {
+        Ok(SubmitResult::Accepted(held)) => held,
         other => panic!("{other:?}"),
     }
 }
@@ -109,15 +118,15 @@ async fn notify(stage: &Stage, mutation: MutationId) {
     sqlx::query("select pg_notify('upwrite_verdict', $1)").bind(payload).execute(&stage.admin).await.unwrap();
 }
 
-fn named(held: &Held) -> (MutationId, upwrite_events::Partition) {
+fn named(held: &Hold) -> (MutationId, upwrite_events::Partition) {
     (held.mutation(), held.partition())
 }
 
 #[tokio::test]
 async fn a_verdict_is_told_when_the_table_shows_it() {
     let stage = Stage::new().await;
-    let gate = gate(&stage);
-    let held = accepted(&gate, &stage.plan(INSERT).await).await;
+    let submitter = submitter(&stage);
+    let held = accepted(&submitter, &stage.plan(INSERT).await).await;
     let who = named(&held);
     let limits = limits();
     let waiting = tokio::spawn(async move { held.wait(&limits).await });
@@ -148,8 +157,8 @@ async fn a_verdict_is_told_when_the_table_shows_it() {
 #[tokio::test]
 async fn b18_a_lost_notification_costs_a_second() {
     let stage = Stage::new().await;
-    let gate = gate(&stage);
-    let held = accepted(&gate, &stage.plan(INSERT).await).await;
+    let submitter = submitter(&stage);
+    let held = accepted(&submitter, &stage.plan(INSERT).await).await;
     project(&stage, named(&held), Some(Outcome::Applied), true).await;
     let verdict = tokio::time::timeout(STATUS_POLL * 3, held.wait(&limits())).await.unwrap();
     assert!(matches!(verdict, Verdict::Success(_)));
@@ -158,26 +167,26 @@ async fn b18_a_lost_notification_costs_a_second() {
 #[tokio::test]
 async fn b18_the_listening_connection_may_be_lost() {
     let stage = Stage::new().await;
-    let gate = gate(&stage);
+    let submitter = submitter(&stage);
     let listens = "select count(*) from pg_stat_activity where query like 'LISTEN%' and datname = current_database()";
     let listening =
         || async { (sqlx::query_scalar::<_, i64>(listens).fetch_one(&stage.admin).await.unwrap() > 0).then_some(()) };
-    until(LIMIT, "the gate listens", listening).await;
+    until(LIMIT, "the submitter listens", listening).await;
     let killed = "select pg_terminate_backend(pid) from pg_stat_activity where query like 'LISTEN%' and datname = current_database()";
     sqlx::query(killed).execute(&stage.admin).await.unwrap();
-    let held = accepted(&gate, &stage.plan(INSERT).await).await;
+    let held = accepted(&submitter, &stage.plan(INSERT).await).await;
     project(&stage, named(&held), Some(Outcome::Applied), true).await;
     assert!(matches!(tokio::time::timeout(LIMIT, held.wait(&limits())).await.unwrap(), Verdict::Success(_)));
-    until(LIMIT, "the gate listens again", listening).await;
+    until(LIMIT, "the submitter listens again", listening).await;
 }
 
 #[tokio::test]
 async fn without_an_answer_to_the_revocation_the_outcome_is_unknown() {
     let stage = Stage::new().await;
-    let gate = gate(&stage);
-    let held = accepted(&gate, &stage.plan(INSERT).await).await;
+    let submitter = submitter(&stage);
+    let held = accepted(&submitter, &stage.plan(INSERT).await).await;
     let (mutation, partition) = named(&held);
-    let limits = Limits { hold_timeout: Duration::from_millis(50), ..limits() };
+    let limits = WaitLimits { hold_timeout: Duration::from_millis(50), ..limits() };
     let error = failure(held.wait(&limits).await);
     assert_eq!(error.sqlstate, "40003");
     assert!(error.message.contains(&mutation.to_string()));
@@ -189,11 +198,11 @@ async fn without_an_answer_to_the_revocation_the_outcome_is_unknown() {
 #[tokio::test]
 async fn what_was_withdrawn_is_told_by_its_cause() {
     let stage = Stage::new().await;
-    let gate = gate(&stage);
-    let held = accepted(&gate, &stage.plan(INSERT).await).await;
+    let submitter = submitter(&stage);
+    let held = accepted(&submitter, &stage.plan(INSERT).await).await;
     let who = named(&held);
     let cancel = CancellationToken::new();
-    let limits = Limits { cancel: cancel.clone(), ..limits() };
+    let limits = WaitLimits { cancel: cancel.clone(), ..limits() };
     let waiting = tokio::spawn(async move { held.wait(&limits).await });
     let mut log = stage.log.subscribe(who.1, Position::START);
     cancel.cancel();
@@ -215,10 +224,10 @@ async fn what_was_withdrawn_is_told_by_its_cause() {
 #[tokio::test]
 async fn applied_but_not_shown_at_the_timeout_is_success_with_a_warning() {
     let stage = Stage::new().await;
-    let gate = gate(&stage);
-    let held = accepted(&gate, &stage.plan(INSERT).await).await;
+    let submitter = submitter(&stage);
+    let held = accepted(&submitter, &stage.plan(INSERT).await).await;
     project(&stage, named(&held), Some(Outcome::Applied), false).await;
-    let limits = Limits { statement_timeout: Some(STATUS_POLL * 2), ..limits() };
+    let limits = WaitLimits { statement_timeout: Some(STATUS_POLL * 2), ..limits() };
     match held.wait(&limits).await {
         Verdict::Success(success) => assert!(!success.reconciled && success.warning.is_some()),
         Verdict::Failure(error) => panic!("{error}"),
@@ -229,41 +238,41 @@ async fn applied_but_not_shown_at_the_timeout_is_success_with_a_warning() {
 #[tokio::test]
 async fn a_claimed_record_is_waited_for() {
     let stage = Stage::new().await;
-    let gate = gate(&stage);
+    let submitter = submitter(&stage);
     let plan = stage.plan(INSERT).await;
-    let held = accepted(&gate, &plan).await;
+    let held = accepted(&submitter, &plan).await;
     let other = stage.plan(&INSERT.replace("a@b.c", "A@B.C")).await;
     let second = tokio::spawn({
-        let (gate, other) = (gate.clone(), other.clone());
+        let (submitter, other) = (submitter.clone(), other.clone());
         async move {
-            let mut turn = Turn::default();
-            let first = gate.submit(&other, &mut turn, &limits()).await;
-            assert!(matches!(first, Ok(Submit::RunAgain)), "{first:?}");
+            let mut wait = ClaimWait::default();
+            let first = submitter.submit(&other, &mut wait, &limits()).await;
+            assert!(matches!(first, Ok(SubmitResult::RunAgain)), "{first:?}");
             // As if the dry run had come out the same.
-            gate.submit(&other, &mut turn, &limits()).await
+            submitter.submit(&other, &mut wait, &limits()).await
         }
     });
     project(&stage, named(&held), Some(Outcome::Applied), true).await;
     notify(&stage, held.mutation()).await;
-    assert!(matches!(tokio::time::timeout(LIMIT, second).await.unwrap().unwrap(), Ok(Submit::Accepted(_))));
+    assert!(matches!(tokio::time::timeout(LIMIT, second).await.unwrap().unwrap(), Ok(SubmitResult::Accepted(_))));
 }
 
 #[tokio::test]
 async fn waiting_honours_lock_timeout_statement_timeout_and_cancel() {
     let stage = Stage::new().await;
-    let gate = gate(&stage);
+    let submitter = submitter(&stage);
     let plan = stage.plan(INSERT).await;
-    let _held = accepted(&gate, &plan).await;
+    let _held = accepted(&submitter, &plan).await;
     let short = Duration::from_millis(50);
     let cancelled = CancellationToken::new();
     cancelled.cancel();
     for (limits, sqlstate) in [
-        (Limits { lock_timeout: Some(short), ..limits() }, "55P03"),
-        (Limits { statement_timeout: Some(short), ..limits() }, "57014"),
-        (Limits { hold_timeout: short, ..limits() }, "57014"),
-        (Limits { cancel: cancelled, ..limits() }, "57014"),
+        (WaitLimits { lock_timeout: Some(short), ..limits() }, "55P03"),
+        (WaitLimits { statement_timeout: Some(short), ..limits() }, "57014"),
+        (WaitLimits { hold_timeout: short, ..limits() }, "57014"),
+        (WaitLimits { cancel: cancelled, ..limits() }, "57014"),
     ] {
-        let error = gate.submit(&plan, &mut Turn::default(), &limits).await.unwrap_err();
+        let error = submitter.submit(&plan, &mut ClaimWait::default(), &limits).await.unwrap_err();
         assert_eq!(error.sqlstate, sqlstate);
         assert!(error.detail.as_deref().unwrap().contains("not applied"));
     }
@@ -276,19 +285,19 @@ async fn waiting_honours_lock_timeout_statement_timeout_and_cancel() {
 #[tokio::test]
 async fn a_crowd_is_served_one_by_one() {
     let stage = Stage::new().await;
-    let gate = gate(&stage);
+    let submitter = submitter(&stage);
     let plan = stage.plan(INSERT).await;
-    let held = accepted(&gate, &plan).await;
+    let held = accepted(&submitter, &plan).await;
     let (done, mut finished) = tokio::sync::mpsc::channel(16);
     for _ in 0..8 {
-        let (gate, plan, done) = (gate.clone(), plan.clone(), done.clone());
+        let (submitter, plan, done) = (submitter.clone(), plan.clone(), done.clone());
         tokio::spawn(async move {
-            let mut turn = Turn::default();
+            let mut wait = ClaimWait::default();
             let mut runs = 1;
             loop {
-                match gate.submit(&plan, &mut turn, &limits()).await.unwrap() {
-                    Submit::Accepted(held) => return done.send((runs, held)).await.unwrap(),
-                    Submit::RunAgain => runs += 1,
+                match submitter.submit(&plan, &mut wait, &limits()).await.unwrap() {
+                    SubmitResult::Accepted(held) => return done.send((runs, held)).await.unwrap(),
+                    SubmitResult::RunAgain => runs += 1,
                 }
             }
         });
@@ -307,20 +316,20 @@ async fn a_crowd_is_served_one_by_one() {
 #[tokio::test]
 async fn a_duplicate_of_a_claimed_record_is_waited_for() {
     let stage = Stage::new().await;
-    let gate = gate(&stage);
+    let submitter = submitter(&stage);
     stage.row("003A", "a@b.c", 1).await;
     let catalog = stage.catalog().await;
-    let held = accepted(&gate, &stage.plan("delete from sf.contact").await).await;
+    let held = accepted(&submitter, &stage.plan("delete from sf.contact").await).await;
     let duplicate = |email: &str| {
         PgError::error("23505", "duplicate key value violates unique constraint \"contact_email_key\"")
             .with_table("sf", "contact")
             .with_detail(format!("Key (lower(email))=({email}) already exists."))
     };
-    let mut turn = Turn::default();
-    assert_eq!(gate.wait_if_claimed(&duplicate("x@y.z"), &catalog, &mut turn, &limits()).await, Ok(false));
+    let mut wait = ClaimWait::default();
+    assert_eq!(submitter.wait_if_claimed(&duplicate("x@y.z"), &catalog, &mut wait, &limits()).await, Ok(false));
     let in_the_way = duplicate("a@b.c");
-    let short = Limits { lock_timeout: Some(Duration::from_millis(50)), ..limits() };
-    let error = gate.wait_if_claimed(&in_the_way, &catalog, &mut turn, &short).await.unwrap_err();
+    let short = WaitLimits { lock_timeout: Some(Duration::from_millis(50)), ..limits() };
+    let error = submitter.wait_if_claimed(&in_the_way, &catalog, &mut wait, &short).await.unwrap_err();
     assert_eq!(error.sqlstate, "55P03");
 
     // The claim goes once it has looked for it: what is drawn from a sequence is seen at once.
@@ -336,7 +345,7 @@ async fn a_duplicate_of_a_claimed_record_is_waited_for() {
         )
         .await;
     let long = limits();
-    let (waited, ()) = tokio::join!(gate.wait_if_claimed(&in_the_way, &catalog, &mut turn, &long), async {
+    let (waited, ()) = tokio::join!(submitter.wait_if_claimed(&in_the_way, &catalog, &mut wait, &long), async {
         let looked = || async {
             let looked: bool =
                 sqlx::query_scalar("select is_called from public.looks").fetch_one(&stage.admin).await.unwrap();
@@ -352,21 +361,21 @@ async fn a_duplicate_of_a_claimed_record_is_waited_for() {
 #[tokio::test]
 async fn a_changed_row_asks_for_another_dry_run() {
     let stage = Stage::new().await;
-    let gate = gate(&stage);
+    let submitter = submitter(&stage);
     stage.row("003A", "a@b.c", 1).await;
     let plan = stage.plan("update sf.contact set n = n + 1").await;
     stage.admin("alter table sf.contact disable trigger all; update sf.contact set _version = 2; alter table sf.contact enable always trigger upwrite_capture").await;
-    let answer = gate.submit(&plan, &mut Turn::default(), &limits()).await;
-    assert!(matches!(answer, Ok(Submit::RunAgain)), "{answer:?}");
+    let answer = submitter.submit(&plan, &mut ClaimWait::default(), &limits()).await;
+    assert!(matches!(answer, Ok(SubmitResult::RunAgain)), "{answer:?}");
 }
 
 #[tokio::test]
 async fn a_log_that_refuses_is_told_as_not_applied() {
     let stage = Stage::new().await;
     let plan = stage.plan(INSERT).await;
-    let gate = gate(&stage);
+    let submitter = submitter(&stage);
     stage.shutdown.cancel();
-    let refusal = || async { gate.submit(&plan, &mut Turn::default(), &limits()).await.err() };
+    let refusal = || async { submitter.submit(&plan, &mut ClaimWait::default(), &limits()).await.err() };
     let error = until(LIMIT, "the appender has ended", refusal).await;
     assert!(["58030", "40003"].contains(&error.sqlstate.as_str()), "{error:?}");
 }
@@ -374,10 +383,10 @@ async fn a_log_that_refuses_is_told_as_not_applied() {
 #[tokio::test]
 async fn mutations_that_outlive_their_transaction_are_recorded() {
     let stage = Stage::new().await;
-    let gate = gate(&stage);
-    assert!(gate.outlived_rollback(&[], "rollback").await.is_none());
-    let held = accepted(&gate, &stage.plan(INSERT).await).await;
-    let warning = gate.outlived_rollback(&[named(&held)], "rollback").await.unwrap();
+    let submitter = submitter(&stage);
+    assert!(submitter.outlived_rollback(&[], "rollback").await.is_none());
+    let held = accepted(&submitter, &stage.plan(INSERT).await).await;
+    let warning = submitter.outlived_rollback(&[named(&held)], "rollback").await.unwrap();
     assert!(warning.detail.as_deref().unwrap().contains(&held.mutation().to_string()));
     let records = stage.log.read(held.partition(), Position::START, 100).await.unwrap();
     let recorded =

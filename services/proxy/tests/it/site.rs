@@ -11,7 +11,7 @@ use tokio_postgres::NoTls;
 use tokio_util::sync::CancellationToken;
 use upwrite_event_log::{EventLog, LogError, LogRecord, Submission, Submitted, Subscription};
 use upwrite_events::{Event, Partition, Position};
-use upwrite_proxy::{Config, Proxy, ServerConfig};
+use upwrite_proxy::{Activity, Config, Proxy, ServerConfig};
 use upwrite_testkit::postgres::Cluster;
 use upwrite_testkit::schema;
 
@@ -25,6 +25,7 @@ pub(crate) struct Site {
     pub(crate) cluster: &'static Cluster,
     pub(crate) database: String,
     pub(crate) address: std::net::SocketAddr,
+    pub(crate) activity: Activity,
     pub(crate) shutdown: CancellationToken,
     pub(crate) serving: JoinHandle<()>,
 }
@@ -58,23 +59,22 @@ impl Site {
         };
         change(&mut config);
         let proxy = Proxy::bind(config, control(cluster, &database), log).await.unwrap();
-        let address = proxy.address();
+        let (address, activity) = (proxy.address(), proxy.activity());
         let shutdown = CancellationToken::new();
         let serving = tokio::spawn(proxy.serve(shutdown.clone()));
-        let site = Self { cluster, database, address, shutdown, serving };
+        let site = Self { cluster, database, address, activity, shutdown, serving };
         let ready = || async { (!is_away(site.try_client().await.err())).then_some(()) };
         upwrite_testkit::until(Duration::from_secs(10), "the proxy to be ready", ready).await;
         site
     }
 
     pub(crate) fn config(&self) -> tokio_postgres::Config {
+        self.config_at(self.address.port())
+    }
+
+    fn config_at(&self, port: u16) -> tokio_postgres::Config {
         let mut config = tokio_postgres::Config::new();
-        config
-            .host(self.address.ip().to_string())
-            .port(self.address.port())
-            .user(USER)
-            .password(PASSWORD)
-            .dbname(&self.database);
+        config.host(self.address.ip().to_string()).port(port).user(USER).password(PASSWORD).dbname(&self.database);
         config
     }
 
@@ -101,6 +101,21 @@ impl Site {
             sqlx::query_scalar::<_, bool>(sql).bind(text).fetch_optional(&pool).await.unwrap()
         };
         upwrite_testkit::until(Duration::from_secs(10), text, running).await;
+    }
+
+    /// Waits until one statement waits for a record that another mutation has claimed.
+    pub(crate) async fn wait_for_claim_wait(&self) {
+        let waiting = || async { (self.activity.waiting() == 1).then_some(()) };
+        upwrite_testkit::until(Duration::from_secs(10), "a statement to wait for a claim", waiting).await;
+    }
+
+    /// A session around the proxy that PostgreSQL ends once it has been idle for 200 ms: the end itself, when it comes.
+    pub(crate) async fn idle_until_ended(&self, begin: &str) {
+        let (client, connection) = self.config_at(self.cluster.port()).connect(NoTls).await.unwrap();
+        let ended = tokio::spawn(connection);
+        client.batch_execute(begin).await.unwrap();
+        let end = tokio::time::timeout(Duration::from_secs(10), ended).await.expect("an idle session ends").unwrap();
+        assert!(end.is_err(), "by an error");
     }
 
     pub(crate) async fn client(&self) -> tokio_postgres::Client {

@@ -7,7 +7,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection, PgPool, Row as _};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use upwrite_event_log::PostgresLog;
 use upwrite_events::{ColumnSpec, TableName, TableSpec};
-use upwrite_proxy::{CaptureError, Captured, Catalog, CatalogCache, DryRun, Image, Plan, plan};
+use upwrite_proxy::internals::{CapturedRow, Catalog, CatalogCache, Conclusion, DryRun, Plan, PlanError, plan};
 use upwrite_testkit::postgres::Cluster;
 use upwrite_testkit::schema;
 
@@ -30,7 +30,7 @@ pub(crate) struct Session {
 
 /// What a dry run left, owned.
 pub(crate) struct Ran {
-    pub(crate) images: Vec<Image>,
+    pub(crate) images: Vec<CapturedRow>,
     pub(crate) session: String,
 }
 
@@ -100,7 +100,7 @@ impl Stage {
     /// The plan of a statement in autocommit.
     pub(crate) async fn plan(&self, sql: &str) -> Plan {
         match self.session().await.dry_run(sql).await.captured(&*self.catalog().await) {
-            Ok(Captured::Mutation(plan)) => *plan,
+            Ok(Conclusion::Mutation(plan)) => *plan,
             other => panic!("{sql}: {other:?}"),
         }
     }
@@ -116,7 +116,7 @@ impl Session {
             .fetch_all(&mut self.connection)
             .await
             .unwrap();
-        let image = |row: &sqlx::postgres::PgRow| Image {
+        let image = |row: &sqlx::postgres::PgRow| CapturedRow {
             seq: row.get(0),
             relation: u32::try_from(row.get::<i64, _>(1)).unwrap(),
             op: row.get::<String, _>(2).as_bytes()[0],
@@ -135,7 +135,7 @@ impl Session {
 }
 
 impl Ran {
-    pub(crate) fn captured(&self, catalog: &Catalog) -> Result<Captured, CaptureError> {
+    pub(crate) fn captured(&self, catalog: &Catalog) -> Result<Conclusion, PlanError> {
         plan(&DryRun { images: &self.images, session: &self.session, mark: None }, catalog)
     }
 }
