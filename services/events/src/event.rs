@@ -1,5 +1,7 @@
 //! The events, in causal order. Past-tense facts; repeats are legal.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{AppliedRow, Failure, Interval, MutationId, MutationRequested, ObservedRow, OwnerId, TableName};
@@ -167,24 +169,75 @@ pub struct RecordsObserved {
     pub rows: Vec<ObservedRow>,
 }
 
-impl Event {
-    /// The mutation that the event belongs to, if it belongs to one.
-    pub fn mutation(&self) -> Option<MutationId> {
+/// What an event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject<'a> {
+    Mutation(MutationId),
+    /// The partition that has the event in it; the id of the marker.
+    Partition(OwnerId),
+    Table(&'a TableName),
+}
+
+/// The id or name of the subject.
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::MutationRequested(event) => Some(event.mutation),
-            Self::MutationVoided(event) => Some(event.mutation),
-            Self::RevocationRequested(event) => Some(event.mutation),
-            Self::MutationRevoked(event) => Some(event.mutation),
-            Self::MutationAttempted(event) => Some(event.mutation),
-            Self::MutationApplied(event) => Some(event.mutation),
-            Self::MutationRejected(event) => Some(event.mutation),
-            Self::MutationDeferred(event) => Some(event.mutation),
-            Self::MutationInDoubt(event) => Some(event.mutation),
-            Self::MutationSettled(event) => Some(event.mutation),
-            Self::MutationDead(event) => Some(event.mutation),
-            Self::MutationRedriven(event) => Some(event.mutation),
-            Self::MutationOutlivedRollback(event) => Some(event.mutation),
-            Self::PartitionTaken(_) | Self::PartitionReleased(_) | Self::RecordsObserved(_) => None,
+            Self::Mutation(mutation) => mutation.fmt(f),
+            Self::Partition(owner) => owner.fmt(f),
+            Self::Table(table) => table.fmt(f),
+        }
+    }
+}
+
+impl Event {
+    pub fn subject(&self) -> Subject<'_> {
+        match self {
+            Self::MutationRequested(event) => Subject::Mutation(event.mutation),
+            Self::MutationVoided(event) => Subject::Mutation(event.mutation),
+            Self::RevocationRequested(event) => Subject::Mutation(event.mutation),
+            Self::MutationRevoked(event) => Subject::Mutation(event.mutation),
+            Self::PartitionTaken(event) => Subject::Partition(event.owner),
+            Self::PartitionReleased(event) => Subject::Partition(event.owner),
+            Self::MutationAttempted(event) => Subject::Mutation(event.mutation),
+            Self::MutationApplied(event) => Subject::Mutation(event.mutation),
+            Self::MutationRejected(event) => Subject::Mutation(event.mutation),
+            Self::MutationDeferred(event) => Subject::Mutation(event.mutation),
+            Self::MutationInDoubt(event) => Subject::Mutation(event.mutation),
+            Self::MutationSettled(event) => Subject::Mutation(event.mutation),
+            Self::MutationDead(event) => Subject::Mutation(event.mutation),
+            Self::MutationRedriven(event) => Subject::Mutation(event.mutation),
+            Self::MutationOutlivedRollback(event) => Subject::Mutation(event.mutation),
+            Self::RecordsObserved(event) => Subject::Table(&event.table),
+        }
+    }
+
+    /// The mutation that the event is about, if it is about one.
+    pub fn mutation(&self) -> Option<MutationId> {
+        match self.subject() {
+            Subject::Mutation(mutation) => Some(mutation),
+            Subject::Partition(_) | Subject::Table(_) => None,
+        }
+    }
+
+    /// The W3C trace context that the event has in it.
+    pub fn traceparent(&self) -> Option<&str> {
+        match self {
+            Self::MutationRequested(request) => request.traceparent.as_deref(),
+            Self::MutationVoided(_)
+            | Self::RevocationRequested(_)
+            | Self::MutationRevoked(_)
+            | Self::PartitionTaken(_)
+            | Self::PartitionReleased(_)
+            | Self::MutationAttempted(_)
+            | Self::MutationApplied(_)
+            | Self::MutationRejected(_)
+            | Self::MutationDeferred(_)
+            | Self::MutationInDoubt(_)
+            | Self::MutationSettled(_)
+            | Self::MutationDead(_)
+            | Self::MutationRedriven(_)
+            | Self::MutationOutlivedRollback(_)
+            | Self::RecordsObserved(_) => None,
         }
     }
 
@@ -199,7 +252,14 @@ impl Event {
             Self::MutationInDoubt(event) => Some(event.owner),
             Self::MutationSettled(event) => Some(event.owner),
             Self::MutationDead(event) => Some(event.owner),
-            _ => None,
+            Self::MutationRequested(_)
+            | Self::MutationVoided(_)
+            | Self::RevocationRequested(_)
+            | Self::PartitionTaken(_)
+            | Self::PartitionReleased(_)
+            | Self::MutationRedriven(_)
+            | Self::MutationOutlivedRollback(_)
+            | Self::RecordsObserved(_) => None,
         }
     }
 

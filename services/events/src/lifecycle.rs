@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, Illegal, Position};
+use crate::{Failure, IllegalTransition, Position};
 
 /// Where a mutation stands. The first three are open, all others finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -146,7 +146,7 @@ impl Lifecycle {
         }
     }
 
-    pub(crate) fn state_mut(&mut self, row: u32) -> Result<&mut RowState, Illegal> {
-        self.rows.get_mut(row as usize).ok_or(Illegal::NoSuchRow(row))
+    pub(crate) fn state_mut(&mut self, row: u32) -> Result<&mut RowState, IllegalTransition> {
+        self.rows.get_mut(row as usize).ok_or(IllegalTransition::NoSuchRow(row))
     }
 }
