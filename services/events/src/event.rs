@@ -27,14 +27,14 @@ pub enum Event {
     RecordsObserved(RecordsObserved),
 }
 
-/// The request (which may still be on its way) is not to count. First in the partition wins.
+/// The request does not count; it may still be on its way. Whichever of the two is first in the partition wins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MutationVoided {
     pub mutation: MutationId,
     pub reason: String,
 }
 
-/// The client gave up waiting and wants the mutation withdrawn if nothing was sent.
+/// The client has given up waiting and wants the mutation withdrawn unless it was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevocationRequested {
     pub mutation: MutationId,
@@ -42,7 +42,7 @@ pub struct RevocationRequested {
     pub reason: String,
 }
 
-/// Answer of the partition's owner: not applied, and never will be.
+/// The owner's answer to `RevocationRequested`: the mutation was not applied and never will be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MutationRevoked {
     pub mutation: MutationId,
@@ -59,7 +59,7 @@ pub struct PartitionTaken {
     pub lease_ms: u32,
 }
 
-/// The owner stopped in an orderly way: nothing of it is in flight.
+/// The owner has stopped in an orderly way and has nothing in flight.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionReleased {
     pub owner: OwnerId,
@@ -113,7 +113,7 @@ pub struct MutationDeferred {
     pub failure: Failure,
 }
 
-/// Nobody can tell now whether these rows were applied. The client is told 40003.
+/// Nobody can know now whether these rows were applied. The client gets SQLSTATE 40003.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MutationInDoubt {
     pub mutation: MutationId,

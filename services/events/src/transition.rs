@@ -9,15 +9,15 @@ pub enum Transition {
     Changed(MutationId),
     /// Nothing new: a repeat, or what came too late to count (a void after the request).
     Repeat(MutationId),
-    /// An ousted owner's word: a hint to the present owner, never a verdict.
+    /// From an owner that has lost the partition: a hint to the present owner, never a verdict.
     Evidence(MutationId),
     /// The partition has a new owner, or none.
     Owner,
-    /// Does not speak of mutations.
+    /// The event is not about a mutation.
     Other,
 }
 
-/// An event that cannot be: it goes to dead letters, and the fold is as it was.
+/// An event that cannot be. It goes to dead letters and leaves the fold as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IllegalTransition {
     #[error("{event} of a mutation that this partition does not know")]
@@ -45,7 +45,7 @@ pub(crate) fn step(life: &mut Lifecycle, event: &Event) -> Result<(), IllegalTra
     let illegal = IllegalTransition::InState { event: event.name(), state: life.phase };
     let open = !life.phase.is_finished();
     match event {
-        // The first one counted; whatever of the two comes later changes nothing.
+        // The first of the two counted; the other changes nothing.
         Event::MutationRequested(_) | Event::MutationVoided(_) => {}
         Event::RevocationRequested(_) => life.revocation_requested |= open,
         Event::MutationRevoked(_) if life.phase == Phase::Revoked => {}
