@@ -1,22 +1,21 @@
-//! Case, as far as claims are concerned.
+//! Case: when two texts differ in nothing else.
 
-/// A text in the one form that all its cases share: two texts that upstream or Postgres takes for the same one regardless
-/// of case have the same form.
+/// Gives all spellings of a text that differ only in case the same form.
 ///
-/// Postgres's `lower()`, which the unique indexes of synced tables rest on, depends on the database: collation "C" lowers
-/// ASCII only; the C library writes `ς` for no capital, ICU writes it for a `Σ` that ends a word; `İ` becomes `i` or `i̇`,
-/// and in Turkish `I` becomes `ı`; in Lithuanian an `Ì` comes apart. A claim must be the same whichever of them made the
-/// text that it is made from (an error's detail shows what `lower()` made of a value). So this form tells none of these
-/// apart: `fold_case(lower(text)) == fold_case(text)` in every collation, and from that follows that texts which are
-/// equal under `lower()` have the same form.
+/// It has to agree with Postgres's `lower()`, on which the unique indexes of synced tables rest, and what that does depends
+/// on the database's collation. "C" lowers ASCII only. For a `Σ` at the end of a word, the C library writes `σ` and ICU
+/// writes `ς`. `İ` becomes `i` or `i̇`; in Turkish, `I` becomes `ı`; in Lithuanian, `Ì` is taken apart. So the form
+/// makes none of these distinctions: `fold_case(lower(text)) == fold_case(text)` in every collation (a test with a real
+/// Postgres tries all characters). It follows that texts which are equal under `lower()` have the same form, and that a
+/// claim is found from the text in the detail of a 23505, which is what `lower()` made of the value.
 ///
-/// It is coarser than any single collation. Where upstream does tell two texts apart that are the same here (`ı` and
-/// `i`), their mutations merely wait for each other.
+/// The form is coarser than any single collation. If upstream distinguishes two texts that have the same form (`ı` and
+/// `i`), their mutations wait for each other without need; nothing else follows.
 pub fn fold_case(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     for char in text.chars() {
         match char {
-            // Lithuanian and Turkish add and remove it, ICU does for `İ`.
+            // The dot above: Lithuanian adds it, Turkish removes it, ICU makes it from `İ`.
             '\u{307}' => {}
             'I' | 'İ' | 'ı' => folded.push('i'),
             'ς' => folded.push('σ'),

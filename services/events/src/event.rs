@@ -1,5 +1,7 @@
 //! The events, in causal order. Past-tense facts; repeats are legal.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{AppliedRow, Failure, Interval, MutationId, MutationRequested, ObservedRow, OwnerId, TableName};
@@ -25,14 +27,14 @@ pub enum Event {
     RecordsObserved(RecordsObserved),
 }
 
-/// The request (which may still be on its way) is not to count. First in the partition wins.
+/// The request does not count; it may still be on its way. Whichever of the two is first in the partition wins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MutationVoided {
     pub mutation: MutationId,
     pub reason: String,
 }
 
-/// The client gave up waiting and wants the mutation withdrawn if nothing was sent.
+/// The client has given up waiting and wants the mutation withdrawn unless it was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevocationRequested {
     pub mutation: MutationId,
@@ -40,7 +42,7 @@ pub struct RevocationRequested {
     pub reason: String,
 }
 
-/// Answer of the partition's owner: not applied, and never will be.
+/// The owner's answer to `RevocationRequested`: the mutation was not applied and never will be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MutationRevoked {
     pub mutation: MutationId,
@@ -57,7 +59,7 @@ pub struct PartitionTaken {
     pub lease_ms: u32,
 }
 
-/// The owner stopped in an orderly way: nothing of it is in flight.
+/// The owner has stopped in an orderly way and has nothing in flight.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionReleased {
     pub owner: OwnerId,
@@ -111,7 +113,7 @@ pub struct MutationDeferred {
     pub failure: Failure,
 }
 
-/// Nobody can tell now whether these rows were applied. The client is told 40003.
+/// Nobody can know now whether these rows were applied. The client gets SQLSTATE 40003.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MutationInDoubt {
     pub mutation: MutationId,
@@ -167,24 +169,75 @@ pub struct RecordsObserved {
     pub rows: Vec<ObservedRow>,
 }
 
-impl Event {
-    /// The mutation that the event belongs to, if it belongs to one.
-    pub fn mutation(&self) -> Option<MutationId> {
+/// What an event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject<'a> {
+    Mutation(MutationId),
+    /// The partition that has the event in it; the id of the marker.
+    Partition(OwnerId),
+    Table(&'a TableName),
+}
+
+/// The id or name of the subject.
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::MutationRequested(event) => Some(event.mutation),
-            Self::MutationVoided(event) => Some(event.mutation),
-            Self::RevocationRequested(event) => Some(event.mutation),
-            Self::MutationRevoked(event) => Some(event.mutation),
-            Self::MutationAttempted(event) => Some(event.mutation),
-            Self::MutationApplied(event) => Some(event.mutation),
-            Self::MutationRejected(event) => Some(event.mutation),
-            Self::MutationDeferred(event) => Some(event.mutation),
-            Self::MutationInDoubt(event) => Some(event.mutation),
-            Self::MutationSettled(event) => Some(event.mutation),
-            Self::MutationDead(event) => Some(event.mutation),
-            Self::MutationRedriven(event) => Some(event.mutation),
-            Self::MutationOutlivedRollback(event) => Some(event.mutation),
-            Self::PartitionTaken(_) | Self::PartitionReleased(_) | Self::RecordsObserved(_) => None,
+            Self::Mutation(mutation) => mutation.fmt(f),
+            Self::Partition(owner) => owner.fmt(f),
+            Self::Table(table) => table.fmt(f),
+        }
+    }
+}
+
+impl Event {
+    pub fn subject(&self) -> Subject<'_> {
+        match self {
+            Self::MutationRequested(event) => Subject::Mutation(event.mutation),
+            Self::MutationVoided(event) => Subject::Mutation(event.mutation),
+            Self::RevocationRequested(event) => Subject::Mutation(event.mutation),
+            Self::MutationRevoked(event) => Subject::Mutation(event.mutation),
+            Self::PartitionTaken(event) => Subject::Partition(event.owner),
+            Self::PartitionReleased(event) => Subject::Partition(event.owner),
+            Self::MutationAttempted(event) => Subject::Mutation(event.mutation),
+            Self::MutationApplied(event) => Subject::Mutation(event.mutation),
+            Self::MutationRejected(event) => Subject::Mutation(event.mutation),
+            Self::MutationDeferred(event) => Subject::Mutation(event.mutation),
+            Self::MutationInDoubt(event) => Subject::Mutation(event.mutation),
+            Self::MutationSettled(event) => Subject::Mutation(event.mutation),
+            Self::MutationDead(event) => Subject::Mutation(event.mutation),
+            Self::MutationRedriven(event) => Subject::Mutation(event.mutation),
+            Self::MutationOutlivedRollback(event) => Subject::Mutation(event.mutation),
+            Self::RecordsObserved(event) => Subject::Table(&event.table),
+        }
+    }
+
+    /// The mutation that the event is about, if it is about one.
+    pub fn mutation(&self) -> Option<MutationId> {
+        match self.subject() {
+            Subject::Mutation(mutation) => Some(mutation),
+            Subject::Partition(_) | Subject::Table(_) => None,
+        }
+    }
+
+    /// The W3C trace context that the event has in it.
+    pub fn traceparent(&self) -> Option<&str> {
+        match self {
+            Self::MutationRequested(request) => request.traceparent.as_deref(),
+            Self::MutationVoided(_)
+            | Self::RevocationRequested(_)
+            | Self::MutationRevoked(_)
+            | Self::PartitionTaken(_)
+            | Self::PartitionReleased(_)
+            | Self::MutationAttempted(_)
+            | Self::MutationApplied(_)
+            | Self::MutationRejected(_)
+            | Self::MutationDeferred(_)
+            | Self::MutationInDoubt(_)
+            | Self::MutationSettled(_)
+            | Self::MutationDead(_)
+            | Self::MutationRedriven(_)
+            | Self::MutationOutlivedRollback(_)
+            | Self::RecordsObserved(_) => None,
         }
     }
 
@@ -199,7 +252,14 @@ impl Event {
             Self::MutationInDoubt(event) => Some(event.owner),
             Self::MutationSettled(event) => Some(event.owner),
             Self::MutationDead(event) => Some(event.owner),
-            _ => None,
+            Self::MutationRequested(_)
+            | Self::MutationVoided(_)
+            | Self::RevocationRequested(_)
+            | Self::PartitionTaken(_)
+            | Self::PartitionReleased(_)
+            | Self::MutationRedriven(_)
+            | Self::MutationOutlivedRollback(_)
+            | Self::RecordsObserved(_) => None,
         }
     }
 

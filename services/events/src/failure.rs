@@ -1,4 +1,4 @@
-//! Why a row was not applied, in the terms of the client that will be told.
+//! Why a row was not applied, in the client's terms.
 
 use serde::{Deserialize, Serialize};
 

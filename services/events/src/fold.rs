@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::transition::{begin, step};
-use crate::{Event, Folded, Illegal, Lifecycle, MutationId, OwnerId, Position};
+use crate::{Event, IllegalTransition, Lifecycle, MutationId, OwnerId, Position, Transition};
 
 /// How many finished and released mutations are remembered, so that late repeats are known as such.
 const REMEMBERED: usize = 65_536;
@@ -48,42 +48,43 @@ impl PartitionFold {
     }
 
     /// Folds one event in. Total: any event, in any state, in any order, gives a documented answer.
-    pub fn apply(&mut self, position: Position, event: &Event) -> Result<Folded, Illegal> {
-        match event {
-            Event::PartitionTaken(taken) => return Ok(self.take(taken.owner)),
-            Event::PartitionReleased(released) => return Ok(self.release(released.owner)),
-            _ => {}
+    pub fn apply(&mut self, position: Position, event: &Event) -> Result<Transition, IllegalTransition> {
+        if let Event::PartitionTaken(taken) = event {
+            return Ok(self.take(taken.owner));
         }
-        let Some(mutation) = event.mutation() else { return Ok(Folded::Other) };
+        if let Event::PartitionReleased(released) = event {
+            return Ok(self.release(released.owner));
+        }
+        let Some(mutation) = event.mutation() else { return Ok(Transition::Other) };
         if self.forgotten.contains(&mutation) {
-            return Ok(Folded::Repeat(mutation));
+            return Ok(Transition::Repeat(mutation));
         }
         if let Some(owner) = event.owner()
             && self.owner != Some(owner)
         {
-            return Ok(Folded::Evidence(mutation));
+            return Ok(Transition::Evidence(mutation));
         }
         match self.mutations.get_mut(&mutation) {
             Some(lifecycle) => {
                 let mut next = lifecycle.clone();
                 step(&mut next, event)?;
                 if next == *lifecycle {
-                    return Ok(Folded::Repeat(mutation));
+                    return Ok(Transition::Repeat(mutation));
                 }
                 *lifecycle = next;
             }
             // What clients add afterwards may come when the mutation is long released and forgotten.
             None if matches!(event, Event::RevocationRequested(_) | Event::MutationOutlivedRollback(_)) => {
-                return Ok(Folded::Repeat(mutation));
+                return Ok(Transition::Repeat(mutation));
             }
             None => {
                 self.mutations.insert(mutation, begin(position, event)?);
             }
         }
-        Ok(Folded::Changed(mutation))
+        Ok(Transition::Changed(mutation))
     }
 
-    fn take(&mut self, owner: OwnerId) -> Folded {
+    fn take(&mut self, owner: OwnerId) -> Transition {
         if self.owner != Some(owner) {
             // Whatever an owner that did not release the partition had begun may have been sent.
             let in_flight = self.owner.replace(owner).is_some();
@@ -91,13 +92,13 @@ impl PartitionFold {
                 lifecycle.maybe_sent |= in_flight;
             }
         }
-        Folded::Owner
+        Transition::Owner
     }
 
-    fn release(&mut self, owner: OwnerId) -> Folded {
+    fn release(&mut self, owner: OwnerId) -> Transition {
         if self.owner == Some(owner) {
             self.owner = None;
         }
-        Folded::Owner
+        Transition::Owner
     }
 }

@@ -33,5 +33,5 @@ pub use record::{RECORD_SCHEMAS, RecordChanged, decode_record, encode_record, ne
 pub use request::{Ack, MutationRequested};
 pub use row::{AppliedRow, Interval, ObservedRow, Op, Row, RowChange};
 pub use table::{ColumnSpec, OWN_COLUMNS, SYNCED_AT_COLUMN, TableSpec, VERSION_COLUMN, is_own_column};
-pub use transition::{Folded, Illegal};
+pub use transition::{IllegalTransition, Transition};
 pub use verdict::Verdict;

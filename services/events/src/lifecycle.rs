@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, Illegal, Position};
+use crate::{Failure, IllegalTransition, Position};
 
 /// Where a mutation stands. The first three are open, all others finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// In the log; as far as the log tells, nothing was sent.
+    /// In the log; nothing was sent that the log knows of.
     Requested,
     /// An attempt began, or some rows have their outcome and others not.
     Attempted,
@@ -22,7 +22,7 @@ pub enum Phase {
     Partial,
     /// At least one row's outcome cannot be known now.
     InDoubt,
-    /// Withdrawn at the client's wish before anything was applied.
+    /// Withdrawn for the client before anything was applied.
     Revoked,
     /// The request does not count.
     Voided,
@@ -70,7 +70,7 @@ pub struct Lifecycle {
     /// Where its request stands in the partition (or its void, if that came first).
     pub position: Position,
     pub rows: Vec<RowState>,
-    /// The highest attempt that the log tells of.
+    /// The highest attempt in the log.
     pub attempts: u32,
     /// Some attempt may have been sent without its outcome being in the log.
     pub maybe_sent: bool,
@@ -146,7 +146,7 @@ impl Lifecycle {
         }
     }
 
-    pub(crate) fn state_mut(&mut self, row: u32) -> Result<&mut RowState, Illegal> {
-        self.rows.get_mut(row as usize).ok_or(Illegal::NoSuchRow(row))
+    pub(crate) fn state_mut(&mut self, row: u32) -> Result<&mut RowState, IllegalTransition> {
+        self.rows.get_mut(row as usize).ok_or(IllegalTransition::NoSuchRow(row))
     }
 }

@@ -13,7 +13,7 @@ pub const TEXT_PLACEHOLDER_BYTES: usize = PENDING_PREFIX.len() + UUID_BYTES;
 
 const UUID_BYTES: usize = 36;
 
-/// Whether a text has exactly the form of a placeholder for a text key. Such a text is nobody else's: it names one record,
+/// Whether a text has exactly the form of a placeholder for a text key. Such a text names one record,
 /// in whatever column it stands.
 pub fn is_text_placeholder(text: &str) -> bool {
     let id = text.strip_prefix(PENDING_PREFIX);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{MutationId, RowChange};
 
-/// When the client is told.
+/// What the client waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Ack {

@@ -8,7 +8,7 @@ use crate::TableName;
 
 /// Column name → value in the text form that Postgres's output functions give under Upwrite's fixed settings
 /// (`datestyle = ISO, YMD`, `intervalstyle = postgres`, `timezone = UTC`, `extra_float_digits = 1`,
-/// `bytea_output = hex`). `None` is SQL NULL; a column that is not in the map is not spoken of.
+/// `bytea_output = hex`). `None` is SQL NULL; of a column that is not in the map nothing is said.
 pub type Row = BTreeMap<String, Option<String>>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -4,26 +4,26 @@ use crate::{Event, Failure, Lifecycle, MutationId, Phase, Position, RowState};
 
 /// What an event did to the fold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Folded {
+pub enum Transition {
     /// The mutation's state changed.
     Changed(MutationId),
     /// Nothing new: a repeat, or what came too late to count (a void after the request).
     Repeat(MutationId),
-    /// An ousted owner's word: a hint to the present owner, never a verdict.
+    /// From an owner that has lost the partition: a hint to the present owner, never a verdict.
     Evidence(MutationId),
     /// The partition has a new owner, or none.
     Owner,
-    /// Does not speak of mutations.
+    /// The event is not about a mutation.
     Other,
 }
 
-/// An event that cannot be: it goes to dead letters, and the fold is as it was.
+/// An event that cannot be. It goes to dead letters and leaves the fold as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Illegal {
+pub enum IllegalTransition {
     #[error("{event} of a mutation that this partition does not know")]
     UnknownMutation { event: &'static str },
     #[error("{event} cannot follow in state {}", state.as_str())]
-    Transition { event: &'static str, state: Phase },
+    InState { event: &'static str, state: Phase },
     #[error("the mutation has no row {0}")]
     NoSuchRow(u32),
     #[error("a request without rows")]
@@ -31,21 +31,21 @@ pub enum Illegal {
 }
 
 /// The first event of a mutation: whichever of request and void comes first counts.
-pub(crate) fn begin(position: Position, event: &Event) -> Result<Lifecycle, Illegal> {
+pub(crate) fn begin(position: Position, event: &Event) -> Result<Lifecycle, IllegalTransition> {
     match event {
-        Event::MutationRequested(request) if request.rows.is_empty() => Err(Illegal::NoRows),
+        Event::MutationRequested(request) if request.rows.is_empty() => Err(IllegalTransition::NoRows),
         Event::MutationRequested(request) => Ok(Lifecycle::new(Phase::Requested, position, request.rows.len())),
         Event::MutationVoided(_) => Ok(Lifecycle::new(Phase::Voided, position, 0)),
-        other => Err(Illegal::UnknownMutation { event: other.name() }),
+        other => Err(IllegalTransition::UnknownMutation { event: other.name() }),
     }
 }
 
 /// The transition table.
-pub(crate) fn step(life: &mut Lifecycle, event: &Event) -> Result<(), Illegal> {
-    let illegal = Illegal::Transition { event: event.name(), state: life.phase };
+pub(crate) fn step(life: &mut Lifecycle, event: &Event) -> Result<(), IllegalTransition> {
+    let illegal = IllegalTransition::InState { event: event.name(), state: life.phase };
     let open = !life.phase.is_finished();
     match event {
-        // The first one counted; whatever of the two comes later changes nothing.
+        // The first of the two counted; the other changes nothing.
         Event::MutationRequested(_) | Event::MutationVoided(_) => {}
         Event::RevocationRequested(_) => life.revocation_requested |= open,
         Event::MutationRevoked(_) if life.phase == Phase::Revoked => {}
@@ -97,13 +97,20 @@ pub(crate) fn step(life: &mut Lifecycle, event: &Event) -> Result<(), Illegal> {
         }
         Event::MutationRedriven(_) => {}
         Event::MutationOutlivedRollback(_) => life.outlived_rollback = true,
-        _ => return Err(illegal),
+        Event::MutationRevoked(_)
+        | Event::MutationAttempted(_)
+        | Event::MutationDeferred(_)
+        | Event::MutationSettled(_)
+        | Event::MutationDead(_)
+        | Event::PartitionTaken(_)
+        | Event::PartitionReleased(_)
+        | Event::RecordsObserved(_) => return Err(illegal),
     }
     Ok(())
 }
 
 /// One row's outcome: only a row without one may get one; the same again is a repeat.
-fn outcome(life: &mut Lifecycle, row: u32, to: RowState, illegal: &Illegal) -> Result<(), Illegal> {
+fn outcome(life: &mut Lifecycle, row: u32, to: RowState, illegal: &IllegalTransition) -> Result<(), IllegalTransition> {
     let open = !life.phase.is_finished();
     let state = life.state_mut(row)?;
     if *state == to {
@@ -133,7 +140,7 @@ fn finish_attempt(life: &mut Lifecycle, attempt: u32, keep_claims: bool) {
 }
 
 /// Rows that were in doubt get their outcome; others stay.
-fn settle(life: &mut Lifecycle, settled: &crate::MutationSettled) -> Result<(), Illegal> {
+fn settle(life: &mut Lifecycle, settled: &crate::MutationSettled) -> Result<(), IllegalTransition> {
     let was_in_doubt = life.phase == Phase::InDoubt;
     for row in &settled.applied {
         let key = settled.rows.iter().find(|seen| seen.row == *row).map(|seen| seen.key.clone()).unwrap_or_default();

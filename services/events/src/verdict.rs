@@ -1,8 +1,8 @@
-//! What a mutation came to, as its client is told it.
+//! What a mutation came to, for its client.
 
 use crate::{Failure, Lifecycle, Phase, RowState};
 
-/// What the client is to be told, derived from the rows.
+/// Derived from the rows of the mutation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// With the keys, in row order.

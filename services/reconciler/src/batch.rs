@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use upwrite_event_log::LogRecord;
 use upwrite_events::{
-    AppliedRow, Event, Folded, Illegal, Interval, MutationId, MutationRequested, ObservedRow, Op, Partition,
-    PartitionFold, Position, RecordsObserved, Row, RowChange, Stream, TableName, TableSpec, is_own_column,
+    AppliedRow, Event, IllegalTransition, Interval, MutationId, MutationRequested, ObservedRow, Op, Partition,
+    PartitionFold, Position, RecordsObserved, Row, RowChange, Stream, TableName, TableSpec, Transition, is_own_column,
 };
 
 use crate::finish::Moved;
@@ -38,8 +38,8 @@ struct Unfolded {
 }
 
 impl Unfolded {
-    fn of(illegal: &Illegal, event: &Event) -> Self {
-        let is_unknown = matches!(illegal, Illegal::UnknownMutation { .. });
+    fn of(illegal: &IllegalTransition, event: &Event) -> Self {
+        let is_unknown = matches!(illegal, IllegalTransition::UnknownMutation { .. });
         Self { reason: illegal.to_string(), stranger: event.mutation().filter(|_| is_unknown) }
     }
 }
@@ -99,7 +99,8 @@ impl State {
             return Ok(None);
         }
         let fold = self.folds.entry(partition.number).or_default();
-        let Folded::Changed(mutation) = fold.apply(position, event).map_err(|illegal| Unfolded::of(&illegal, event))?
+        let Transition::Changed(mutation) =
+            fold.apply(position, event).map_err(|illegal| Unfolded::of(&illegal, event))?
         else {
             return Ok(None);
         };
@@ -126,7 +127,13 @@ impl State {
                 status.answered_at_us = Some(appended_at_us);
             }
             Event::MutationSettled(settled) => settled_images(tracked, &settled.rows, plan),
-            _ => {}
+            Event::MutationVoided(_)
+            | Event::RevocationRequested(_)
+            | Event::MutationRedriven(_)
+            | Event::MutationOutlivedRollback(_)
+            | Event::PartitionTaken(_)
+            | Event::PartitionReleased(_)
+            | Event::RecordsObserved(_) => {}
         }
         Ok(Some(mutation))
     }

@@ -260,13 +260,27 @@ async fn unless_lost<T>(
 
 /// Whether the record only begins something.
 fn nobody_waits_for(record: &LogRecord) -> bool {
-    matches!(
-        record.event,
-        Ok(Event::MutationRequested(_)
+    match &record.event {
+        Ok(event) => match event {
+            Event::MutationRequested(_)
             | Event::MutationAttempted(_)
             | Event::PartitionTaken(_)
-            | Event::PartitionReleased(_))
-    )
+            | Event::PartitionReleased(_) => true,
+            Event::MutationVoided(_)
+            | Event::RevocationRequested(_)
+            | Event::MutationRevoked(_)
+            | Event::MutationApplied(_)
+            | Event::MutationRejected(_)
+            | Event::MutationDeferred(_)
+            | Event::MutationInDoubt(_)
+            | Event::MutationSettled(_)
+            | Event::MutationDead(_)
+            | Event::MutationRedriven(_)
+            | Event::MutationOutlivedRollback(_)
+            | Event::RecordsObserved(_) => false,
+        },
+        Err(_) => false,
+    }
 }
 
 async fn connect(config: &Config, options: &PgConnectOptions) -> Result<PgConnection, ReconcilerError> {

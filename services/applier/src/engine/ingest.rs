@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use upwrite_event_log::{LogError, LogRecord};
-use upwrite_events::{Event, Folded, Lifecycle, MutationId, MutationRequested};
+use upwrite_events::{Event, Lifecycle, MutationId, MutationRequested, Transition};
 
 use super::intake::{Found, Intake};
 use super::partition::{Owned, Stage};
@@ -105,8 +105,8 @@ fn fold(owned: &mut Owned, record: LogRecord) -> Option<News> {
         return Some(News::Taken { orderly, found });
     }
     match owned.fold.apply(record.position, &event) {
-        Ok(Folded::Changed(mutation)) => changed(owned, mutation, event),
-        Ok(Folded::Owner) if owned.stage == Stage::Owner && owned.fold.owner() != Some(owned.owner) => {
+        Ok(Transition::Changed(mutation)) => changed(owned, mutation, event),
+        Ok(Transition::Owner) if owned.stage == Stage::Owner && owned.fold.owner() != Some(owned.owner) => {
             // Nobody, after our own release: that was us.
             if owned.releasing && owned.fold.owner().is_none() {
                 return None;
@@ -139,6 +139,20 @@ fn changed(owned: &mut Owned, mutation: MutationId, event: Event) -> Option<News
             Some(News::Requested(request, Box::new(life.clone())))
         }
         Event::RevocationRequested(_) => Some(News::RevocationRequested(mutation)),
-        _ => None,
+        // What we said ourselves, or what changes nothing of what is to be done.
+        Event::MutationVoided(_)
+        | Event::MutationRevoked(_)
+        | Event::PartitionTaken(_)
+        | Event::PartitionReleased(_)
+        | Event::MutationAttempted(_)
+        | Event::MutationApplied(_)
+        | Event::MutationRejected(_)
+        | Event::MutationDeferred(_)
+        | Event::MutationInDoubt(_)
+        | Event::MutationSettled(_)
+        | Event::MutationDead(_)
+        | Event::MutationRedriven(_)
+        | Event::MutationOutlivedRollback(_)
+        | Event::RecordsObserved(_) => None,
     }
 }

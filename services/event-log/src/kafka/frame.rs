@@ -55,12 +55,7 @@ fn with_head(value: &[u8], head: &Head) -> Vec<u8> {
 /// What a record of `upwrite.mutations` is keyed by: the mutation, or a marker's owner; of `upwrite.observations`: the
 /// table.
 pub(crate) fn key(event: &Event) -> String {
-    match event {
-        Event::PartitionTaken(event) => event.owner.to_string(),
-        Event::PartitionReleased(event) => event.owner.to_string(),
-        Event::RecordsObserved(event) => event.table.to_string(),
-        other => other.mutation().map(|mutation| mutation.to_string()).unwrap_or_default(),
-    }
+    event.subject().to_string()
 }
 
 pub(crate) fn headers(event: &Event, traceparent: Option<&str>) -> OwnedHeaders {
@@ -70,11 +65,7 @@ pub(crate) fn headers(event: &Event, traceparent: Option<&str>) -> OwnedHeaders 
     if let Some(mutation) = event.mutation() {
         headers = text(headers, HEADER_MUTATION, &mutation.to_string());
     }
-    let own = match event {
-        Event::MutationRequested(request) => request.traceparent.as_deref(),
-        _ => None,
-    };
-    match own.or(traceparent) {
+    match event.traceparent().or(traceparent) {
         Some(traceparent) => text(headers, HEADER_TRACEPARENT, traceparent),
         None => headers,
     }

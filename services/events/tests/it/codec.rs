@@ -35,7 +35,7 @@ proptest! {
 }
 
 #[test]
-fn errors_are_told_apart() {
+fn errors_are_distinct() {
     assert_eq!(decode(b""), Err(DecodeError::NotAvro));
     assert_eq!(decode(b"{}"), Err(DecodeError::NotAvro));
     assert_eq!(decode(&[0xC3, 0x01, 1, 2, 3]), Err(DecodeError::NotAvro));

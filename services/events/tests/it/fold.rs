@@ -14,7 +14,10 @@ fn state(fold: &PartitionFold) -> (Option<OwnerId>, BTreeMap<MutationId, Lifecyc
 }
 
 /// Folds `events`; after each one calls `check` with the fold before it, the event, the answer, and the fold after it.
-fn fold(events: &[Event], mut check: impl FnMut(&PartitionFold, &Event, &Result<Folded, Illegal>, &PartitionFold)) {
+fn fold(
+    events: &[Event],
+    mut check: impl FnMut(&PartitionFold, &Event, &Result<Transition, IllegalTransition>, &PartitionFold),
+) {
     let mut after = PartitionFold::default();
     for (position, event) in (0..).map(Position).zip(events) {
         let before = after.clone();
@@ -64,13 +67,13 @@ proptest! {
         fold(&events, |before, event, answer, after| {
             assert_documented(after);
             match answer {
-                Ok(Folded::Changed(id)) => {
+                Ok(Transition::Changed(id)) => {
                     assert_eq!(Some(*id), event.mutation());
                     assert_ne!(before.get(*id), after.get(*id));
                 }
-                Ok(Folded::Owner) => assert!(event.mutation().is_none()),
+                Ok(Transition::Owner) => assert!(event.mutation().is_none()),
                 // Nothing else changes anything.
-                Ok(Folded::Repeat(_) | Folded::Evidence(_) | Folded::Other) | Err(_) => {
+                Ok(Transition::Repeat(_) | Transition::Evidence(_) | Transition::Other) | Err(_) => {
                     assert_eq!(state(before), state(after), "{event:?} {answer:?}");
                 }
             }
@@ -84,7 +87,7 @@ proptest! {
             let second = again.apply(Position(1000), event);
             assert_eq!(state(after), state(&again));
             match first {
-                Ok(Folded::Changed(id)) => assert_eq!(second, Ok(Folded::Repeat(*id))),
+                Ok(Transition::Changed(id)) => assert_eq!(second, Ok(Transition::Repeat(*id))),
                 other => assert_eq!(second, *other),
             }
         });
@@ -174,7 +177,7 @@ proptest! {
         for event in &late {
             let answer = fold.apply(Position(1), event);
             if event.mutation().is_some_and(|id| released.contains(&id)) {
-                prop_assert_eq!(answer, Ok(Folded::Repeat(event.mutation().unwrap())));
+                prop_assert_eq!(answer, Ok(Transition::Repeat(event.mutation().unwrap())));
             }
         }
         prop_assert!(released.iter().all(|id| fold.get(*id).is_none()));
