@@ -318,4 +318,17 @@ mod tests {
         pending.accept(b'Z');
         assert!(pending.is_empty());
     }
+
+    #[test]
+    fn pieces_of_a_long_message_go_where_its_first_one_went() {
+        let piece = |first, last| Frame { tag: b'D', raw: bytes::Bytes::new(), first, last };
+        let mut pending = Pending::default();
+        pending.push(Expected::own(Reply::Execute, Step::DryRun));
+        pending.push(Expected::client(Reply::Execute));
+        assert!(matches!(pending.route(&piece(true, false)), Route::Own { step: Step::DryRun }));
+        assert!(matches!(pending.route(&piece(false, true)), Route::Own { step: Step::DryRun }));
+        pending.accept(b'C');
+        assert!(matches!(pending.route(&piece(true, false)), Route::Client));
+        assert!(matches!(pending.route(&piece(false, true)), Route::Client));
+    }
 }

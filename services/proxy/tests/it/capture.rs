@@ -364,7 +364,7 @@ async fn returning_that_fails_afterwards_is_answered_from_the_dry_run() {
     assert_eq!(count(&client).await, 4);
 }
 
-/// G3: nobody may take a lost connection for a definite failure.
+/// G3: a lost connection must not look like a definite failure.
 #[tokio::test]
 async fn a_connection_lost_in_a_hold_leaves_the_outcome_open() {
     let upstream = Upstream::new().await;

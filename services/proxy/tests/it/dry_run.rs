@@ -112,9 +112,9 @@ async fn a_statement_that_changes_nothing_asks_nothing_of_upstream() {
     stage.row("003A", "a@b.c", 1).await;
     let catalog = stage.catalog().await;
     let ran = stage.session().await.dry_run("update sf.contact set n = n").await;
-    assert!(matches!(ran.captured(&catalog), Ok(Conclusion::Unchanged)));
+    assert!(matches!(ran.plan(&catalog), Ok(Conclusion::Unchanged)));
     let ran = stage.session().await.dry_run("update sf.contact set n = 0 where false").await;
-    assert!(matches!(ran.captured(&catalog), Ok(Conclusion::Nothing)));
+    assert!(matches!(ran.plan(&catalog), Ok(Conclusion::Nothing)));
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn a_local_trigger_makes_it_mixed() {
     let catalog = stage.catalog().await;
     assert!(matches!(catalog.target(Some("sf"), "contact"), Target::Synced(table) if table.own_code));
     let ran = stage.session().await.dry_run("insert into sf.contact (n) values (1)").await;
-    let error = ran.captured(&catalog).unwrap_err().into_error();
+    let error = ran.plan(&catalog).unwrap_err().into_error();
     assert_eq!(error.sqlstate, "0A000");
     assert!(error.detail.as_deref().unwrap().contains("public.audit"));
 }

@@ -183,7 +183,7 @@ async fn odd_messages_are_answered_as_postgres_does() {
     assert!(raw.rest().await.is_empty());
 }
 
-/// An error of an earlier request that comes while the proxy waits for something else is still told.
+/// An error of an earlier request that comes while the proxy waits for something else still reaches the client.
 #[tokio::test]
 async fn an_error_before_a_capture_is_told() {
     let upstream = Upstream::new().await;

@@ -1,11 +1,11 @@
-//! Who is let in, and what the others are told.
+//! Who is let in, and which errors the others read.
 
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Error, NoTls};
 
 use crate::site::{Site, USER};
 
-fn told(error: &Error) -> (SqlState, String) {
+fn refusal(error: &Error) -> (SqlState, String) {
     let error = error.as_db_error().unwrap_or_else(|| panic!("an answer of the server, not: {error}"));
     (error.code().clone(), error.message().to_owned())
 }
@@ -25,11 +25,11 @@ async fn a_wrong_password_and_an_unknown_user_are_told_the_same() {
     let wrong = site.config().password("guess").connect(NoTls).await.err().unwrap();
     let unknown = site.config().user("nobody").connect(NoTls).await.err().unwrap();
     assert_eq!(
-        told(&wrong),
+        refusal(&wrong),
         (SqlState::INVALID_PASSWORD, format!("password authentication failed for user \"{USER}\""))
     );
     assert_eq!(
-        told(&unknown),
+        refusal(&unknown),
         (SqlState::INVALID_PASSWORD, "password authentication failed for user \"nobody\"".to_owned())
     );
 }
@@ -38,16 +38,16 @@ async fn a_wrong_password_and_an_unknown_user_are_told_the_same() {
 async fn the_servers_own_refusals_come_through() {
     let site = Site::new().await;
     let unknown = site.config().dbname("nowhere").connect(NoTls).await.err().unwrap();
-    assert_eq!(told(&unknown).0, SqlState::INVALID_CATALOG_NAME);
+    assert_eq!(refusal(&unknown).0, SqlState::INVALID_CATALOG_NAME);
     let setting = site.config().options("-c no_such_setting=1").connect(NoTls).await.err().unwrap();
-    assert_eq!(told(&setting).0, SqlState::UNDEFINED_OBJECT);
+    assert_eq!(refusal(&setting).0, SqlState::UNDEFINED_OBJECT);
 }
 
 #[tokio::test]
 async fn upwrites_own_roles_and_replication_are_refused() {
     let site = Site::new().await;
     let own = site.config().user("upwrite_service").password("service").connect(NoTls).await.err().unwrap();
-    assert_eq!(told(&own).0, SqlState::INVALID_AUTHORIZATION_SPECIFICATION);
+    assert_eq!(refusal(&own).0, SqlState::INVALID_AUTHORIZATION_SPECIFICATION);
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn there_are_no_more_connections_than_configured() {
     let both = || async { Some((site.try_client().await.ok()?, site.try_client().await.ok()?)) };
     let first = upwrite_testkit::until(std::time::Duration::from_secs(5), "two connections", both).await;
     let third = site.try_client().await.err().unwrap();
-    assert_eq!(told(&third).0, SqlState::TOO_MANY_CONNECTIONS);
+    assert_eq!(refusal(&third).0, SqlState::TOO_MANY_CONNECTIONS);
     drop(first);
 }
 
@@ -95,5 +95,5 @@ async fn there_are_no_more_connections_than_configured() {
 async fn a_password_is_carried_only_over_tls() {
     let site = Site::with(|config| config.auth = upwrite_proxy::AuthMode::Password).await;
     let refused = site.try_client().await.err().unwrap();
-    assert_eq!(told(&refused).0, SqlState::INVALID_AUTHORIZATION_SPECIFICATION);
+    assert_eq!(refusal(&refused).0, SqlState::INVALID_AUTHORIZATION_SPECIFICATION);
 }

@@ -94,7 +94,7 @@ async fn tls_is_offered_on_request_and_directly() {
         let text = String::from_utf8_lossy(&answer[..count]).into_owned();
         assert!(text.starts_with('R') && text.contains("SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0"), "{text:?}");
     }
-    // Direct TLS without the protocol's name could be meant for anybody.
+    // Direct TLS without the protocol's name could be meant for any protocol.
     let raw = Raw::connect(site.address).await;
     let connected = connector(false).connect("localhost".try_into().unwrap(), raw.stream).await;
     if let Ok(mut stream) = connected {

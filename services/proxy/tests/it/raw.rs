@@ -1,4 +1,4 @@
-//! A client that says exactly what it is told to, over a plain socket.
+//! A client that sends exactly the bytes of the test, over a plain socket.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -23,13 +23,13 @@ pub(crate) struct Stage {
 }
 
 /// One connection of the user's, with its secret.
-pub(crate) struct Session {
+pub(crate) struct UserSession {
     pub(crate) connection: PgConnection,
     secret: String,
 }
 
-/// What a dry run left, owned.
-pub(crate) struct Ran {
+/// What a dry run brought back.
+pub(crate) struct DryRunOutput {
     pub(crate) images: Vec<CapturedRow>,
     pub(crate) session: String,
 }
@@ -83,7 +83,7 @@ impl Stage {
         connection.close().await.unwrap();
     }
 
-    pub(crate) async fn session(&self) -> Session {
+    pub(crate) async fn session(&self) -> UserSession {
         let url = self.cluster.url(&self.database, &self.user.0, &self.user.1);
         let mut connection = PgConnection::connect(&url).await.unwrap();
         let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut connection).await.unwrap();
@@ -94,20 +94,20 @@ impl Stage {
             .execute(&self.pool)
             .await
             .unwrap();
-        Session { connection, secret }
+        UserSession { connection, secret }
     }
 
     /// The plan of a statement in autocommit.
     pub(crate) async fn plan(&self, sql: &str) -> Plan {
-        match self.session().await.dry_run(sql).await.captured(&*self.catalog().await) {
+        match self.session().await.dry_run(sql).await.plan(&*self.catalog().await) {
             Ok(Conclusion::Mutation(plan)) => *plan,
             other => panic!("{sql}: {other:?}"),
         }
     }
 }
 
-impl Session {
-    pub(crate) async fn dry_run(&mut self, sql: &str) -> Ran {
+impl UserSession {
+    pub(crate) async fn dry_run(&mut self, sql: &str) -> DryRunOutput {
         self.execute("begin").await;
         self.execute(sql).await;
         self.execute("select upwrite.flush()").await;
@@ -126,7 +126,7 @@ impl Session {
         let images = rows[1..].iter().map(image).collect();
         let session = rows[0].get(5);
         self.execute("rollback").await;
-        Ran { images, session }
+        DryRunOutput { images, session }
     }
 
     pub(crate) async fn execute(&mut self, sql: &str) {
@@ -134,8 +134,8 @@ impl Session {
     }
 }
 
-impl Ran {
-    pub(crate) fn captured(&self, catalog: &Catalog) -> Result<Conclusion, PlanError> {
+impl DryRunOutput {
+    pub(crate) fn plan(&self, catalog: &Catalog) -> Result<Conclusion, PlanError> {
         plan(&DryRun { images: &self.images, session: &self.session, mark: None }, catalog)
     }
 }

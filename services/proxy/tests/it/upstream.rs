@@ -2,7 +2,7 @@
 //! would say.
 //!
 //! What it does depends on a row's `last_name`: `Refused` is refused; `Slow` waits for [`Upstream::release`]; `Zero` gets
-//! `n = 0`, whatever was asked for; all else is applied as it is, and an inserted row gets the next id.
+//! `n = 0` instead of what was asked for; all else is applied as it is, and an inserted row gets the next id.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
