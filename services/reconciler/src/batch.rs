@@ -4,31 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use upwrite_event_log::LogRecord;
 use upwrite_events::{
-    AppliedRow, Event, Folded, Illegal, Interval, MutationId, MutationRequested, ObservedRow, Op, Partition,
-    PartitionFold, Position, RecordsObserved, Row, RowChange, Stream, TableName, TableSpec,
+    AppliedRow, Event, Folded, Illegal, Interval, MutationId, ObservedRow, Op, Partition, PartitionFold, Position,
+    RecordsObserved, Row, RowChange, Stream, TableName, TableSpec,
 };
 
-use crate::finish::Moved;
 use crate::merge::Image;
-use crate::plan::{DeadLetter, EarlyClaim, Plan};
+use crate::plan::{DeadLetter, EarlyClaim, Moved, Plan};
+use crate::state::{State, Tracked};
 use crate::status::Status;
-
-/// What the reconciler carries from batch to batch. Rebuilt from Postgres whenever a batch fails.
-#[derive(Debug, Default)]
-pub(crate) struct State {
-    pub(crate) folds: HashMap<u16, PartitionFold>,
-    /// Mutations that are not released yet.
-    pub(crate) tracked: HashMap<MutationId, Tracked>,
-    pub(crate) specs: HashMap<TableName, TableSpec>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Tracked {
-    pub(crate) request: Option<MutationRequested>,
-    pub(crate) status: Status,
-    /// Images of this mutation that wait for a lock.
-    pub(crate) parked: usize,
-}
 
 /// Why an event was not folded in.
 struct Unfolded {

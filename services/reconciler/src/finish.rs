@@ -1,30 +1,17 @@
 //! The last statement of a transaction, and what keeps a reconciler that lost a partition from committing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr as _, SqlStr, types::Json};
-use upwrite_events::{OwnerId, Partition, Position};
+use upwrite_events::Partition;
 
 use crate::error::{ReconcilerError, doing};
 use crate::images::Write;
-use crate::load::Start;
-use crate::plan::Plan;
+use crate::plan::{Plan, Positions};
 use crate::records::Shown;
+use crate::state::State;
 use crate::status::Status;
-
-/// How far a batch moves a partition on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moved {
-    /// The first position not folded.
-    pub(crate) next: Position,
-    /// The partition's applier there.
-    pub(crate) owner: Option<OwnerId>,
-    /// When the last folded record was appended: what tells this log from another one that is as long.
-    pub(crate) stamp_us: i64,
-}
-
-pub(crate) type Positions = BTreeMap<Partition, Moved>;
 
 /// The end of a transaction: what is known of the records it wrote, the mutations' rows, the claims of those that are
 /// released or voided, the positions (if this reconciler is still the one that may move them). Times that mean "now" are
@@ -51,9 +38,14 @@ static NO_POSITIONS: Positions = Positions::new();
 
 impl<'a> Ending<'a> {
     /// Of a batch's transaction.
-    pub(crate) fn of_batch(plan: &'a Plan, start: &'a Start, shown: &'a Shown, statuses: &'a [Status]) -> Self {
-        let may_be_lost = plan.may_be_lost(&start.state);
-        Self { shown, statuses, positions: &plan.positions, epochs: &start.epochs, may_be_lost }
+    pub(crate) fn of_batch(
+        plan: &'a Plan,
+        state: &State,
+        shown: &'a Shown,
+        statuses: &'a [Status],
+        epochs: &'a HashMap<Partition, i64>,
+    ) -> Self {
+        Self { shown, statuses, positions: &plan.positions, epochs, may_be_lost: plan.may_be_lost(state) }
     }
 
     /// Of a transaction that reads nothing of the log.

@@ -7,9 +7,9 @@ use sqlx::{Connection as _, PgConnection, Row as _, types::Json};
 use upwrite_event_log::EventLog;
 use upwrite_events::{Event, MutationId, OwnerId, Partition, PartitionFold, Position, Stream, TableName, TableSpec};
 
-use crate::batch::{State, Tracked};
 use crate::check::check;
 use crate::error::{ReconcilerError, doing};
+use crate::state::{State, Tracked};
 use crate::status::Status;
 
 /// Requests read again at the same time.

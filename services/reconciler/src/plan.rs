@@ -1,13 +1,12 @@
 //! What a batch amounts to. Pure.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use upwrite_event_log::LogRecord;
-use upwrite_events::{MutationId, TableName};
+use upwrite_events::{MutationId, OwnerId, Partition, Position, TableName};
 
-use crate::batch::State;
-use crate::finish::Positions;
 use crate::merge::Image;
+use crate::state::State;
 
 /// Bytes or an event that could not be folded in.
 #[derive(Debug)]
@@ -25,6 +24,19 @@ pub(crate) struct EarlyClaim {
     pub(crate) mutation: MutationId,
 }
 
+/// How far a batch moves a partition on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moved {
+    /// The first position not folded.
+    pub(crate) next: Position,
+    /// The partition's applier there.
+    pub(crate) owner: Option<OwnerId>,
+    /// When the last folded record was appended: what tells this log from another one that is as long.
+    pub(crate) stamp_us: i64,
+}
+
+pub(crate) type Positions = BTreeMap<Partition, Moved>;
+
 /// One batch's effects, in log order.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
@@ -39,7 +51,6 @@ pub(crate) struct Plan {
     pub(crate) strangers: Vec<(MutationId, DeadLetter)>,
     /// Mutations that stand although the client's transaction was rolled back, and that are no longer tracked.
     pub(crate) outlived: Vec<MutationId>,
-    /// Of each partition in the batch: the first position not folded, and the owner there.
     pub(crate) positions: Positions,
 }
 

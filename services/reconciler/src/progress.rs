@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use upwrite_events::{Partition, Phase, Position};
 
-use crate::finish::Positions;
+use crate::plan::Positions;
 use crate::status::Status;
 
 /// What a reconciler process has and how far it is with it.

@@ -10,9 +10,9 @@ use sqlx::{Connection as _, PgConnection};
 use upwrite_event_log::{EventLog, LogRecord, Notifier, Standing};
 use upwrite_events::{MutationId, Partition, Phase, TableName};
 
-use crate::batch::State;
 use crate::claims::claim_early;
 use crate::columns::ColumnCache;
+use crate::environment::Environment;
 use crate::error::doing;
 use crate::finish::Ending;
 use crate::load::Start;
@@ -20,7 +20,7 @@ use crate::merge::Image;
 use crate::plan::Plan;
 use crate::progress::Reporter;
 use crate::records::Shown;
-use crate::run::Outside;
+use crate::state::State;
 use crate::status::Status;
 use crate::write::{Mode, merge, write_at_once};
 use crate::{ReconcilerError, store, traced};
@@ -51,14 +51,14 @@ pub(crate) struct Reconciler {
 }
 
 impl Reconciler {
-    pub(crate) fn new(connection: PgConnection, start: Start, outside: &Outside) -> Self {
+    pub(crate) fn new(connection: PgConnection, start: Start, environment: &Environment) -> Self {
         Self {
             connection,
             partitions: start.positions.keys().copied().collect(),
-            columns: ColumnCache::new(outside.config.outbox),
-            log: Arc::clone(&outside.log),
-            notifier: outside.notifier.clone(),
-            reporter: Reporter::begin(outside.config.progress.clone(), &start.positions, &start.epochs),
+            columns: ColumnCache::new(environment.config.outbox),
+            log: Arc::clone(&environment.log),
+            notifier: environment.notifier.clone(),
+            reporter: Reporter::begin(environment.config.progress.clone(), &start.positions, &start.epochs),
             start,
             // There may be parked observations too: look once.
             some_parked: true,
@@ -135,7 +135,7 @@ impl Reconciler {
             images.iter().for_each(|image| shown.add(&table, image, false));
         }
         let statuses = settle(&self.start.state, &plan.touched, |_, before| before);
-        let ending = Ending::of_batch(plan, &self.start, &shown, &statuses);
+        let ending = Ending::of_batch(plan, &self.start.state, &shown, &statuses, &self.start.epochs);
         ending.execute(&mut self.connection, write).await?;
         self.committed(statuses);
         Ok(())
@@ -173,7 +173,8 @@ impl Reconciler {
         let statuses = settle(&self.start.state, &plan.touched, |mutation, before| {
             before + parked.get(&mutation).copied().unwrap_or_default()
         });
-        Ending::of_batch(plan, &self.start, &shown, &statuses).execute(&mut tx, None).await?;
+        let ending = Ending::of_batch(plan, &self.start.state, &shown, &statuses, &self.start.epochs);
+        ending.execute(&mut tx, None).await?;
         tx.commit().await.map_err(doing("committing a batch"))?;
         for (mutation, count) in parked {
             if let Some(tracked) = self.start.state.tracked.get_mut(&mutation) {

@@ -14,10 +14,10 @@ use upwrite_event_log::{EventLog, LogError, LogRecord};
 use upwrite_events::{Event, Partition, Position, Stream};
 
 use crate::assignment::{Assignment, Urgency};
+use crate::environment::Environment;
 use crate::error::doing;
 use crate::load::{Start, load};
 use crate::reconcile::Reconciler;
-use crate::run::{Outside, succeeded};
 use crate::{Config, ReconcilerError, voids};
 
 /// How long records that nobody waits for wait for company: mostly the outcome of the same mutation, with a fast
@@ -31,9 +31,17 @@ const MUTATION_BATCHES_IN_A_ROW: u32 = 16;
 /// How often it is said that a partition stands still.
 const REMIND: Duration = Duration::from_secs(60);
 
+/// How a session ended.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) reason: Result<EndReason, ReconcilerError>,
+    /// Whether a batch was committed.
+    pub(crate) worked: bool,
+}
+
 /// Why a session ended in good order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum EndReason {
     Shutdown,
     /// The process has other partitions now.
     Reassigned,
@@ -54,67 +62,67 @@ pub(crate) struct Session {
     next_look: Instant,
     next_reminder: Instant,
     in_a_row: u32,
+    worked: bool,
 }
 
 impl Session {
     /// Takes the partitions over.
-    pub(crate) async fn begin(outside: &Outside, items: &BTreeSet<u16>) -> Result<Self, ReconcilerError> {
-        let mut connection = connect(&outside.config, &outside.options).await?;
-        let start = load(&mut connection, outside.log.as_ref(), items).await?;
+    pub(crate) async fn begin(environment: &Environment, items: &BTreeSet<u16>) -> Result<Self, ReconcilerError> {
+        let mut connection = connect(&environment.config, &environment.options).await?;
+        let start = load(&mut connection, environment.log.as_ref(), items).await?;
         tracing::info!(partitions = ?items, unreleased = start.state.tracked.len(), "reconciling");
-        let feed = |stream| feed(outside.log.as_ref(), &start, stream);
+        let feed = |stream| feed(environment.log.as_ref(), &start, stream);
         let (mutations, observations) = (feed(Stream::Mutations), feed(Stream::Observations));
         let now = Instant::now();
         Ok(Self {
-            reconciler: Reconciler::new(connection, start, outside),
+            reconciler: Reconciler::new(connection, start, environment),
             mutations,
             observations,
             halted: BTreeMap::new(),
             items: items.iter().filter_map(|item| i16::try_from(*item).ok()).collect(),
-            max_batch: outside.config.max_batch,
+            max_batch: environment.config.max_batch,
             next_retry: now,
-            next_look: now + outside.config.void_check,
+            next_look: now + environment.config.void_check,
             next_reminder: now + REMIND,
             in_a_row: 0,
+            worked: false,
         })
     }
 
     pub(crate) async fn work(
-        self,
-        outside: &Outside,
+        mut self,
+        environment: &Environment,
         assignment: &mut Assignment,
         shutdown: &CancellationToken,
-        pause: &mut Duration,
-    ) -> Result<End, ReconcilerError> {
+    ) -> End {
         let items = self.items.clone();
-        tokio::select! {
-            ended = self.batches(&outside.config, assignment, shutdown, pause) => ended,
-            () = voids::keep_voided(&outside.config, &outside.options, outside.log.as_ref(), &items) => Ok(End::Reassigned),
-        }
+        let Environment { config, options, log, .. } = environment;
+        let reason = tokio::select! {
+            ended = self.batches(config, assignment, shutdown) => ended,
+            () = voids::keep_voided(config, options, log.as_ref(), &items) => Ok(EndReason::Reassigned),
+        };
+        End { reason, worked: self.worked }
     }
 
     async fn batches(
-        mut self,
+        &mut self,
         config: &Config,
         assignment: &mut Assignment,
         shutdown: &CancellationToken,
-        pause: &mut Duration,
-    ) -> Result<End, ReconcilerError> {
+    ) -> Result<EndReason, ReconcilerError> {
         loop {
             if shutdown.is_cancelled() {
-                return Ok(End::Shutdown);
+                return Ok(EndReason::Shutdown);
             }
             if assignment.has_changed() {
-                return Ok(End::Reassigned);
+                return Ok(EndReason::Reassigned);
             }
             let Some(due) = self.due(assignment, shutdown).await else { continue };
             let is_batch = matches!(due, Due::Mutations(_) | Due::Observations(_));
             let Some(()) = unless_lost(config, assignment, self.run(config, due)).await? else {
-                return Ok(End::Reassigned);
+                return Ok(EndReason::Reassigned);
             };
-            if is_batch {
-                succeeded(pause);
-            }
+            self.worked |= is_batch;
         }
     }
 

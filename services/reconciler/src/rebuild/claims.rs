@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::error::{RebuildError, doing};
 use super::expected::STATUSES;
 use super::mutations::{Lives, unreleased};
-use crate::batch::Tracked;
+use crate::state::Tracked;
 
 /// A row of `upwrite.claims`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

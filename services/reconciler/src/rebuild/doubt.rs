@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::error::RebuildError;
 use super::mutations::{Lives, unreleased};
 use super::positions::Positions;
-use crate::batch::Tracked;
+use crate::state::Tracked;
 
 /// Events in one append.
 const BATCH: usize = 100;

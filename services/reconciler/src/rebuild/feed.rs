@@ -15,8 +15,8 @@ use super::positions::Positions;
 use super::scan::scan;
 use super::shapes::Shapes;
 use super::told::Told;
-use crate::batch::{State, Tracked};
 use crate::merge::Image;
+use crate::state::{State, Tracked};
 
 /// Encoded images in one COPY.
 const COPY_BYTES: usize = 1 << 20;

@@ -21,7 +21,7 @@ use super::scan::scan;
 use super::table::{Of, specs};
 use super::told::{MutationsReport, ProjectionsReport, Told};
 use super::{Rebuild, positions};
-use crate::batch::{State, Tracked};
+use crate::state::{State, Tracked};
 use crate::status::Status;
 
 const COPY_BYTES: usize = 1 << 20;
