@@ -1,10 +1,7 @@
 //! What is to be done about a record that differs from what the log says. Pure.
 
-use sqlx::Row as _;
-use upwrite_events::Interval;
-
 use super::fold::is_later;
-use super::table::Of;
+use super::scope::Scope;
 use crate::merge::RecordState;
 
 /// One key, as the log and the live tables have it.
@@ -44,8 +41,8 @@ pub(super) enum Judged {
 }
 
 /// What is to be done about a key. Pure.
-pub(super) fn judge(found: &Found, of: Of, complete: bool) -> Judged {
-    let rows = of == Of::RowsAndRecords;
+pub(super) fn judge(found: &Found, scope: Scope, complete: bool) -> Judged {
+    let rows = scope == Scope::RowsAndRecords;
     let (row, record) = match &found.image {
         None => (
             if rows && found.row.is_some() { RowTo::Delete } else { RowTo::Stay },
@@ -81,23 +78,10 @@ pub(super) fn judge(found: &Found, of: Of, complete: bool) -> Judged {
     }
 }
 
-/// A row of `rebuild.look`.
-pub(super) fn found(row: &sqlx::postgres::PgRow) -> sqlx::Result<Found> {
-    let state = |from: usize| -> sqlx::Result<RecordState> {
-        let seen = Interval { begun_us: row.try_get(from + 1)?, ended_us: row.try_get(from + 2)? };
-        Ok(RecordState { vendor_version: row.try_get(from)?, seen, by_mutation: row.try_get(from + 3)? })
-    };
-    let image = row.try_get::<bool, _>(1)?;
-    let image = image.then(|| Ok::<_, sqlx::Error>((state(2)?, row.try_get(6)?, row.try_get(7)?))).transpose()?;
-    let differs: bool = row.try_get(9)?;
-    let record = row.try_get::<bool, _>(10)?;
-    let record = record.then(|| Ok::<_, sqlx::Error>((state(11)?, row.try_get(15)?))).transpose()?;
-    let present: bool = row.try_get(8)?;
-    Ok(Found { key: row.try_get(0)?, image, row: present.then_some(differs), record, parked: row.try_get(16)? })
-}
-
 #[cfg(test)]
 mod tests {
+    use upwrite_events::Interval;
+
     use super::*;
 
     fn state(version: &str) -> RecordState {
@@ -116,7 +100,7 @@ mod tests {
     }
 
     fn judged(found: &Found) -> Judged {
-        judge(found, Of::RowsAndRecords, true)
+        judge(found, Scope::RowsAndRecords, true)
     }
 
     #[test]
@@ -129,14 +113,14 @@ mod tests {
         assert_eq!(judged(&Found { record: None, ..right() }), Judged::Mend(RowTo::Stay, RecordTo::Write));
         let gone = Found { image: Some((state("2"), true, 0)), ..right() };
         assert_eq!(judged(&gone), Judged::Mend(RowTo::Delete, RecordTo::Write));
-        assert_eq!(judge(&gone, Of::Records, true), Judged::Mend(RowTo::Stay, RecordTo::Write));
+        assert_eq!(judge(&gone, Scope::Records, true), Judged::Mend(RowTo::Stay, RecordTo::Write));
         assert_eq!(judged(&Found { parked: true, ..changed }), Judged::Waiting);
         assert_eq!(judged(&Found { parked: true, ..right() }), Judged::Mend(RowTo::Stay, RecordTo::Stay));
     }
 
     #[test]
     fn what_the_lost_part_of_a_log_may_know_is_left() {
-        let left = |found: Found| judge(&found, Of::RowsAndRecords, false);
+        let left = |found: Found| judge(&found, Scope::RowsAndRecords, false);
         assert_eq!(left(Found { image: None, ..right() }), Judged::Unknown);
         let newer = Found { row: Some(true), record: Some((state("3"), false)), ..right() };
         assert_eq!(left(newer.clone()), Judged::Unknown);

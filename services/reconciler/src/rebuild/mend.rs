@@ -6,17 +6,17 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use upwrite_events::TableName;
 
-use super::compare::{SUSPECTS, differs};
+use super::compare::SUSPECTS;
 use super::connect::run;
 use super::error::{RebuildError, doing};
 use super::feed::Feed;
-use super::judge::{Found, Judged, RecordTo, RowTo, found, judge};
-use super::table::Of;
+use super::judge::{Judged, RecordTo, RowTo, judge};
+use super::look::look;
+use super::scope::Scope;
+use super::shadow::MENDING;
 use super::told::{TableReport, Told};
 use super::{positions, shadow};
 
-/// The images of what differs.
-pub(super) const MENDING: &str = "upwrite_mending";
 /// Keys in one transaction: reconcilers wait for it.
 const BATCH: usize = 2_000;
 /// How often keys are tried whose rows somebody has locked, and the pause between.
@@ -25,7 +25,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct Mending<'a> {
     pub(super) table: &'a TableName,
-    pub(super) of: Of,
+    pub(super) scope: Scope,
     /// What the log does not know should not be there.
     pub(super) complete: bool,
     pub(super) told: &'a Told,
@@ -143,8 +143,8 @@ impl Mending<'_> {
         counts: &mut TableReport,
     ) -> Result<Vec<String>, RebuildError> {
         let mut work = Vec::new();
-        for found in self.look(tx, feed, keys).await? {
-            match judge(&found, self.of, self.complete) {
+        for found in look(tx, feed, self.table, keys).await? {
+            match judge(&found, self.scope, self.complete) {
                 Judged::Mend(RowTo::Stay, RecordTo::Stay) => {}
                 Judged::Mend(row, record) => work.push((found, row, record)),
                 Judged::Waiting => counts.waiting += 1,
@@ -168,34 +168,6 @@ impl Mending<'_> {
             }
         }
         Ok(locked.into_iter().collect())
-    }
-
-    async fn look(&self, tx: &mut PgConnection, feed: &Feed, keys: &[String]) -> Result<Vec<Found>, RebuildError> {
-        let layout = &feed.layout;
-        let sql = format!(
-            "/* rebuild.look */
-             select x.key, i._key is not null, i._version, i._begun, i._ended, i._mutation, i._deleted, i._shape,
-                    l.{key} is not null, coalesce({differs}, false),
-                    r.key is not null, r.vendor_version, r.seen_begun_us, r.seen_ended_us, r.by_mutation, r.deleted,
-                    exists (select from upwrite.parked p
-                             where p.source = $2 and p.table_name = $3 and p.key = x.key)
-               from unnest($1::text[]) x (key)
-               left join {MENDING} i on i._key = x.key
-               left join {relation} l on l.{key} = x.key::{key_type}
-               left join upwrite.records r on r.source = $2 and r.table_name = $3 and r.key = x.key",
-            key = layout.key,
-            key_type = layout.key_type,
-            relation = layout.relation,
-            differs = differs(layout, &feed.shapes.all()),
-        );
-        let rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(keys)
-            .bind(&self.table.source)
-            .bind(&self.table.table)
-            .fetch_all(tx)
-            .await
-            .map_err(doing("looking at what differs"))?;
-        rows.iter().map(found).collect::<sqlx::Result<_>>().map_err(doing("looking at what differs"))
     }
 }
 

@@ -18,7 +18,8 @@ use super::feed::forget_released;
 use super::mend::hold;
 use super::positions::Positions;
 use super::scan::scan;
-use super::table::{Of, specs};
+use super::scope::Scope;
+use super::table::specs;
 use super::told::{MutationsReport, ProjectionsReport, Told};
 use super::{Rebuild, positions};
 use crate::state::{State, Tracked};
@@ -181,7 +182,7 @@ impl Rebuild {
         tables.sort();
         let mut records = Vec::new();
         for table in tables {
-            let report = self.one_table(&table, Of::Records, trusted).await?;
+            let report = self.one_table(&table, Scope::Records, trusted).await?;
             records.push((table, report));
         }
         Ok(records)

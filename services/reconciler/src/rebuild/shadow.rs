@@ -16,6 +16,8 @@ use crate::merge::RecordState;
 pub(super) const IMAGES: &str = "upwrite_images";
 /// Images that came after it.
 pub(super) const TAIL: &str = "upwrite_tail";
+/// The images of what differs.
+pub(super) const MENDING: &str = "upwrite_mending";
 /// Rows in one FETCH while images are folded.
 const FETCH: usize = 10_000;
 

@@ -13,17 +13,10 @@ use super::encode::Layout;
 use super::error::{RebuildError, doing};
 use super::feed::Feed;
 use super::mend::Mending;
+use super::scope::Scope;
 use super::told::TableReport;
 use super::{Rebuild, positions, shadow};
 use crate::columns::{ColumnCache, literal};
-
-/// What of a table is made anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Of {
-    RowsAndRecords,
-    /// `upwrite.records` alone.
-    Records,
-}
 
 impl Rebuild {
     /// Makes a synced table's rows, and what `upwrite.records` says of them, what the log says; live. What is right is
@@ -33,14 +26,14 @@ impl Rebuild {
     /// `NoSuchTable`; `Refused` if the log ends before the reconciler's position; `Database`, `Log` if they fail for
     /// good. What has been mended by then stays mended.
     pub async fn table(&self, table: &TableName) -> Result<TableReport, RebuildError> {
-        self.one_table(table, Of::RowsAndRecords, true).await
+        self.one_table(table, Scope::RowsAndRecords, true).await
     }
 
     /// `trusted`: the log holds all that ever was in it, as far as it begins at its beginning.
     pub(super) async fn one_table(
         &self,
         table: &TableName,
-        of: Of,
+        scope: Scope,
         trusted: bool,
     ) -> Result<TableReport, RebuildError> {
         let begun = Instant::now();
@@ -48,7 +41,7 @@ impl Rebuild {
         let specs = specs(&mut connection).await?;
         let columns = ColumnCache::new(self.outbox).of(&mut connection, table).await?;
         let columns = columns.ok_or_else(|| RebuildError::NoSuchTable(table.clone()))?;
-        let layout = Layout::new(&columns, of == Of::RowsAndRecords);
+        let layout = Layout::new(&columns, scope == Scope::RowsAndRecords);
         positions::ensure(&mut connection, self.log.as_ref()).await?;
         let reached = positions::read(&mut connection).await?;
         let starts = positions::starts(self.log.as_ref(), &reached).await?;
@@ -59,9 +52,9 @@ impl Rebuild {
         feed.advance(&mut connection, &into, &reached, &self.told).await?;
 
         let mut report = TableReport { log_is_complete: complete, ..TableReport::default() };
-        let differing = self.compare(&mut connection, &mut feed, table, of, &mut report).await?;
+        let differing = self.compare(&mut connection, &mut feed, table, scope, &mut report).await?;
         if differing > 0 {
-            let mending = Mending { table, of, complete, told: &self.told };
+            let mending = Mending { table, scope, complete, told: &self.told };
             mending.run(&mut connection, &mut feed, differing, &mut report).await?;
         }
         report.events = feed.events;
@@ -81,7 +74,7 @@ impl Rebuild {
         connection: &mut PgConnection,
         feed: &mut Feed,
         table: &TableName,
-        of: Of,
+        scope: Scope,
         report: &mut TableReport,
     ) -> Result<u64, RebuildError> {
         let mut tx = connection
@@ -93,7 +86,7 @@ impl Rebuild {
         self.told.tell("comparing", Some(table), 0, 0);
         run(&mut tx, "comparing", format!("analyze {} (_key)", shadow::IMAGES)).await?;
         shadow::fold(&mut tx, &feed.layout, &feed.shapes, shadow::IMAGES, "true").await?;
-        let rows = of == Of::RowsAndRecords;
+        let rows = scope == Scope::RowsAndRecords;
         let sql = suspects(&feed.layout, &feed.shapes.all(), shadow::IMAGES, table, rows, report.log_is_complete);
         let differing = run(&mut tx, "comparing", sql).await?;
         let count = format!("/* rebuild.count */ select count(*) from {} where not _deleted", shadow::IMAGES);

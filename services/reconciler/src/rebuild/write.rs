@@ -8,7 +8,8 @@ use super::encode::Layout;
 use super::error::{RebuildError, doing};
 use super::feed::Feed;
 use super::judge::{Found, RecordTo, RowTo};
-use super::mend::{MENDING, Mending};
+use super::mend::Mending;
+use super::shadow::MENDING;
 use super::shapes::Spoken;
 use crate::columns::{buried, first_version, literal, quoted};
 
