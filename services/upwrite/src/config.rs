@@ -1,6 +1,7 @@
 //! The configuration file: parsed once into one struct, all mistakes reported together.
 
 mod control;
+mod file;
 mod log;
 mod observe;
 mod reader;
@@ -15,6 +16,7 @@ use toml::de::DeTable;
 use upwrite_proxy::{AuthMode, ServerTls, TlsConfig};
 
 pub use control::Control;
+use file::file;
 pub use log::{Engine, Kafka, Registry};
 pub use observe::Observe;
 pub use reader::Mistake;
@@ -168,15 +170,6 @@ fn postgres(section: &Section<'_, '_>) -> Postgres {
         ),
         root_certificates: file(section, "root_certificates"),
     }
-}
-
-/// The path of a file that can be read.
-fn file(section: &Section<'_, '_>, name: &str) -> Option<PathBuf> {
-    let path = section.string(name).map(PathBuf::from)?;
-    if let Err(error) = std::fs::metadata(&path) {
-        section.wrong(name, format!("{} cannot be read: {error}", path.display()));
-    }
-    Some(path)
 }
 
 /// One of a few words; the first one is the default.

@@ -11,12 +11,12 @@ mod table;
 mod watch;
 mod when;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use upwrite_control::{Client, v1};
 
+use access::Access;
 use exit::Failure;
 use when::Since;
 
@@ -27,29 +27,6 @@ pub struct Ctl {
     access: Access,
     #[command(subcommand)]
     command: Command,
-}
-
-/// Where the control API is, what it is shown, and how answers are written.
-#[derive(Args, Debug)]
-struct Access {
-    /// Of the control API; by default what [control] of the configuration says, or http://127.0.0.1:6433.
-    #[arg(long, global = true, env = "UPWRITE_CONTROL_ADDRESS", value_name = "URL")]
-    address: Option<String>,
-    /// The token that it asks for. On the command line others can see it: rather set the variable, or use a file.
-    #[arg(long, global = true, env = "UPWRITE_CONTROL_TOKEN", hide_env_values = true, conflicts_with = "token_file")]
-    token: Option<String>,
-    /// A file that holds the token.
-    #[arg(long, global = true, env = "UPWRITE_CONTROL_TOKEN_FILE", value_name = "FILE")]
-    token_file: Option<PathBuf>,
-    /// The authority that signed its certificate (PEM); by default those that this machine trusts.
-    #[arg(long, global = true, env = "UPWRITE_CONTROL_CA", value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// The configuration file, if the control API of this machine is meant. It need not exist.
-    #[arg(short, long, global = true, env = "UPWRITE_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Write JSON: one object a line, with the field names of proto/upwrite/control/v1.
-    #[arg(long, global = true)]
-    json: bool,
 }
 
 #[derive(Subcommand, Debug)]

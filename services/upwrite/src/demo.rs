@@ -1,6 +1,7 @@
 //! `upwrite demo`: a private Postgres, a stand-in for Salesforce, Upwrite itself, and a tour of real statements.
 //! Everything lives in a temporary folder and in child processes that end with this one.
 
+mod paint;
 mod psql;
 mod tour;
 mod world;
@@ -32,9 +33,4 @@ async fn tour(kafka: bool) -> anyhow::Result<World> {
     println!("{}", world.instructions());
     tour::take(&mut world).await?;
     Ok(world)
-}
-
-/// Text in an SGR style, on a terminal.
-fn paint(style: &str, text: &str) -> String {
-    if std::io::stdout().is_terminal() { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
 }

@@ -16,27 +16,18 @@ pub(crate) use readiness::Readiness;
 pub(crate) use traces::Traces;
 
 use crate::config::Observe;
-use crate::stages::Stage;
+use crate::stage::Stage;
 
-/// What the stages are looked at through.
-pub(crate) struct Observed {
-    pub(crate) readiness: Arc<Readiness>,
-    /// By source.
-    pub(crate) budgets: HashMap<String, Budget>,
-}
-
-impl Observed {
-    /// Serves the pages, if the configuration says where, until `stop`.
-    pub(crate) async fn begin(
-        observe: &Observe,
-        stages: &[Stage],
-        budgets: HashMap<String, Budget>,
-        stop: CancellationToken,
-    ) -> anyhow::Result<Self> {
-        let readiness = Readiness::new(stages);
-        if let Some(listen) = observe.listen {
-            http::serve(listen, readiness.clone(), budgets.clone(), stop).await?;
-        }
-        Ok(Self { readiness, budgets })
+/// Serves the pages, if the configuration says where, until `stop`. `budgets`: by source, whose levels are shown.
+pub(crate) async fn begin(
+    observe: &Observe,
+    stages: &[Stage],
+    budgets: &HashMap<String, Budget>,
+    stop: CancellationToken,
+) -> anyhow::Result<Arc<Readiness>> {
+    let readiness = Readiness::new(stages);
+    if let Some(listen) = observe.listen {
+        http::serve(listen, readiness.clone(), budgets.clone(), stop).await?;
     }
+    Ok(readiness)
 }

@@ -57,7 +57,7 @@ impl Operations for FromLog {
                 "stop all stages but `upwrite control` first; still running: {at_work}"
             )));
         }
-        let here = connect::log_binding(&self.config).await.map_err(|error| away(&error))?;
+        let here = connect::log::binding(&self.config).await.map_err(|error| away(&error))?;
         let (tell, heard) = mpsc::channel(STEPS);
         let rebuild = self.new_rebuild(tell);
         let binding = Binding { log_cluster: here.cluster };
@@ -68,7 +68,7 @@ impl Operations for FromLog {
 
 impl FromLog {
     fn new_rebuild(&self, tell: mpsc::Sender<RebuildProgress>) -> Rebuild {
-        let options = connect::reconciler(&self.config.postgres);
+        let options = connect::postgres::reconciler_options(&self.config.postgres);
         Rebuild::new(options, self.log.clone(), Some(tell)).with_outbox(matches!(self.config.engine, Engine::Kafka(_)))
     }
 }

@@ -6,7 +6,7 @@ use anyhow::ensure;
 use serde_json::json;
 use upwrite_testkit::until;
 
-use super::paint;
+use super::paint::paint;
 use super::world::World;
 
 /// Takes every step; fails if one does not do what it shows.

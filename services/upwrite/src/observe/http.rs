@@ -17,7 +17,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use upwrite_connectors::Budget;
 
-use super::{Readiness, describe};
+use super::describe;
+use super::readiness::Readiness;
 
 /// Upper bounds of what is measured in seconds.
 const SECONDS: [f64; 17] =

@@ -13,7 +13,7 @@ use upwrite_events::{Partition, Stream};
 use upwrite_reconciler::Progress;
 
 use super::member::Watched;
-use crate::stages::Stage;
+use crate::stage::Stage;
 
 /// What does not answer within this is not ready.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -15,7 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 use upwrite_event_log::trace;
 
 use crate::config::Observe;
-use crate::stages::Stage;
+use crate::stage::Stage;
 
 /// What the collector is given to take the last spans.
 const FLUSH_LIMIT: Duration = Duration::from_secs(3);

@@ -7,7 +7,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::Stage;
+use crate::stage::Stage;
 
 /// How long a stage may take beyond the grace period that it keeps itself.
 const BEYOND_GRACE: Duration = Duration::from_secs(5);
