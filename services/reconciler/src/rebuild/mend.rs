@@ -15,6 +15,7 @@ use super::look::look;
 use super::scope::Scope;
 use super::shadow::MENDING;
 use super::told::{TableReport, Told};
+use super::write::RowWriter;
 use super::{positions, shadow};
 
 /// Keys in one transaction: reconcilers wait for it.
@@ -151,13 +152,14 @@ impl Mending<'_> {
                 Judged::Unknown => counts.unknown += 1,
             }
         }
-        let locked = self.lock(tx, feed, &work).await?;
+        let writer = RowWriter { table: self.table };
+        let locked = writer.lock(tx, feed, &work).await?;
         work.retain(|(found, ..)| !locked.contains(&found.key));
-        match self.under_savepoint(tx, feed, &work).await? {
+        match writer.under_savepoint(tx, feed, &work).await? {
             Ok(()) => work.iter().for_each(|(_, row, record)| count(counts, *row, *record)),
             Err(_) => {
                 for one in work.chunks(1) {
-                    match self.under_savepoint(tx, feed, one).await? {
+                    match writer.under_savepoint(tx, feed, one).await? {
                         Ok(()) => one.iter().for_each(|(_, row, record)| count(counts, *row, *record)),
                         Err(sqlstate) => {
                             tracing::warn!(table = %self.table, sqlstate, "a row was refused by the synced table");

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use upwrite_events::TableName;
 
 use super::encode::Layout;
 use super::error::{RebuildError, doing};
 use super::feed::Feed;
 use super::judge::{Found, RecordTo, RowTo};
-use super::mend::Mending;
 use super::shadow::MENDING;
 use super::shapes::Spoken;
 use crate::columns::{buried, first_version, literal, quoted};
@@ -16,7 +16,13 @@ use crate::columns::{buried, first_version, literal, quoted};
 /// A record, and what is to become of it.
 pub(super) type Work = (Found, RowTo, RecordTo);
 
-impl Mending<'_> {
+/// Writes rows and records of one table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowWriter<'a> {
+    pub(super) table: &'a TableName,
+}
+
+impl RowWriter<'_> {
     /// Locks the rows that are to be changed; returns those that somebody else has locked.
     pub(super) async fn lock(
         &self,
