@@ -8,6 +8,7 @@ use upwrite_events::Partition;
 
 use crate::error::{ReconcilerError, doing};
 use crate::images::Write;
+use crate::mutation_columns;
 use crate::plan::{Plan, Positions};
 use crate::records::Shown;
 use crate::state::State;
@@ -26,11 +27,16 @@ pub(crate) struct Ending<'a> {
     may_be_lost: bool,
 }
 
-const PARTS: &str = include_str!("finish.sql");
+static PARTS: LazyLock<String> = LazyLock::new(|| {
+    include_str!("finish.sql")
+        .replace("@columns@", &mutation_columns::names().collect::<Vec<_>>().join(", "))
+        .replace("@values@", &mutation_columns::values())
+        .replace("@fields@", mutation_columns::FIELDS)
+});
 const END: &str = "upwrite.end_batch((select count(*) from moved), cardinality($3), (select count(*) from added), \
     jsonb_array_length($9), $2, $11)";
 /// Without a write.
-static FINISH: LazyLock<String> = LazyLock::new(|| format!("/* reconciler.finish */ with {PARTS} select {END}"));
+static FINISH: LazyLock<String> = LazyLock::new(|| format!("/* reconciler.finish */ with {} select {END}", *PARTS));
 /// The first parameter of a write that shares the statement.
 pub(crate) const WRITE_PARAMETER: usize = 12;
 
@@ -68,7 +74,7 @@ impl<'a> Ending<'a> {
             None => (SqlStr::from_static(&FINISH), Vec::new()),
             Some(Write { ctes, arrays }) => {
                 let rows_first = "(select count(*) from written)";
-                let sql = format!("/* reconciler.batch */ with {ctes}, {PARTS} select {rows_first}, {END}");
+                let sql = format!("/* reconciler.batch */ with {ctes}, {} select {rows_first}, {END}", *PARTS);
                 (AssertSqlSafe(sql).into_sql_str(), arrays)
             }
         };

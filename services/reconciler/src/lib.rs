@@ -12,6 +12,7 @@ mod finish;
 mod images;
 mod load;
 mod merge;
+mod mutation_columns;
 mod parked;
 mod plan;
 mod progress;
