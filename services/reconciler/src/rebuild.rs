@@ -28,17 +28,17 @@ mod mend;
 mod mutations;
 mod positions;
 mod recover;
+mod report;
 mod scan;
 mod scope;
 mod shadow;
 mod shapes;
 mod table;
-mod told;
 mod write;
 
 pub use error::RebuildError;
 pub use recover::{Binding, RecoverReport};
-pub use told::{MutationsReport, ProjectionsReport, RebuildProgress, TableReport};
+pub use report::{MutationsReport, ProjectionsReport, RebuildProgress, TableReport};
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ use upwrite_event_log::EventLog;
 pub struct Rebuild {
     options: PgConnectOptions,
     log: Arc<dyn EventLog>,
-    told: told::Told,
+    told: report::Told,
     outbox: bool,
 }
 
@@ -61,7 +61,7 @@ impl Rebuild {
         log: Arc<dyn EventLog>,
         progress: Option<mpsc::Sender<RebuildProgress>>,
     ) -> Self {
-        Self { options, log, told: told::Told(progress), outbox: false }
+        Self { options, log, told: report::Told(progress), outbox: false }
     }
 
     /// Whether rows that are mended go to the topics of records, as those that the reconciler writes (log on Kafka).

@@ -9,7 +9,7 @@ use upwrite_event_log::{EventLog, Membership, Notifier};
 
 use crate::assignment::Assignment;
 use crate::environment::Environment;
-use crate::session::{End, EndReason, Session};
+use crate::term::{End, EndReason, Session};
 use crate::{Config, ReconcilerError, vacuum};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);

@@ -2,13 +2,13 @@
 //! Everything lives in a temporary folder and in child processes that end with this one.
 
 mod paint;
+mod processes;
 mod psql;
 mod tour;
-mod world;
 
 use std::io::IsTerminal as _;
 
-use world::World;
+use processes::World;
 
 use crate::signals::Signals;
 

@@ -3,7 +3,7 @@
 use crate::instant::micros;
 use crate::v1::{Counts, Partition, StatusResponse};
 
-use super::told::{halted, name};
+use super::processes::{halted, name};
 
 /// Events that wait for longer stand still, rather than being under way. Microseconds.
 const STALLED_US: i64 = 30_000_000;

@@ -4,7 +4,7 @@ use sqlx::postgres::{PgPool, PgRow};
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
-use super::told::Member;
+use super::processes::Member;
 use crate::instant::timestamp;
 use crate::v1::{Binding, Counts, Partition, Process, StatusResponse, Table};
 

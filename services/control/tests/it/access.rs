@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use upwrite_control::{Client, ClientConfig, ClientError, Config, ControlError, NotHere, Server, TlsPem, Token, serve};
 
-use crate::world::{World, config, loopback};
+use crate::test_server::{World, config, loopback};
 
 /// A second server on the world's database.
 async fn serve_as(world: &World, config: Config) -> String {

@@ -2,7 +2,7 @@ use upwrite_control::{ClientError, v1};
 use upwrite_events::{ErrorClass, Event, Failure, MutationDeferred, Outcome};
 use uuid::Uuid;
 
-use crate::world::World;
+use crate::test_server::World;
 
 fn filter(filter: v1::MutationFilter) -> v1::ListMutationsRequest {
     v1::ListMutationsRequest { filter: Some(filter), ..Default::default() }

@@ -5,7 +5,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use upwrite_control::{ClientError, OperationError, Operations, Progress, ProgressStream, Target};
 use upwrite_events::TableName;
 
-use crate::world::World;
+use crate::test_server::World;
 
 /// Rebuilds crm.contact in two steps, and cannot recover.
 struct Two;

@@ -1,6 +1,6 @@
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
-use crate::world::World;
+use crate::test_server::World;
 
 #[tokio::test]
 async fn a_deployment_at_rest_is_healthy_and_says_who_does_what() {

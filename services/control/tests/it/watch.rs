@@ -2,7 +2,7 @@ use futures::StreamExt as _;
 use upwrite_control::{ClientError, v1};
 use upwrite_event_log::VERDICT_CHANNEL;
 
-use crate::world::{LIMIT, World};
+use crate::test_server::{LIMIT, World};
 
 type Changes = futures::stream::BoxStream<'static, Result<v1::WatchMutationsResponse, ClientError>>;
 

@@ -12,9 +12,9 @@ use super::connect::copy;
 use super::encode::{Layout, Place, line};
 use super::error::RebuildError;
 use super::positions::Positions;
+use super::report::Told;
 use super::scan::scan;
 use super::shapes::Shapes;
-use super::told::Told;
 use crate::merge::Image;
 use crate::state::{State, Tracked};
 

@@ -12,9 +12,9 @@ use super::error::{RebuildError, doing};
 use super::feed::Feed;
 use super::judge::{Judged, RecordTo, RowTo, judge};
 use super::look::look;
+use super::report::{TableReport, Told};
 use super::scope::Scope;
 use super::shadow::MENDING;
-use super::told::{TableReport, Told};
 use super::write::RowWriter;
 use super::{positions, shadow};
 

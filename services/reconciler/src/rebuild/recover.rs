@@ -11,7 +11,7 @@ use super::error::{RebuildError, doing};
 use super::expected::STATUSES;
 use super::mutations::{Lives, mutations};
 use super::positions::{Positions, partitions};
-use super::told::ProjectionsReport;
+use super::report::ProjectionsReport;
 use super::{Rebuild, claims, doubt, positions, table};
 
 /// The log that the deployment is bound to from now on.

@@ -13,8 +13,8 @@ use super::encode::Layout;
 use super::error::{RebuildError, doing};
 use super::feed::Feed;
 use super::mend::Mending;
+use super::report::TableReport;
 use super::scope::Scope;
-use super::told::TableReport;
 use super::{Rebuild, positions, shadow};
 use crate::columns::{ColumnCache, literal};
 

@@ -7,8 +7,8 @@ use upwrite_event_log::*;
 use upwrite_events::*;
 use upwrite_reconciler::ReconcilerError;
 
+use crate::deployment::*;
 use crate::member::{Member, quick};
-use crate::world::*;
 
 async fn folded() -> World {
     let mut world = World::start().await;

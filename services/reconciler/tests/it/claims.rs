@@ -2,7 +2,7 @@
 
 use upwrite_events::*;
 
-use crate::world::*;
+use crate::deployment::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b10_a_created_record_that_is_seen_first_belongs_to_its_create() {

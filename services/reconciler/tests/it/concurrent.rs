@@ -5,8 +5,8 @@ use upwrite_event_log::EventLog as _;
 use upwrite_event_log::partition_for;
 use upwrite_events::*;
 
+use crate::deployment::*;
 use crate::member::{Member, quick};
-use crate::world::*;
 
 const ROUNDS: usize = 80;
 

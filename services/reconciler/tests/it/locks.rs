@@ -2,7 +2,7 @@
 
 use upwrite_events::*;
 
-use crate::world::*;
+use crate::deployment::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a10_a_locked_row_is_parked_and_written_when_the_lock_is_gone() {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use upwrite_event_log::{Change, EventLog, Membership};
 use upwrite_reconciler::{Config, Progress, ReconcilerError};
 
-use crate::world::{LIMIT, World};
+use crate::deployment::{LIMIT, World};
 
 pub(crate) struct Member {
     changes: mpsc::UnboundedSender<Change>,

@@ -2,7 +2,7 @@
 
 use upwrite_events::*;
 
-use crate::world::*;
+use crate::deployment::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_applied_insert_becomes_the_row_the_status_and_free_claims_at_once() {

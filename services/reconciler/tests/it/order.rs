@@ -2,8 +2,8 @@
 
 use upwrite_events::*;
 
+use crate::deployment::*;
 use crate::rebuild::damage;
-use crate::world::*;
 
 async fn name_of(world: &World) -> Option<String> {
     world.value("select name from crm.contact where id = '003A'").await

@@ -8,8 +8,8 @@ use upwrite_event_log::{Change, VERDICT_CHANNEL};
 use upwrite_events::*;
 use upwrite_reconciler::Config;
 
+use crate::deployment::*;
 use crate::member::{Member, quick};
-use crate::world::*;
 
 /// What a proxy does before its produce: a claim that is as old as `age`.
 async fn claim(world: &World, mutation: MutationId, key: &str, partition: u16, age: &str) {

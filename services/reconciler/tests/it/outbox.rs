@@ -4,8 +4,8 @@ use sqlx::Row as _;
 use upwrite_events::*;
 use upwrite_reconciler::Config;
 
+use crate::deployment::*;
 use crate::member::{Member, quick};
-use crate::world::*;
 
 /// Table, key, version, vendor's version, image, mutation.
 type InOutbox = (String, String, i64, Option<String>, Option<serde_json::Value>, Option<uuid::Uuid>);

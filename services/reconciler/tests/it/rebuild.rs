@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Executor as _};
 use upwrite_reconciler::{Rebuild, RebuildError, TableReport};
 use upwrite_testkit::schema;
 
-use crate::world::*;
+use crate::deployment::*;
 
 pub(crate) fn rebuild(world: &World) -> Rebuild {
     Rebuild::new(world.reconciler.clone(), world.log.clone(), None)

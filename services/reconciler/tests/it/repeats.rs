@@ -3,7 +3,7 @@
 use upwrite_event_log::EventLog as _;
 use upwrite_events::*;
 
-use crate::world::*;
+use crate::deployment::*;
 
 const MUTATIONS: usize = 60;
 

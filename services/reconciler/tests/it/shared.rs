@@ -7,8 +7,8 @@ use upwrite_event_log::Change;
 use upwrite_event_log::EventLog as _;
 use upwrite_events::*;
 
+use crate::deployment::*;
 use crate::member::{Member, quick};
-use crate::world::*;
 
 const PARTITIONS: u16 = 4;
 const WRITERS: usize = 6;

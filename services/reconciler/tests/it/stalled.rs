@@ -7,9 +7,9 @@ use upwrite_event_log::Change;
 use upwrite_events::*;
 use upwrite_reconciler::Config;
 
+use crate::deployment::*;
 use crate::member::{Member, quick};
 use crate::relay::Relay;
-use crate::world::*;
 
 const STALLED: &str = "select pid from pg_stat_activity where datname = current_database()
     and application_name = 'upwrite reconciler' and state = 'idle in transaction'";

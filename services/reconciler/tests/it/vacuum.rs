@@ -1,6 +1,6 @@
 //! Dead rows do not gather.
 
-use crate::world::*;
+use crate::deployment::*;
 
 /// Dry runs are rolled back: what they captured is dead at once (A20).
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use serde_json::json;
 use upwrite_testkit::until;
 
 use super::paint::paint;
-use super::world::World;
+use super::processes::World;
 
 /// Takes every step; fails if one does not do what it shows.
 pub(super) async fn take(world: &mut World) -> anyhow::Result<()> {

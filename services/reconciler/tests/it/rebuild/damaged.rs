@@ -2,7 +2,7 @@
 
 use super::history::{Dice, make};
 use super::{contents, damage, rebuild, rebuild_table, rows};
-use crate::world::*;
+use crate::deployment::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_rows_are_mended() {

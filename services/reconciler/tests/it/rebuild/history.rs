@@ -2,7 +2,7 @@
 
 use upwrite_events::*;
 
-use crate::world::*;
+use crate::deployment::*;
 
 /// The same numbers for the same seed.
 pub(crate) struct Dice(u64);

@@ -7,7 +7,7 @@ use upwrite_events::*;
 use upwrite_reconciler::Rebuild;
 
 use super::{damage, rebuild_table};
-use crate::world::*;
+use crate::deployment::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rebuild_goes_on_beside_writes() {

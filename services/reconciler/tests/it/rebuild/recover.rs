@@ -6,7 +6,7 @@ use upwrite_events::*;
 use upwrite_reconciler::{Binding, Rebuild, RebuildError, RecoverReport};
 
 use super::{damage, rebuild};
-use crate::world::*;
+use crate::deployment::*;
 
 const STATE: [&str; 9] = [
     "upwrite.log",

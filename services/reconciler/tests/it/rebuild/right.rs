@@ -4,7 +4,7 @@ use upwrite_events::*;
 
 use super::history::{Dice, make};
 use super::{rebuild, rebuild_table, rows};
-use crate::world::*;
+use crate::deployment::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rebuild_of_what_is_right_changes_nothing() {
