@@ -77,10 +77,10 @@ mod tests {
     use super::*;
     use std::sync::{Arc, Mutex};
 
-    struct Told(Vec<Change>, Arc<Mutex<Vec<u16>>>);
+    struct ScriptedMembership(Vec<Change>, Arc<Mutex<Vec<u16>>>);
 
     #[async_trait::async_trait]
-    impl Membership for Told {
+    impl Membership for ScriptedMembership {
         async fn changed(&mut self) -> Change {
             if self.0.is_empty() { std::future::pending().await } else { self.0.remove(0) }
         }
@@ -93,16 +93,16 @@ mod tests {
     #[tokio::test]
     async fn what_was_recalled_is_given_back_and_what_was_lost_is_not() {
         let back = Arc::new(Mutex::new(Vec::new()));
-        let told = (0..4).map(Change::Assigned).chain([Change::Recalled(1), Change::Recalled(2)]);
-        let mut assignment = Assignment::new(Box::new(Told(told.collect(), Arc::clone(&back))));
+        let changes = (0..4).map(Change::Assigned).chain([Change::Recalled(1), Change::Recalled(2)]);
+        let mut assignment = Assignment::new(Box::new(ScriptedMembership(changes.collect(), Arc::clone(&back))));
         assert_eq!(assignment.changes().await, Urgency::AfterTheBatch);
         assert!(assignment.has_changed());
         assert_eq!(assignment.begin().await, BTreeSet::from([0, 3]));
         assert!(!assignment.has_changed());
         assert_eq!(*back.lock().unwrap(), [1, 2]);
 
-        let told = vec![Change::Assigned(0), Change::Assigned(1), Change::Recalled(1), Change::Lost(1)];
-        let mut assignment = Assignment::new(Box::new(Told(told, Arc::clone(&back))));
+        let changes = vec![Change::Assigned(0), Change::Assigned(1), Change::Recalled(1), Change::Lost(1)];
+        let mut assignment = Assignment::new(Box::new(ScriptedMembership(changes, Arc::clone(&back))));
         assert_eq!(assignment.changes().await, Urgency::AtOnce);
         assert_eq!(assignment.begin().await, BTreeSet::from([0]));
         assert_eq!(*back.lock().unwrap(), [1, 2]);

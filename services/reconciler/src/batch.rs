@@ -9,21 +9,21 @@ use upwrite_events::{
 };
 
 use crate::merge::Image;
-use crate::plan::{DeadLetter, EarlyClaim, Moved, Plan};
+use crate::plan::{Advance, DeadLetter, EarlyClaim, Plan};
 use crate::state::{State, Tracked};
 use crate::status::Status;
 
 /// Why an event was not folded in.
-struct Unfolded {
+struct FoldError {
     reason: String,
     /// Its mutation, if this partition does not know that.
-    stranger: Option<MutationId>,
+    unknown: Option<MutationId>,
 }
 
-impl Unfolded {
+impl FoldError {
     fn of(illegal: &Illegal, event: &Event) -> Self {
         let is_unknown = matches!(illegal, Illegal::UnknownMutation { .. });
-        Self { reason: illegal.to_string(), stranger: event.mutation().filter(|_| is_unknown) }
+        Self { reason: illegal.to_string(), unknown: event.mutation().filter(|_| is_unknown) }
     }
 }
 
@@ -41,7 +41,7 @@ impl State {
                 }
                 LogRecord { event: Ok(ref event), position, .. } => {
                     let folded = self.fold(partition, position, stamp_us, event, &mut plan);
-                    folded.map_err(|Unfolded { reason, stranger }| (stranger, DeadLetter { record, reason }))
+                    folded.map_err(|FoldError { reason, unknown }| (unknown, DeadLetter { record, reason }))
                 }
                 LogRecord { event: Err(ref undecodable), .. } => {
                     let reason = undecodable.reason.clone();
@@ -51,11 +51,11 @@ impl State {
             match folded {
                 Ok(Some(mutation)) if seen.insert(mutation) => plan.touched.push(mutation),
                 Ok(_) => {}
-                Err((Some(stranger), letter)) => plan.strangers.push((stranger, letter)),
+                Err((Some(unknown), letter)) => plan.unknown.push((unknown, letter)),
                 Err((None, letter)) => plan.dead.push(letter),
             }
             let owner = self.folds.get(&partition.number).and_then(PartitionFold::owner);
-            plan.positions.insert(partition, Moved { next, owner, stamp_us });
+            plan.positions.insert(partition, Advance { next, owner, stamp_us });
         }
         // Claims are taken in one order everywhere, so that nobody waits in a circle.
         plan.early_claims.sort_by(|a, b| (&a.table, &a.key).cmp(&(&b.table, &b.key)));
@@ -70,10 +70,10 @@ impl State {
         appended_at_us: i64,
         event: &Event,
         plan: &mut Plan,
-    ) -> Result<Option<MutationId>, Unfolded> {
+    ) -> Result<Option<MutationId>, FoldError> {
         if partition.stream != Stream::Mutations {
             let reason = format!("{} does not belong into the stream of observations", event.name());
-            return Err(Unfolded { reason, stranger: None });
+            return Err(FoldError { reason, unknown: None });
         }
         if let Event::MutationOutlivedRollback(outlived) = event
             && !self.tracked.contains_key(&outlived.mutation)
@@ -82,7 +82,8 @@ impl State {
             return Ok(None);
         }
         let fold = self.folds.entry(partition.number).or_default();
-        let Folded::Changed(mutation) = fold.apply(position, event).map_err(|illegal| Unfolded::of(&illegal, event))?
+        let Folded::Changed(mutation) =
+            fold.apply(position, event).map_err(|illegal| FoldError::of(&illegal, event))?
         else {
             return Ok(None);
         };

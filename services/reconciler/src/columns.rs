@@ -108,9 +108,9 @@ pub(crate) fn first_version(table: &TableName, key: &str) -> String {
 
 /// SQL, a part of a statement, that keeps for [`first_version`] which rows of this table `written` (`key`, `version`) has
 /// deleted. `keys`: SQL of their keys as an array of texts.
-pub(crate) fn buried(table: &TableName, keys: &str, key_type: &str) -> String {
+pub(crate) fn deletions(table: &TableName, keys: &str, key_type: &str) -> String {
     format!(
-        "buried as (update upwrite.records r set last_version = w.version \
+        "deletions as (update upwrite.records r set last_version = w.version \
          from written w join unnest({keys}) as k (key) on k.key::{key_type} = w.key where {})",
         is_record(table, "k.key")
     )

@@ -9,8 +9,8 @@ use upwrite_events::Partition;
 use crate::error::{ReconcilerError, doing};
 use crate::images::Write;
 use crate::mutation_columns;
-use crate::plan::{Plan, Positions};
-use crate::records::Shown;
+use crate::plan::{Advances, Plan};
+use crate::records::RecordUpdates;
 use crate::state::State;
 use crate::status::Status;
 
@@ -19,9 +19,9 @@ use crate::status::Status;
 /// the database's.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ending<'a> {
-    shown: &'a Shown,
+    shown: &'a RecordUpdates,
     statuses: &'a [Status],
-    positions: &'a Positions,
+    positions: &'a Advances,
     epochs: &'a HashMap<Partition, i64>,
     /// See [`Plan::may_be_lost`].
     may_be_lost: bool,
@@ -40,14 +40,14 @@ static FINISH: LazyLock<String> = LazyLock::new(|| format!("/* reconciler.finish
 /// The first parameter of a write that shares the statement.
 pub(crate) const WRITE_PARAMETER: usize = 12;
 
-static NO_POSITIONS: Positions = Positions::new();
+static NO_POSITIONS: Advances = Advances::new();
 
 impl<'a> Ending<'a> {
     /// Of a batch's transaction.
     pub(crate) fn of_batch(
         plan: &'a Plan,
         state: &State,
-        shown: &'a Shown,
+        shown: &'a RecordUpdates,
         statuses: &'a [Status],
         epochs: &'a HashMap<Partition, i64>,
     ) -> Self {
@@ -56,7 +56,7 @@ impl<'a> Ending<'a> {
 
     /// Of a transaction that reads nothing of the log.
     pub(crate) fn without_positions(
-        shown: &'a Shown,
+        shown: &'a RecordUpdates,
         statuses: &'a [Status],
         epochs: &'a HashMap<Partition, i64>,
     ) -> Self {
@@ -97,7 +97,7 @@ impl<'a> Ending<'a> {
 }
 
 /// What `upwrite.end_batch` says.
-fn refused(error: sqlx::Error, positions: &Positions) -> ReconcilerError {
+fn refused(error: sqlx::Error, positions: &Advances) -> ReconcilerError {
     let code = error.as_database_error().and_then(|error| error.code());
     match (code.as_deref(), positions.keys().next()) {
         (Some("UW003"), Some(partition)) => ReconcilerError::Ousted(*partition),

@@ -31,7 +31,6 @@ mod write;
 
 pub use config::Config;
 pub use error::ReconcilerError;
-pub use merge::{Decision, Image, RecordState, decide};
 pub use progress::{PartitionProgress, Progress};
 pub use rebuild::{
     Binding, MutationsReport, ProjectionsReport, Rebuild, RebuildError, RebuildProgress, RecoverReport, TableReport,

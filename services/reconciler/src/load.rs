@@ -84,15 +84,15 @@ async fn take_over(
     Ok(owners)
 }
 
-type Lives = HashMap<u16, Vec<(MutationId, upwrite_events::Lifecycle)>>;
+type Lifecycles = HashMap<u16, Vec<(MutationId, upwrite_events::Lifecycle)>>;
 
-async fn unreleased(tx: &mut PgConnection, items: &[i16], state: &mut State) -> Result<Lives, ReconcilerError> {
+async fn unreleased(tx: &mut PgConnection, items: &[i16], state: &mut State) -> Result<Lifecycles, ReconcilerError> {
     let rows = sqlx::query(include_str!("unreleased.sql"))
         .bind(items)
         .fetch_all(tx)
         .await
         .map_err(doing("reading unfinished mutations"))?;
-    let mut lives = Lives::new();
+    let mut lives = Lifecycles::new();
     for row in rows {
         let read = || -> sqlx::Result<(Json<Status>, i64)> { Ok((row.try_get(0)?, row.try_get(1)?)) };
         let (Json(status), parked) = read().map_err(|source| ReconcilerError::Corrupt {

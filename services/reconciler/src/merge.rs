@@ -9,28 +9,28 @@ use upwrite_events::{Interval, MutationId, Partition, Row};
 
 /// An image on its way into a synced table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
-    pub key: String,
+pub(crate) struct Image {
+    pub(crate) key: String,
     /// `None`: the record is deleted.
-    pub row: Option<Row>,
-    pub vendor_version: Option<String>,
-    pub seen: Interval,
+    pub(crate) row: Option<Row>,
+    pub(crate) vendor_version: Option<String>,
+    pub(crate) seen: Interval,
     /// The mutation whose outcome this is; `None`: an observation.
-    pub mutation: Option<MutationId>,
+    pub(crate) mutation: Option<MutationId>,
     /// Where in the log it came from: that partition's reconciler is the one that writes it, also if it has to wait.
-    pub origin: Partition,
+    pub(crate) origin: Partition,
 }
 
 /// What is known of the image that the table holds (`upwrite.records`).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecordState {
-    pub vendor_version: Option<String>,
-    pub seen: Interval,
-    pub by_mutation: bool,
+pub(crate) struct RecordState {
+    pub(crate) vendor_version: Option<String>,
+    pub(crate) seen: Interval,
+    pub(crate) by_mutation: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// The incoming image is later.
     Write,
     /// The incoming image is a mutation's and is shown to its client; whether it is later nobody can tell: write it and
@@ -43,7 +43,7 @@ pub enum Decision {
 }
 
 /// Decides between what the table holds and what comes.
-pub fn decide(current: Option<&RecordState>, incoming: &Image) -> Decision {
+pub(crate) fn decide(current: Option<&RecordState>, incoming: &Image) -> Decision {
     let Some(current) = current else { return Decision::Write };
     if let (Some(held), Some(new)) = (&current.vendor_version, &incoming.vendor_version) {
         match new.cmp(held) {

@@ -26,7 +26,7 @@ pub(crate) struct EarlyClaim {
 
 /// How far a batch moves a partition on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moved {
+pub(crate) struct Advance {
     /// The first position not folded.
     pub(crate) next: Position,
     /// The partition's applier there.
@@ -35,7 +35,7 @@ pub(crate) struct Moved {
     pub(crate) stamp_us: i64,
 }
 
-pub(crate) type Positions = BTreeMap<Partition, Moved>;
+pub(crate) type Advances = BTreeMap<Partition, Advance>;
 
 /// One batch's effects, in log order.
 #[derive(Debug, Default)]
@@ -48,10 +48,10 @@ pub(crate) struct Plan {
     pub(crate) rereads: Vec<(TableName, String)>,
     pub(crate) dead: Vec<DeadLetter>,
     /// Events of mutations that this partition does not know: dead letters, unless those were released long ago.
-    pub(crate) strangers: Vec<(MutationId, DeadLetter)>,
+    pub(crate) unknown: Vec<(MutationId, DeadLetter)>,
     /// Mutations that stand although the client's transaction was rolled back, and that are no longer tracked.
     pub(crate) outlived: Vec<MutationId>,
-    pub(crate) positions: Positions,
+    pub(crate) positions: Advances,
 }
 
 impl Plan {
@@ -79,10 +79,10 @@ impl Plan {
             && self.outlived.is_empty()
     }
 
-    /// Takes over what Postgres says of the strangers: `released` ones are known, and their events came late.
-    pub(crate) fn judge_strangers(&mut self, released: &HashSet<MutationId>) {
-        let strangers = std::mem::take(&mut self.strangers);
-        let unknown = strangers.into_iter().filter(|(mutation, _)| !released.contains(mutation));
-        self.dead.extend(unknown.map(|(_, letter)| letter));
+    /// Of the unknown mutations, Postgres says that these were `released`: their events only came late.
+    pub(crate) fn resolve_unknown(&mut self, released: &HashSet<MutationId>) {
+        let unknown = std::mem::take(&mut self.unknown);
+        let impossible = unknown.into_iter().filter(|(mutation, _)| !released.contains(mutation));
+        self.dead.extend(impossible.map(|(_, letter)| letter));
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use upwrite_events::{Partition, Phase, Position};
 
-use crate::plan::Positions;
+use crate::plan::Advances;
 use crate::status::Status;
 
 /// What a reconciler process has and how far it is with it.
@@ -70,7 +70,7 @@ impl Reporter {
     }
 
     /// A batch was committed.
-    pub(crate) fn committed(&self, records: usize, took: Duration, positions: &Positions) {
+    pub(crate) fn committed(&self, records: usize, took: Duration, positions: &Advances) {
         metrics::histogram!("upwrite_reconciler_batch_records").record(records as f64);
         metrics::histogram!("upwrite_reconciler_batch_seconds").record(took.as_secs_f64());
         let now = now_us();

@@ -1,7 +1,7 @@
 //! Everything that the reconciler writes is a projection of the log. Here it is made anew from there, while reconcilers
 //! and clients go on: a table's rows, `upwrite.records`, `upwrite.mutations`; and, behind a closed gate, claims.
 //!
-//! The log is folded into temporary tables by the rules that the reconciler itself goes by ([`crate::decide`], the fold
+//! The log is folded into temporary tables by the rules that the reconciler itself goes by ([`crate::merge::decide`], the fold
 //! of `events`). Then one snapshot of Postgres gives the live rows together with the positions that they stand for; the
 //! temporary tables are brought to exactly these positions and compared. What differs, and nothing else, is looked at
 //! again in short transactions that hold the positions, so that no reconciler commits meanwhile, and is mended there.
@@ -50,7 +50,7 @@ use upwrite_event_log::EventLog;
 pub struct Rebuild {
     options: PgConnectOptions,
     log: Arc<dyn EventLog>,
-    told: report::Told,
+    progress: report::ProgressSender,
     outbox: bool,
 }
 
@@ -61,7 +61,7 @@ impl Rebuild {
         log: Arc<dyn EventLog>,
         progress: Option<mpsc::Sender<RebuildProgress>>,
     ) -> Self {
-        Self { options, log, told: report::Told(progress), outbox: false }
+        Self { options, log, progress: report::ProgressSender(progress), outbox: false }
     }
 
     /// Whether rows that are mended go to the topics of records, as those that the reconciler writes (log on Kafka).

@@ -1,4 +1,4 @@
-//! Session after session: each has the partitions that the process has just then, and begins from what Postgres holds.
+//! Term after session: each has the partitions that the process has just then, and begins from what Postgres holds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use upwrite_event_log::{EventLog, Membership, Notifier};
 
 use crate::assignment::Assignment;
 use crate::environment::Environment;
-use crate::term::{End, EndReason, Session};
+use crate::term::{End, EndReason, Term};
 use crate::{Config, ReconcilerError, vacuum};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -49,7 +49,7 @@ async fn sessions(
             }
             continue;
         }
-        let End { reason, worked } = match Session::begin(environment, &items).await {
+        let End { reason, worked } = match Term::begin(environment, &items).await {
             Ok(session) => session.work(environment, &mut assignment, shutdown).await,
             Err(error) => End { reason: Err(error), worked: false },
         };

@@ -48,12 +48,12 @@ pub(crate) enum EndReason {
 }
 
 /// What a partition has to say.
-type Told = (Partition, Result<Vec<LogRecord>, LogError>);
+type Delivery = (Partition, Result<Vec<LogRecord>, LogError>);
 
-pub(crate) struct Session {
+pub(crate) struct Term {
     reconciler: Reconciler,
-    mutations: SelectAll<BoxStream<'static, Told>>,
-    observations: SelectAll<BoxStream<'static, Told>>,
+    mutations: SelectAll<BoxStream<'static, Delivery>>,
+    observations: SelectAll<BoxStream<'static, Delivery>>,
     /// Partitions that stand still, and why.
     halted: BTreeMap<Partition, String>,
     items: Vec<i16>,
@@ -65,7 +65,7 @@ pub(crate) struct Session {
     worked: bool,
 }
 
-impl Session {
+impl Term {
     /// Takes the partitions over.
     pub(crate) async fn begin(environment: &Environment, items: &BTreeSet<u16>) -> Result<Self, ReconcilerError> {
         let mut connection = connect(&environment.config, &environment.options).await?;
@@ -134,8 +134,8 @@ impl Session {
         }
         if self.in_a_row >= MUTATION_BATCHES_IN_A_ROW {
             self.in_a_row = 0;
-            if let Some(Some(told)) = self.observations.next().now_or_never() {
-                return Some(Due::Observations(told));
+            if let Some(Some(delivery)) = self.observations.next().now_or_never() {
+                return Some(Due::Observations(delivery));
             }
         }
         let some_parked = self.reconciler.some_parked();
@@ -144,10 +144,10 @@ impl Session {
             biased;
             () = shutdown.cancelled() => None,
             _ = assignment.changes() => None,
-            Some(told) = self.mutations.next() => Some(Due::Mutations(told)),
+            Some(delivery) = self.mutations.next() => Some(Due::Mutations(delivery)),
             () = tokio::time::sleep_until(self.next_retry), if some_parked => Some(Due::Parked),
             () = tokio::time::sleep_until(self.next_look) => Some(Due::Look),
-            Some(told) = self.observations.next() => Some(Due::Observations(told)),
+            Some(delivery) = self.observations.next() => Some(Due::Observations(delivery)),
         }
     }
 
@@ -157,16 +157,16 @@ impl Session {
                 self.reconciler.retry_parked().await?;
                 self.next_retry = Instant::now() + config.parked_retry;
             }
-            Due::Mutations(told) => {
-                let records = self.gather(told).await?;
+            Due::Mutations(delivery) => {
+                let records = self.gather(delivery).await?;
                 if self.reconciler.reconcile(records).await? {
                     // Mostly somebody's dry run, which is over in no time.
                     self.next_retry = self.next_retry.min(Instant::now() + FIRST_RETRY);
                 }
                 self.in_a_row += 1;
             }
-            Due::Observations(told) => {
-                let records = self.heard(told)?;
+            Due::Observations(delivery) => {
+                let records = self.records_of(delivery)?;
                 self.reconciler.reconcile(records).await?;
             }
             Due::Look => {
@@ -179,8 +179,8 @@ impl Session {
     }
 
     /// A batch of mutations, with those that come in time to share its transaction.
-    async fn gather(&mut self, first: Told) -> Result<Vec<LogRecord>, ReconcilerError> {
-        let mut records = self.heard(first)?;
+    async fn gather(&mut self, first: Delivery) -> Result<Vec<LogRecord>, ReconcilerError> {
+        let mut records = self.records_of(first)?;
         let mut linger = Instant::now() + LINGER;
         if self.reconciler.some_parked() {
             linger = linger.min(self.next_retry);
@@ -192,14 +192,14 @@ impl Session {
                 self.mutations.next().now_or_never()
             };
             let Some(Some(more)) = more else { break };
-            records.extend(self.heard(more)?);
+            records.extend(self.records_of(more)?);
         }
         Ok(records)
     }
 
     /// Events that only a newer version can read stop their partition; any other error ends the session.
-    fn heard(&mut self, (partition, told): Told) -> Result<Vec<LogRecord>, ReconcilerError> {
-        match told {
+    fn records_of(&mut self, (partition, delivery): Delivery) -> Result<Vec<LogRecord>, ReconcilerError> {
+        match delivery {
             Ok(records) => Ok(records),
             Err(LogError::Newer(reason)) => {
                 tracing::error!(%partition, %reason, "the partition stands still until this program is as new");
@@ -225,21 +225,21 @@ impl Session {
 
 /// What a session has to do.
 enum Due {
-    Mutations(Told),
-    Observations(Told),
+    Mutations(Delivery),
+    Observations(Delivery),
     Parked,
     /// Now and then: voids that need not be remembered any more, reminders.
     Look,
 }
 
 /// The streams of all partitions as one, which ends with the last of them. None of them may end without an error.
-fn feed(log: &dyn EventLog, start: &Start, stream: Stream) -> SelectAll<BoxStream<'static, Told>> {
+fn feed(log: &dyn EventLog, start: &Start, stream: Stream) -> SelectAll<BoxStream<'static, Delivery>> {
     let wanted = start.positions.iter().filter(|(partition, _)| partition.stream == stream);
     select_all(wanted.map(|(partition, position): (&Partition, &Position)| {
         let partition = *partition;
         let ended = LogError::Unavailable(format!("the subscription of {partition} ended"));
-        let told = log.subscribe(partition, *position).chain(once(ready(Err(ended))));
-        told.map(move |batch| (partition, batch)).boxed()
+        let delivery = log.subscribe(partition, *position).chain(once(ready(Err(ended))));
+        delivery.map(move |batch| (partition, batch)).boxed()
     }))
 }
 

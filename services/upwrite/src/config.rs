@@ -232,7 +232,7 @@ mod tests {
     fn all_mistakes_are_reported_with_their_lines() {
         let text = "[postgres]\ndatabase = 7\nhots = \"x\"\nservice_password = \"plain\"\n\n[proxy]\nlisten = \"nowhere\"\n\n[applier]\nlease = \"soon\"\n";
         let mistakes = Config::parse(text).unwrap_err();
-        let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
         for expected in [
             "line 2: postgres.database: expected a string, found integer",
             "line 3: postgres.hots: unknown key; did you mean host?",
@@ -241,7 +241,7 @@ mod tests {
             "line 7: proxy.listen: \"nowhere\" is not an address and port",
             "line 10: applier.lease: \"soon\" is not a duration",
         ] {
-            assert!(told.iter().any(|line| line.starts_with(expected)), "{expected} is not in {told:#?}");
+            assert!(lines.iter().any(|line| line.starts_with(expected)), "{expected} is not in {lines:#?}");
         }
     }
 

@@ -118,17 +118,17 @@ pub async fn ctl(ctl: Ctl) -> ExitCode {
     let json = ctl.access.json;
     match run(ctl).await {
         Ok(code) => code,
-        Err(failure) => failure.tell(json),
+        Err(failure) => failure.report(json),
     }
 }
 
 async fn run(ctl: Ctl) -> Result<ExitCode, Failure> {
     let json = ctl.access.json;
-    let place = access::client_config(&ctl.access)?;
+    let server = access::client_config(&ctl.access)?;
     if let Command::Recover { yes } = ctl.command {
         operate::confirm(yes)?;
     }
-    let mut client = Client::connect(place.clone()).await?;
+    let mut client = Client::connect(server.clone()).await?;
     match ctl.command {
         Command::Status => {
             let status = client.status().await?;
@@ -143,7 +143,7 @@ async fn run(ctl: Ctl) -> Result<ExitCode, Failure> {
             page::print(&if json { page::json(&found) } else { mutations::detail(&found) })?;
         }
         Command::Mutations(Mutations::Watch { filter, resume }) => {
-            watch::watch(client, place, filter.into(), resume.unwrap_or_default(), json).await?;
+            watch::watch(client, server, filter.into(), resume.unwrap_or_default(), json).await?;
         }
         Command::Rebuild(target) => operate::show(client.rebuild(target.table).await?, json).await?,
         Command::Recover { .. } => operate::show(client.recover().await?, json).await?,

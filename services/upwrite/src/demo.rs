@@ -8,7 +8,7 @@ mod tour;
 
 use std::io::IsTerminal as _;
 
-use processes::World;
+use processes::Processes;
 
 use crate::signals::Signals;
 
@@ -18,19 +18,19 @@ pub async fn demo(kafka: bool) -> anyhow::Result<()> {
     tokio::select! {
         signal = signals.next() => anyhow::bail!("stopped by {signal}"),
         ended = tour(kafka) => {
-            let world = ended?;
+            let processes = ended?;
             if std::io::stdout().is_terminal() {
                 println!("\nEverything stays up until Ctrl-C. Try your own statements.");
                 signals.next().await;
             }
-            world.stop().await
+            processes.stop().await
         }
     }
 }
 
-async fn tour(kafka: bool) -> anyhow::Result<World> {
-    let mut world = World::start(kafka).await?;
-    println!("{}", world.instructions());
-    tour::take(&mut world).await?;
-    Ok(world)
+async fn tour(kafka: bool) -> anyhow::Result<Processes> {
+    let mut processes = Processes::start(kafka).await?;
+    println!("{}", processes.instructions());
+    tour::take(&mut processes).await?;
+    Ok(processes)
 }

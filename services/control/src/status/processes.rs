@@ -35,9 +35,9 @@ impl Member {
 /// stays unknown.
 pub(super) fn fill(status: &mut StatusResponse, members: &[Member]) {
     for process in &mut status.processes {
-        let told: Value = serde_json::from_str(&process.detail_json).unwrap_or(Value::Null);
-        process.held = told["proxy"]["held"].as_u64();
-        process.clients = told["proxy"]["clients"].as_u64();
+        let detail: Value = serde_json::from_str(&process.detail_json).unwrap_or(Value::Null);
+        process.held = detail["proxy"]["held"].as_u64();
+        process.clients = detail["proxy"]["clients"].as_u64();
     }
     let who = |group: &str, number: u32| {
         let holder = members.iter().find(|member| member.group == group && member.item == number);
@@ -58,9 +58,9 @@ pub(super) fn fill(status: &mut StatusResponse, members: &[Member]) {
 pub(super) fn halted(processes: &[Process]) -> Vec<String> {
     let mut halted = Vec::new();
     for process in processes.iter().filter(|process| process.alive) {
-        let told: Value = serde_json::from_str(&process.detail_json).unwrap_or(Value::Null);
+        let detail: Value = serde_json::from_str(&process.detail_json).unwrap_or(Value::Null);
         for stage in ["applier", "reconciler"] {
-            for partition in told[stage]["partitions"].as_array().into_iter().flatten() {
+            for partition in detail[stage]["partitions"].as_array().into_iter().flatten() {
                 let Some(why) = partition["halted"].as_str() else { continue };
                 let number = partition["partition"].as_u64().or_else(|| partition["number"].as_u64());
                 let stream = partition["stream"].as_str().unwrap_or("mutations");

@@ -8,12 +8,12 @@ use uuid::Uuid;
 
 use super::error::{RebuildError, doing};
 use super::expected::STATUSES;
-use super::mutations::{Lives, unreleased};
+use super::mutations::{MutationFeed, unreleased};
 use crate::state::Tracked;
 
 /// A row of `upwrite.claims`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Claimed {
+struct ClaimRow {
     source: String,
     table: String,
     key: String,
@@ -24,11 +24,11 @@ struct Claimed {
 /// them.
 pub(super) async fn replace(
     connection: &mut PgConnection,
-    lives: &Lives,
+    feed: &MutationFeed,
     specs: &HashMap<TableName, TableSpec>,
 ) -> Result<u64, RebuildError> {
     let (mut claims, mut mutations, mut partitions) = (Vec::new(), Vec::<Uuid>::new(), Vec::<i16>::new());
-    for (number, mutation, tracked) in unreleased(lives) {
+    for (number, mutation, tracked) in unreleased(feed) {
         for claim in claims_of(specs, tracked) {
             claims.push(claim);
             mutations.push(mutation.0);
@@ -62,7 +62,7 @@ pub(super) async fn replace(
 }
 
 /// The records' keys, and every unique key of old and new images, folded as upstream compares them.
-fn claims_of(specs: &HashMap<TableName, TableSpec>, tracked: &Tracked) -> BTreeSet<Claimed> {
+fn claims_of(specs: &HashMap<TableName, TableSpec>, tracked: &Tracked) -> BTreeSet<ClaimRow> {
     let mut claims = BTreeSet::new();
     let Some(request) = &tracked.request else { return claims };
     let life = tracked.status.lifecycle.as_ref();
@@ -72,7 +72,7 @@ fn claims_of(specs: &HashMap<TableName, TableSpec>, tracked: &Tracked) -> BTreeS
             let folds = spec.column(column).is_some_and(|column| column.unique && !column.case_sensitive);
             let value = if folds && column != spec.key { value.to_lowercase() } else { value.to_owned() };
             let key = format!("{column}={value}");
-            claims.insert(Claimed { source: change.table.source.clone(), table: change.table.table.clone(), key });
+            claims.insert(ClaimRow { source: change.table.source.clone(), table: change.table.table.clone(), key });
         };
         claim(&spec.key, &change.key);
         if let (Op::Insert, Some(RowState::Applied(key))) = (change.op, life.and_then(|life| life.rows.get(index))) {

@@ -12,7 +12,7 @@ use upwrite_events::{
 use uuid::Uuid;
 
 use super::error::RebuildError;
-use super::mutations::{Lives, unreleased};
+use super::mutations::{MutationFeed, unreleased};
 use super::positions::Positions;
 use crate::state::Tracked;
 
@@ -39,11 +39,11 @@ pub(super) async fn take(log: &Arc<dyn EventLog>) -> Result<(BTreeMap<u16, Owner
 pub(super) async fn mark(
     connection: &mut PgConnection,
     log: &Arc<dyn EventLog>,
-    lives: &mut Lives,
+    feed: &mut MutationFeed,
     owners: &BTreeMap<u16, OwnerId>,
 ) -> Result<u64, RebuildError> {
     let mut events: BTreeMap<u16, Vec<Event>> = BTreeMap::new();
-    for (number, mutation, tracked) in unreleased(lives) {
+    for (number, mutation, tracked) in unreleased(feed) {
         let Some(owner) = owners.get(&number) else { continue };
         if let Some(event) = in_doubt(mutation, *owner, tracked) {
             events.entry(number).or_default().push(event);
@@ -61,7 +61,7 @@ pub(super) async fn mark(
             }
         }
     }
-    lives.advance(connection, &ends).await?;
+    feed.advance(connection, &ends).await?;
     Ok(marked)
 }
 

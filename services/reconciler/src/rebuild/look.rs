@@ -6,7 +6,7 @@ use upwrite_events::{Interval, TableName};
 use super::compare::differs;
 use super::error::{RebuildError, doing};
 use super::feed::Feed;
-use super::judge::Found;
+use super::judge::Suspect;
 use super::shadow::MENDING;
 use crate::merge::RecordState;
 
@@ -15,7 +15,7 @@ pub(super) async fn look(
     feed: &Feed,
     table: &TableName,
     keys: &[String],
-) -> Result<Vec<Found>, RebuildError> {
+) -> Result<Vec<Suspect>, RebuildError> {
     let layout = &feed.layout;
     let sql = format!(
         "/* rebuild.look */
@@ -41,10 +41,10 @@ pub(super) async fn look(
         .fetch_all(tx)
         .await
         .map_err(doing("looking at what differs"))?;
-    rows.iter().map(found).collect::<sqlx::Result<_>>().map_err(doing("looking at what differs"))
+    rows.iter().map(suspect).collect::<sqlx::Result<_>>().map_err(doing("looking at what differs"))
 }
 
-fn found(row: &sqlx::postgres::PgRow) -> sqlx::Result<Found> {
+fn suspect(row: &sqlx::postgres::PgRow) -> sqlx::Result<Suspect> {
     let image = || {
         let seen = Interval { begun_us: row.try_get("_begun")?, ended_us: row.try_get("_ended")? };
         let by_mutation = row.try_get("_mutation")?;
@@ -58,7 +58,7 @@ fn found(row: &sqlx::postgres::PgRow) -> sqlx::Result<Found> {
         Ok::<_, sqlx::Error>((state, row.try_get("deleted")?))
     };
     let differs: bool = row.try_get("differs")?;
-    Ok(Found {
+    Ok(Suspect {
         key: row.try_get("key")?,
         image: row.try_get::<bool, _>("has_image")?.then(image).transpose()?,
         row: row.try_get::<bool, _>("has_row")?.then_some(differs),

@@ -10,9 +10,9 @@ use super::compare::SUSPECTS;
 use super::connect::run;
 use super::error::{RebuildError, doing};
 use super::feed::Feed;
-use super::judge::{Judged, RecordTo, RowTo, judge};
+use super::judge::{Judgement, RecordRepair, RowRepair, judge};
 use super::look::look;
-use super::report::{TableReport, Told};
+use super::report::{ProgressSender, TableReport};
 use super::scope::Scope;
 use super::shadow::MENDING;
 use super::write::RowWriter;
@@ -29,7 +29,7 @@ pub(super) struct Mending<'a> {
     pub(super) scope: Scope,
     /// What the log does not know should not be there.
     pub(super) complete: bool,
-    pub(super) told: &'a Told,
+    pub(super) progress: &'a ProgressSender,
 }
 
 impl Mending<'_> {
@@ -58,7 +58,7 @@ impl Mending<'_> {
             let keys = self.numbered(connection, from).await?;
             locked.extend(self.batch(connection, feed, &keys, report).await?);
             from += u64::try_from(BATCH).unwrap_or(u64::MAX);
-            self.told.tell("mending", Some(self.table), from.min(differing), differing);
+            self.progress.send("mending", Some(self.table), from.min(differing), differing);
         }
         for _ in 0..LOCK_TRIES {
             if locked.is_empty() {
@@ -97,11 +97,11 @@ impl Mending<'_> {
         // Most of it before anybody waits.
         let ahead = positions::read(connection).await?;
         let into = shadow::copy_into(shadow::TAIL);
-        feed.advance(connection, &into, &ahead, self.told).await?;
+        feed.advance(connection, &into, &ahead, self.progress).await?;
         let mut tx = connection.begin().await.map_err(doing("beginning to mend"))?;
         let held = hold(&mut tx).await?;
         // From here on every error ends the operation, but for those under a savepoint: the feed does not read twice.
-        feed.advance(&mut tx, &into, &held, self.told).await?;
+        feed.advance(&mut tx, &into, &held, self.progress).await?;
         self.fold_tail(&mut tx, feed).await?;
         let mut counts = TableReport::default();
         let mut savepoint = tx.begin().await.map_err(doing("setting a savepoint"))?;
@@ -144,17 +144,17 @@ impl Mending<'_> {
         counts: &mut TableReport,
     ) -> Result<Vec<String>, RebuildError> {
         let mut work = Vec::new();
-        for found in look(tx, feed, self.table, keys).await? {
-            match judge(&found, self.scope, self.complete) {
-                Judged::Mend(RowTo::Stay, RecordTo::Stay) => {}
-                Judged::Mend(row, record) => work.push((found, row, record)),
-                Judged::Waiting => counts.waiting += 1,
-                Judged::Unknown => counts.unknown += 1,
+        for suspect in look(tx, feed, self.table, keys).await? {
+            match judge(&suspect, self.scope, self.complete) {
+                Judgement::Mend(RowRepair::Stay, RecordRepair::Stay) => {}
+                Judgement::Mend(row, record) => work.push((suspect, row, record)),
+                Judgement::Waiting => counts.waiting += 1,
+                Judgement::Unknown => counts.unknown += 1,
             }
         }
         let writer = RowWriter { table: self.table };
         let locked = writer.lock(tx, feed, &work).await?;
-        work.retain(|(found, ..)| !locked.contains(&found.key));
+        work.retain(|(suspect, ..)| !locked.contains(&suspect.key));
         match writer.under_savepoint(tx, feed, &work).await? {
             Ok(()) => work.iter().for_each(|(_, row, record)| count(counts, *row, *record)),
             Err(_) => {
@@ -192,14 +192,14 @@ pub(super) async fn hold(tx: &mut PgConnection) -> Result<positions::Positions, 
     Err(RebuildError::Busy { what: "the positions are free" })
 }
 
-fn count(counts: &mut TableReport, row: RowTo, record: RecordTo) {
+fn count(counts: &mut TableReport, row: RowRepair, record: RecordRepair) {
     match row {
-        RowTo::Stay => {}
-        RowTo::Insert => counts.inserted += 1,
-        RowTo::Change => counts.mended += 1,
-        RowTo::Delete => counts.deleted += 1,
+        RowRepair::Stay => {}
+        RowRepair::Insert => counts.inserted += 1,
+        RowRepair::Change => counts.mended += 1,
+        RowRepair::Delete => counts.deleted += 1,
     }
-    counts.records += u64::from(record != RecordTo::Stay);
+    counts.records += u64::from(record != RecordRepair::Stay);
 }
 
 fn add(report: &mut TableReport, counts: &TableReport) {

@@ -1,4 +1,4 @@
-//! What an operation tells while it runs, and at its end.
+//! What an operation reports while it runs, and at its end.
 
 use std::time::Duration;
 
@@ -82,14 +82,14 @@ pub struct ProjectionsReport {
     pub records: Vec<(TableName, TableReport)>,
 }
 
-/// Whoever wants to know.
+/// Where an operation says how far it is; `None`: nobody listens.
 #[derive(Debug, Clone)]
-pub(super) struct Told(pub(super) Option<mpsc::Sender<RebuildProgress>>);
+pub(super) struct ProgressSender(pub(super) Option<mpsc::Sender<RebuildProgress>>);
 
-impl Told {
-    pub(super) fn tell(&self, phase: &'static str, of: Option<&TableName>, done: u64, total: u64) {
+impl ProgressSender {
+    pub(super) fn send(&self, phase: &'static str, of: Option<&TableName>, done: u64, total: u64) {
         if let Some(listener) = &self.0 {
-            // Full: it hears of the next step.
+            // Full: the listener gets the next step.
             let _ = listener.try_send(RebuildProgress { phase, of: of.cloned(), done, total });
         }
     }

@@ -49,12 +49,12 @@ impl Rebuild {
         shadow::create(&mut connection, &layout).await?;
         let mut feed = Feed::new(Arc::clone(&self.log), table.clone(), layout, specs, starts);
         let into = shadow::copy_into(shadow::IMAGES);
-        feed.advance(&mut connection, &into, &reached, &self.told).await?;
+        feed.advance(&mut connection, &into, &reached, &self.progress).await?;
 
         let mut report = TableReport { log_is_complete: complete, ..TableReport::default() };
         let differing = self.compare(&mut connection, &mut feed, table, scope, &mut report).await?;
         if differing > 0 {
-            let mending = Mending { table, scope, complete, told: &self.told };
+            let mending = Mending { table, scope, complete, progress: &self.progress };
             mending.run(&mut connection, &mut feed, differing, &mut report).await?;
         }
         report.events = feed.events;
@@ -82,8 +82,8 @@ impl Rebuild {
             .await
             .map_err(doing("beginning the comparison"))?;
         let snapshot = positions::read(&mut tx).await?;
-        feed.advance(&mut tx, &shadow::copy_into(shadow::IMAGES), &snapshot, &self.told).await?;
-        self.told.tell("comparing", Some(table), 0, 0);
+        feed.advance(&mut tx, &shadow::copy_into(shadow::IMAGES), &snapshot, &self.progress).await?;
+        self.progress.send("comparing", Some(table), 0, 0);
         run(&mut tx, "comparing", format!("analyze {} (_key)", shadow::IMAGES)).await?;
         shadow::fold(&mut tx, &feed.layout, &feed.shapes, shadow::IMAGES, "true").await?;
         let rows = scope == Scope::RowsAndRecords;

@@ -15,7 +15,7 @@ use upwrite_testkit::{schema, until};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
-pub(crate) struct World {
+pub(crate) struct TestDeployment {
     pub(crate) admin: PgPool,
     pub(crate) log: Arc<PostgresLog>,
     service: String,
@@ -62,12 +62,12 @@ fn spec() -> TableSpec {
     }
 }
 
-impl World {
+impl TestDeployment {
     /// Two partitions, and a reconciler that has both.
     pub(crate) async fn start() -> Self {
-        let mut world = Self::without_reconciler(2).await;
-        world.run();
-        world
+        let mut deployment = Self::without_reconciler(2).await;
+        deployment.run();
+        deployment
     }
 
     pub(crate) async fn without_reconciler(partitions: u16) -> Self {
@@ -78,7 +78,7 @@ impl World {
         let service = cluster.url(&database, "upwrite_service", schema::SERVICE_PASSWORD);
         let log = open_log(&service).await;
         let reconciler = cluster.url(&database, "upwrite_reconciler", schema::RECONCILER_PASSWORD).parse().unwrap();
-        let world = Self {
+        let deployment = Self {
             admin: PgPoolOptions::new().max_connections(5).connect(&url).await.unwrap(),
             log,
             service,
@@ -87,11 +87,11 @@ impl World {
             owner: OwnerId(uuid::Uuid::now_v7()),
         };
         for number in 0..partitions {
-            let taken = PartitionTaken { owner: world.owner, process: "test".into(), lease_ms: 10_000 };
+            let taken = PartitionTaken { owner: deployment.owner, process: "test".into(), lease_ms: 10_000 };
             let partition = Partition { stream: Stream::Mutations, number };
-            world.log.append(partition, vec![Event::PartitionTaken(taken)]).await.unwrap();
+            deployment.log.append(partition, vec![Event::PartitionTaken(taken)]).await.unwrap();
         }
-        world
+        deployment
     }
 
     /// The log as another process sees it: with nothing in memory.

@@ -43,7 +43,7 @@ impl Failure {
     }
 
     /// Says it on standard error.
-    pub(super) fn tell(self, json: bool) -> ExitCode {
+    pub(super) fn report(self, json: bool) -> ExitCode {
         let code = self.code();
         let message = match &self {
             Self::Client(error) => error.to_string(),

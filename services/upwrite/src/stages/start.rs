@@ -154,7 +154,7 @@ impl<'a> Start<'a> {
         let config = settings::control(control)?;
         let server = upwrite_control::Server::bind(config).await?;
         tracing::info!(listen = %control.listen, tls = control.tls_key.is_some(), "the control API listens");
-        let operations = Arc::new(crate::operations::FromLog {
+        let operations = Arc::new(crate::operations::LogOperations {
             config: self.config.clone(),
             pool: self.pool.clone(),
             log: self.log.events.clone(),
