@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, PgPool, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use upwrite_event_log::{Alone, Config as LogConfig, EventLog, PostgresLog, Submission, Submitted, partition_for};
@@ -17,6 +17,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 pub(crate) struct TestDeployment {
     pub(crate) admin: PgPool,
+    superuser: String,
     pub(crate) log: Arc<PostgresLog>,
     service: String,
     pub(crate) reconciler: PgConnectOptions,
@@ -80,6 +81,7 @@ impl TestDeployment {
         let reconciler = cluster.url(&database, "upwrite_reconciler", schema::RECONCILER_PASSWORD).parse().unwrap();
         let deployment = Self {
             admin: PgPoolOptions::new().max_connections(5).connect(&url).await.unwrap(),
+            superuser: url,
             log,
             service,
             reconciler,
@@ -196,6 +198,41 @@ impl TestDeployment {
         sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut *tx).await.unwrap();
         tx
     }
+}
+
+/// Whatever a test does: nothing that belongs to a mutation is left behind once the mutation is released.
+impl Drop for TestDeployment {
+    fn drop(&mut self) {
+        if let Some((stop, _)) = &self.running {
+            stop.cancel();
+        }
+        if std::thread::panicking() {
+            return;
+        }
+        let superuser = self.superuser.clone();
+        // The test's own runtime may be this very thread's.
+        let left = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(left_behind(&superuser))
+        });
+        assert_eq!(left.join().unwrap(), [""; 0], "left behind by released mutations");
+    }
+}
+
+async fn left_behind(superuser: &str) -> Vec<String> {
+    let options: PgConnectOptions = superuser.parse().unwrap();
+    // A lock that the test has not given back must not hang it.
+    let mut connection = PgConnection::connect_with(&options.options([("statement_timeout", "5s")])).await.unwrap();
+    sqlx::query_scalar(
+        "select 'claim ' || c.key from upwrite.claims c join upwrite.mutations m on m.id = c.mutation
+          where m.released or m.state = 'voided'
+         union all
+         select 'parked image of ' || p.key from upwrite.parked p join upwrite.mutations m on m.id = p.mutation
+          where m.released",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap()
 }
 
 async fn open_log(service: &str) -> Arc<PostgresLog> {
