@@ -102,7 +102,7 @@ pub struct Client {
 
 impl Client {
     /// # Errors
-    /// `Config` if the address, token or certificate is not one, `Unreachable` if nobody answers.
+    /// `Config` if the address, token or certificate is not one, `Unreachable` if there is no answer.
     pub async fn connect(config: ClientConfig) -> Result<Self, ClientError> {
         let wrong = |what: &str| {
             ClientError::Config(format!("{what} {:?}: write http://host:port or https://host:port", config.address))

@@ -1,4 +1,4 @@
-//! Which partitions this process has: what its group tells, kept until a session can heed it.
+//! Which partitions this process has: the membership events of its group, kept until a term can follow them.
 
 use std::collections::BTreeSet;
 
@@ -9,16 +9,16 @@ use upwrite_event_log::{Change, Membership};
 pub(crate) struct Assignment {
     membership: Box<dyn Membership>,
     items: BTreeSet<u16>,
-    /// To be given back once no session works with them any more.
+    /// To be given back once no term works with them any more.
     recalled: BTreeSet<u16>,
     changed: bool,
 }
 
-/// When a session has to heed what has changed.
+/// When a term has to follow a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Urgency {
     AfterTheBatch,
-    /// Somebody else may have a partition already: what is being done with it will not be committed.
+    /// Another process may have a partition already: what is being done with it will not be committed.
     AtOnce,
 }
 
@@ -27,7 +27,7 @@ impl Assignment {
         Self { membership, items: BTreeSet::new(), recalled: BTreeSet::new(), changed: false }
     }
 
-    /// The partitions that a new session begins with. Those recalled before are given back: no session has them now.
+    /// The partitions that a new term begins with. Those recalled before are given back: no term has them now.
     pub(crate) async fn begin(&mut self) -> BTreeSet<u16> {
         while let Some(item) = self.recalled.pop_first() {
             self.membership.give_back(item).await;
@@ -46,7 +46,7 @@ impl Assignment {
         urgency
     }
 
-    /// Whether the partitions are no longer those that the session began with.
+    /// Whether the partitions are no longer those that the term began with.
     pub(crate) fn has_changed(&self) -> bool {
         self.changed
     }

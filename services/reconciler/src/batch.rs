@@ -1,4 +1,4 @@
-//! Log records → what is to be written. Pure: the database is neither asked nor told here.
+//! Log records → what is to be written. Pure.
 
 use std::collections::{HashMap, HashSet};
 
@@ -57,7 +57,7 @@ impl State {
             let owner = self.folds.get(&partition.number).and_then(PartitionFold::owner);
             plan.positions.insert(partition, Advance { next, owner, stamp_us });
         }
-        // Claims are taken in one order everywhere, so that nobody waits in a circle.
+        // Claims are taken in one order everywhere, so that no two transactions wait for each other.
         plan.early_claims.sort_by(|a, b| (&a.table, &a.key).cmp(&(&b.table, &b.key)));
         plan
     }
@@ -132,7 +132,7 @@ impl State {
         let created_by = |row: &ObservedRow| {
             let column = spec?.idempotency_column.as_deref()?;
             let key = row.image.as_ref()?.get(column)?.as_deref()?;
-            // Whether it is finished only Postgres can tell: it may be in a partition of another process.
+            // Only Postgres knows whether it is finished: it may be in a partition of another process.
             MutationId::of_idempotency_key(key)
         };
         for row in rows {

@@ -27,7 +27,7 @@ on conflict (source, table_name, key) do update
    set vendor_version = excluded.vendor_version, seen_begun_us = excluded.seen_begun_us,
        seen_ended_us = excluded.seen_ended_us, by_mutation = excluded.by_mutation, deleted = excluded.deleted
 ), added as (
--- Not there when this transaction looked. If somebody else has added one since, it decided without knowing of that.
+-- Not there when this transaction looked. If another transaction has added one since, this one decided without knowing of it.
 insert into upwrite.records
        (source, table_name, key, vendor_version, seen_begun_us, seen_ended_us, by_mutation, deleted)
 select x.* from jsonb_to_recordset($9) as x (source text, table_name text, key text, vendor_version text,

@@ -22,7 +22,7 @@ pub(crate) struct Start {
     pub(crate) positions: HashMap<Partition, Position>,
     /// When the record before each position was appended, if that is known.
     pub(crate) stamps: HashMap<Partition, i64>,
-    /// Raised by every start: whoever holds an older one can no longer commit.
+    /// Raised by every start: a reconciler with an older one can no longer commit.
     pub(crate) epochs: HashMap<Partition, i64>,
 }
 
@@ -135,7 +135,7 @@ async fn requests(state: &mut State, log: &dyn EventLog) -> Result<(), Reconcile
         let records = log.read(partition, Position(position), 1).await?;
         match records.into_iter().next().map(|record| record.event) {
             Some(Ok(Event::MutationRequested(request))) if request.mutation == mutation => Ok(request),
-            // Without it the mutation's rows could not be written, and success would be told all the same.
+            // Without it the mutation's rows could not be written, and the client would be told of success all the same.
             _ => Err(ReconcilerError::Corrupt {
                 what: "the request of an unfinished mutation",
                 reason: format!("it is not at position {position} of {partition}"),

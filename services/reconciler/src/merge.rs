@@ -1,8 +1,8 @@
 //! Which of two images of one record is the later one. Pure.
 //!
-//! Vendor version first; where that cannot tell (equal, or one image has none), the interval of the request that saw
-//! the image: a request that began after the other had ended saw the later state. Where the intervals overlap nobody
-//! can tell from the images: a mutation's own image wins (claims order the mutations of a record, so the log's order
+//! The vendor's version decides. Where it cannot (equal, or one image has none), the interval of the request that saw
+//! the image does: a request that began after the other had ended saw the later state. Where the intervals overlap, the
+//! images do not show which is later: a mutation's own image wins (claims order the mutations of a record, so the log's order
 //! is theirs), and an observation is left out and the key is read again by id.
 
 use upwrite_events::{Interval, MutationId, Partition, Row};
@@ -33,12 +33,12 @@ pub(crate) struct RecordState {
 pub(crate) enum Decision {
     /// The incoming image is later.
     Write,
-    /// The incoming image is a mutation's and is shown to its client; whether it is later nobody can tell: write it and
+    /// The incoming image is a mutation's and is shown to its client; whether it is later is not known: write it and
     /// read the record again.
     WriteAndReread,
     /// It is older, or the same.
     Skip,
-    /// Nobody can tell: keep what is there and read the record again.
+    /// Which is later is not known: keep what is there and read the record again.
     Reread,
 }
 

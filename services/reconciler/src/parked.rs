@@ -1,4 +1,4 @@
-//! Images that wait for somebody's lock: tried again until it is gone.
+//! Parked images: tried again until the lock in their way is gone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -25,7 +25,7 @@ pub(crate) struct RetryReport {
     /// Behind which image the next round begins.
     pub(crate) next: i64,
     pub(crate) shown: RecordUpdates,
-    /// Whence the images came that were tried.
+    /// The partitions that the images came from.
     pub(crate) origins: BTreeSet<Partition>,
     pub(crate) conflicts: u64,
 }

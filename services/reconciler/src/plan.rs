@@ -31,7 +31,7 @@ pub(crate) struct Advance {
     pub(crate) next: Position,
     /// The partition's applier there.
     pub(crate) owner: Option<OwnerId>,
-    /// When the last folded record was appended: what tells this log from another one that is as long.
+    /// When the last folded record was appended: distinguishes this log from another one that is as long.
     pub(crate) stamp_us: i64,
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Whether losing this batch in a crash costs nothing but reading it again: it changes no synced table, releases no
-    /// claim and gives no verdict, so nobody has to wait for the disk.
+    /// claim and gives no verdict, so there is no need to wait for the disk.
     pub(crate) fn may_be_lost(&self, state: &State) -> bool {
         let open = |mutation: &MutationId| {
             let life = state.tracked.get(mutation).and_then(|tracked| tracked.status.lifecycle.as_ref());
@@ -66,7 +66,7 @@ impl Plan {
     }
 
     /// Whether there is most probably nothing that must be read before it is written: statuses alone, or rows of one table
-    /// that mutations have made just now, which nobody can have written or locked before.
+    /// that mutations have made just now, which cannot have been written or locked before.
     pub(crate) fn is_ordinary(&self) -> bool {
         let mut keys = HashSet::new();
         let one_table = |(table, _): &(TableName, Image)| self.images.first().is_some_and(|(first, _)| first == table);

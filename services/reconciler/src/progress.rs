@@ -46,7 +46,7 @@ impl PartitionProgress {
 pub(crate) struct Reporter(watch::Sender<Progress>);
 
 impl Reporter {
-    /// A session begins with these partitions.
+    /// A term begins with these partitions.
     pub(crate) fn begin(
         progress: watch::Sender<Progress>,
         positions: &HashMap<Partition, Position>,

@@ -1,17 +1,17 @@
-//! Everything that the reconciler writes is a projection of the log. Here it is made anew from there, while reconcilers
-//! and clients go on: a table's rows, `upwrite.records`, `upwrite.mutations`; and, behind a closed gate, claims.
+//! Everything that the reconciler writes is a projection of the log. Here it is rebuilt from the log, while reconcilers
+//! and clients go on: a table's rows, `upwrite.records`, `upwrite.mutations`; and, behind the recovery barrier, claims.
 //!
-//! The log is folded into temporary tables by the rules that the reconciler itself goes by ([`crate::merge::decide`], the fold
-//! of `events`). Then one snapshot of Postgres gives the live rows together with the positions that they stand for; the
+//! The log is folded into temporary tables by the reconciler's own rules ([`crate::merge::decide`], the fold of
+//! `events`). Then one snapshot of Postgres gives the live rows together with the positions that they stand for; the
 //! temporary tables are brought to exactly these positions and compared. What differs, and nothing else, is looked at
 //! again in short transactions that hold the positions, so that no reconciler commits meanwhile, and is mended there.
 //!
-//! What the log does not tell stays as it is where a row exists: `_version` and `_synced_at` of rows that are right,
+//! What is not in the log stays as it is where a row exists: `_version` and `_synced_at` of rows that are right,
 //! `finished_at` and `settled_at` of mutations (the reconciler's clock). A mended row's `_version` is one higher; a row
 //! that was missing begins at 1. Columns that no image in the log speaks of are left alone, and so is a record while an
 //! image of it is parked: the reconciler will write it.
 //!
-//! Memory does not grow with the table: a few ranges of the log are decoded at a time, and the keys that differ are held.
+//! Memory does not grow with the table: a few ranges of the log are decoded at a time, and the keys that differ are kept.
 
 mod claims;
 mod compare;
@@ -55,7 +55,7 @@ pub struct Rebuild {
 }
 
 impl Rebuild {
-    /// `options` log in as `upwrite_reconciler`. Whoever listens to `progress` too slowly misses some of it.
+    /// `options` log in as `upwrite_reconciler`. A listener that is too slow misses some of `progress`.
     pub fn new(
         options: PgConnectOptions,
         log: Arc<dyn EventLog>,

@@ -25,7 +25,7 @@ use crate::status::Status;
 use crate::write::{WriteMode, write_at_once, write_images};
 use crate::{ReconcilerError, store, traced};
 
-/// How often a batch that another transaction was in the way of is repeated before all is read anew.
+/// How often a batch is repeated when another transaction was in its way, before the state is read again.
 const REPEATS: u32 = 20;
 const REPEAT_PAUSE: Duration = Duration::from_millis(3);
 
@@ -187,7 +187,7 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Takes over what is now true, and tells those who wait.
+    /// Takes over what is now true, and notifies those who wait.
     fn committed(&mut self, statuses: Vec<Status>) {
         for status in statuses {
             let mutation = MutationId(status.id);

@@ -1,8 +1,8 @@
 //! What is known of the records that a transaction writes (`upwrite.records`), safe with others that write them, too.
 //!
 //! Reading, deciding and writing is one step for a record that is known: its row is locked. A record that is not yet
-//! known has no row to lock; should somebody else have added one in the meantime, [`crate::finish`] notices and the whole
-//! transaction is repeated. Nobody ever waits: a locked record is parked like a locked row.
+//! known has no row to lock; if another reconciler has added one in the meantime, [`crate::finish`] notices and the whole
+//! transaction is repeated. No transaction waits: an image of a locked record is parked, as for a locked row.
 
 use std::collections::{HashMap, HashSet};
 

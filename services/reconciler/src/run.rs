@@ -1,4 +1,4 @@
-//! Term after session: each has the partitions that the process has just then, and begins from what Postgres holds.
+//! Term after term: each has the partitions that are assigned at its beginning, and starts from what is in Postgres.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! One session: batch after batch, each one transaction, until the process's partitions are others or something fails.
+//! One term: from taking partitions over, which raises their epochs, through batch after batch, each one transaction,
+//! until the assignment changes or something fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,18 +21,18 @@ use crate::load::{Start, load};
 use crate::reconcile::Reconciler;
 use crate::{Config, ReconcilerError, voids};
 
-/// How long records that nobody waits for wait for company: mostly the outcome of the same mutation, with a fast
-/// upstream, which then shares a transaction with its request instead of waiting for that to end. Two appends and a call
-/// on the way between them fit in on either engine; what waits is only that others see the request.
+/// How long records that no client waits for are kept back, so that others can share their transaction: mostly the outcome
+/// of the same mutation, with a fast upstream, which would otherwise wait for the request's transaction to end. Two
+/// appends and a call between them fit in on either engine; only the visibility of the request is delayed.
 const LINGER: Duration = Duration::from_millis(20);
 /// When an image that was just parked is tried again for the first time.
 const FIRST_RETRY: Duration = Duration::from_millis(5);
-/// So many batches of mutations may come before an observation that waits.
+/// How many batches of mutations may go before an observation that waits.
 const MUTATION_BATCHES_IN_A_ROW: u32 = 16;
-/// How often it is said that a partition stands still.
+/// How often the log repeats that a partition stands still.
 const REMIND: Duration = Duration::from_secs(60);
 
-/// How a session ended.
+/// How a term ended.
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) reason: Result<EndReason, ReconcilerError>,
@@ -39,7 +40,7 @@ pub(crate) struct End {
     pub(crate) worked: bool,
 }
 
-/// Why a session ended in good order.
+/// Why a term ended in good order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EndReason {
     Shutdown,
@@ -47,7 +48,7 @@ pub(crate) enum EndReason {
     Reassigned,
 }
 
-/// What a partition has to say.
+/// What the subscription of a partition delivers.
 type Delivery = (Partition, Result<Vec<LogRecord>, LogError>);
 
 pub(crate) struct Term {
@@ -160,7 +161,7 @@ impl Term {
             Due::Mutations(delivery) => {
                 let records = self.gather(delivery).await?;
                 if self.reconciler.reconcile(records).await? {
-                    // Mostly somebody's dry run, which is over in no time.
+                    // Mostly a dry run, which is over in no time.
                     self.next_retry = self.next_retry.min(Instant::now() + FIRST_RETRY);
                 }
                 self.in_a_row += 1;
@@ -197,7 +198,7 @@ impl Term {
         Ok(records)
     }
 
-    /// Events that only a newer version can read stop their partition; any other error ends the session.
+    /// Events that only a newer version can read stop their partition; any other error ends the term.
     fn records_of(&mut self, (partition, delivery): Delivery) -> Result<Vec<LogRecord>, ReconcilerError> {
         match delivery {
             Ok(records) => Ok(records),
@@ -223,7 +224,7 @@ impl Term {
     }
 }
 
-/// What a session has to do.
+/// What a term has to do.
 enum Due {
     Mutations(Delivery),
     Observations(Delivery),

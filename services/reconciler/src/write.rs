@@ -1,6 +1,6 @@
 //! Writes images into one synced table, inside the batch's transaction.
 //!
-//! The fast way is set-wise and lets any error fail the whole transaction. It is then repeated the careful way:
+//! The fast way writes whole sets, and any error fails the transaction. It is then repeated the careful way:
 //! under savepoints, first the table as a whole, then row by row, so that one locked or refused row stops nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -44,7 +44,7 @@ pub(crate) struct WriteReport {
 struct Rows<'a> {
     columns: &'a Columns,
     images: &'a [Image],
-    /// Records that were written before. Any other record has no row that somebody could have locked.
+    /// Records that were written before. Any other record has no row that could be locked.
     known: &'a LockedRecords,
 }
 
@@ -187,7 +187,7 @@ struct Refusal {
 }
 
 impl Refusal {
-    /// Somebody's lock, which goes away by itself.
+    /// A lock of another transaction, which goes away by itself.
     fn is_lock(&self) -> bool {
         matches!(self.sqlstate.as_str(), "55P03" | "40P01" | "40001" | "57014")
     }
@@ -222,7 +222,7 @@ async fn under_savepoint(
     }
 }
 
-/// Locks what is there, writes what could be locked or is new; returns what somebody else has locked.
+/// Locks what is there, writes what could be locked or is new; returns what others have locked.
 async fn write(tx: &mut PgConnection, rows: Rows<'_>, chosen: &[usize]) -> sqlx::Result<Vec<usize>> {
     let Rows { columns, images, .. } = rows;
     let (deletes, writes): (Vec<usize>, Vec<usize>) = chosen.iter().partition(|index| images[**index].row.is_none());

@@ -36,14 +36,14 @@ enum Command {
     /// What became of mutations.
     #[command(subcommand)]
     Mutations(Mutations),
-    /// Make a synced table or the projections anew from the log, while everything runs on.
+    /// Rebuild a synced table or the projections from the log, while everything runs on.
     ///
     /// Interrupted, it ends; what it has mended by then stays, and it may be run again.
     Rebuild(Rebuild),
     /// Bring back to work what refuses to go on: a database that was restored, a log that was truncated.
     ///
-    /// Stop all other stages first. Claims and projections are made anew, unfinished mutations are marked in doubt,
-    /// upstream is read anew. Interrupted, it may be run again; until it has succeeded no new mutation is accepted.
+    /// Stop all other stages first. Claims and projections are rebuilt, unfinished mutations are marked in doubt,
+    /// upstream is read again. Interrupted, it may be run again; until it has succeeded no new mutation is accepted.
     Recover {
         /// Do not ask.
         #[arg(long)]
@@ -113,7 +113,7 @@ impl From<Filter> for v1::MutationFilter {
 pub const EXIT_CODES: &str = "Exit codes: 0 done · 1 the operation failed, or `status` found problems · 2 wrong usage \
     · 3 no such mutation or table · 4 the control API cannot be reached · 5 not authorised (token)";
 
-/// Does what the command line says; the exit code tells scripts how it went.
+/// Does what the command line says; the exit code says how it went.
 pub async fn ctl(ctl: Ctl) -> ExitCode {
     let json = ctl.access.json;
     match run(ctl).await {

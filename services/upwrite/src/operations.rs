@@ -169,7 +169,7 @@ fn of_projections(report: &ProjectionsReport) -> String {
 fn of_recovery(report: &RecoverReport) -> String {
     format!(
         "{} positions set; {} mutations in doubt now, {} of them unknown to the log; {} claims hold; {} tables and {} records are \
-         read anew",
+         read again",
         report.positions_set,
         report.in_doubt + report.lost,
         report.lost,

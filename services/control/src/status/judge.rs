@@ -7,7 +7,7 @@ use super::processes::{halted, name};
 
 /// Events that wait for longer stand still, rather than being under way. Microseconds.
 const STALLED_US: i64 = 30_000_000;
-/// Images that wait for somebody's lock for longer deserve a look. Microseconds.
+/// Images that are parked for longer deserve a look. Microseconds.
 const PARKED_US: i64 = 60_000_000;
 
 pub(super) fn judge(status: &mut StatusResponse) {

@@ -67,7 +67,7 @@ impl Hub {
     }
 
     fn publish(&self, notice: Notice) {
-        // Nobody may be watching.
+        // There may be no watch.
         let _ = self.0.send(notice);
     }
 }

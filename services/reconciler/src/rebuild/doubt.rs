@@ -1,4 +1,4 @@
-//! What may have been sent, and of which the log no longer tells surely, is in doubt.
+//! Marks in doubt what may have been sent and of which the log no longer says what became.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use crate::state::Tracked;
 /// Events in one append.
 const BATCH: usize = 100;
 
-/// Takes every partition, so that nobody else's word counts any more. The markers are not followed by a
-/// `PartitionReleased`: whoever applies next must reckon with what somebody before may still have under way.
+/// Takes every partition, so that no other owner's outcomes count any more. The markers are not followed by a
+/// `PartitionReleased`: the next applier must allow for calls that an earlier one may still have under way.
 pub(super) async fn take(log: &Arc<dyn EventLog>) -> Result<(BTreeMap<u16, OwnerId>, Positions), RebuildError> {
     let (mut owners, mut behind) = (BTreeMap::new(), Positions::new());
     for number in 0..log.partitions() {
@@ -35,7 +35,7 @@ pub(super) async fn take(log: &Arc<dyn EventLog>) -> Result<(BTreeMap<u16, Owner
     Ok((owners, behind))
 }
 
-/// Says of everything unfinished that nobody knows, and folds that. Returns how many.
+/// Appends `MutationInDoubt` for everything unfinished, and folds it. Returns how many.
 pub(super) async fn mark(
     connection: &mut PgConnection,
     log: &Arc<dyn EventLog>,

@@ -64,7 +64,7 @@ fn image(candidate: &Candidate) -> Image {
     }
 }
 
-/// Whether what the table holds can be later than the last image that the log (or what is left of it) tells of.
+/// Whether what the table holds can be later than the last image that the log (or what is left of it) has.
 pub(super) fn is_later(held: &RecordState, deleted: bool, logged: &RecordState) -> bool {
     let held = Candidate { ctid: String::new(), state: held.clone(), deleted, spoken: ColumnSet::none(0) };
     held.state != *logged && decide(Some(logged), &image(&held)) != Decision::Skip

@@ -20,7 +20,7 @@ use super::{positions, shadow};
 
 /// Keys in one transaction: reconcilers wait for it.
 const BATCH: usize = 2_000;
-/// How often keys are tried whose rows somebody has locked, and the pause between.
+/// How often keys with locked rows are tried, and the pause between.
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
@@ -86,7 +86,7 @@ impl Mending<'_> {
             .map_err(doing("reading what differs"))
     }
 
-    /// One transaction; returns the keys that somebody's lock kept from being mended.
+    /// One transaction; returns the keys that a lock kept from being mended.
     async fn batch(
         &self,
         connection: &mut PgConnection,

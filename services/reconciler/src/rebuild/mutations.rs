@@ -157,7 +157,7 @@ impl StatusLines {
 
 impl Rebuild {
     /// Makes `upwrite.mutations`, the partitions' owners and `upwrite.records` what the log says; live. Claims are not
-    /// touched: they are made anew only behind a closed gate, by [`Rebuild::recover`].
+    /// touched: they are replaced only behind the recovery barrier, by [`Rebuild::recover`].
     ///
     /// # Errors
     /// As [`Rebuild::table`].

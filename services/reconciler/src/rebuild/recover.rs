@@ -1,5 +1,6 @@
-//! Back to work after a restore, a truncation, a failover to an older state (DESIGN 7, Binding). Behind a closed gate,
-//! with every step such that it may be done twice: killed in the middle, it is run again.
+//! Back to work after a restore, a truncation, a failover to an older state: database and log are bound to each other
+//! again. All of it happens behind the recovery barrier (`upwrite.deployment.gate`), and every step may be done twice:
+//! killed in the middle, it is run again.
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,7 @@ pub struct RecoverReport {
     pub lost: u64,
     /// Claims that hold now.
     pub claims: u64,
-    /// Tables that are read anew from upstream.
+    /// Tables whose backfill begins again.
     pub tables: u64,
     /// Records that are, besides, read again by id: what upstream no longer has goes by that.
     pub rereads: u64,
@@ -49,12 +50,12 @@ impl Rebuild {
     /// Recovers the deployment. Every stage must have been stopped: reconcilers that still run are fenced off and end,
     /// new mutations are refused until the end.
     ///
-    /// The gate is closed first and opened last. In between: positions are set to what the log has; claims, mutations and
-    /// records are made what it says; what was unfinished is in doubt, by events in the log; every table is asked to be
-    /// read anew; the database and log that are here are recorded as the ones that belong together.
+    /// The barrier is raised first and lifted last. In between: positions are set to what the log has; claims, mutations and
+    /// records are made what it says; what was unfinished is in doubt, by events in the log; a backfill of every table is asked
+    /// for; the database and log that are here are recorded as the ones that belong together.
     ///
     /// # Errors
-    /// The gate stays closed then, until a later run ends well.
+    /// The barrier then stays, until a later run succeeds.
     pub async fn recover(&self, binding: &Binding) -> Result<RecoverReport, RebuildError> {
         let begun = Instant::now();
         let mut report = RecoverReport::default();
@@ -153,8 +154,8 @@ async fn lost(connection: &mut PgConnection) -> Result<u64, RebuildError> {
     Ok(lost.rows_affected())
 }
 
-/// Everything is read anew: tables from their beginning, and what they hold now by id, since what is gone upstream shows
-/// in no page.
+/// Asks for everything to be read again: tables from their beginning, and their present records by id, since a record
+/// that is gone upstream is in no page.
 async fn sweep(connection: &mut PgConnection) -> Result<(u64, u64), RebuildError> {
     let mut tx = connection.begin().await.map_err(doing("asking for a sweep"))?;
     let tables =

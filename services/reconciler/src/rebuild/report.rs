@@ -23,7 +23,7 @@ pub struct RebuildProgress {
 pub struct TableReport {
     /// Log positions read.
     pub events: u64,
-    /// Whether the log still begins at its beginning. Otherwise rows that only its lost part can tell of stay.
+    /// Whether the log still begins at its beginning. Otherwise rows that only its lost part can have had stay.
     pub log_is_complete: bool,
     /// Rows that the table is to have according to the log.
     pub rows: u64,
@@ -41,7 +41,7 @@ pub struct TableReport {
     pub unknown: u64,
     /// Rows that differ and were left: an image of theirs is parked, the reconciler will write it.
     pub waiting: u64,
-    /// Rows that differ and were left: somebody's lock stayed on them. Run it again later.
+    /// Rows that differ and were left, since they stayed locked. Run it again later.
     pub locked: u64,
     /// Rows that differ and that a constraint, or the column's type, refused.
     pub refused: u64,
@@ -62,7 +62,7 @@ pub struct MutationsReport {
     pub events: u64,
     /// As in [`TableReport`].
     pub log_is_complete: bool,
-    /// Mutations that the log tells of.
+    /// Mutations in the log.
     pub mutations: u64,
     /// Rows that differed.
     pub mended: u64,

@@ -23,7 +23,7 @@ pub(super) struct RowWriter<'a> {
 }
 
 impl RowWriter<'_> {
-    /// Locks the rows that are to be changed; returns those that somebody else has locked.
+    /// Locks the rows that are to be changed; returns those that others have locked.
     pub(super) async fn lock(
         &self,
         tx: &mut PgConnection,

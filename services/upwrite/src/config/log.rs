@@ -23,13 +23,13 @@ pub struct Kafka {
     pub replication: u16,
     pub min_insync: u16,
     pub retention: Duration,
-    /// How long whoever submits waits for the log to tell what became of a request without an answer.
+    /// How long a submission waits to learn from the log what became of a request without an answer.
     pub settle_timeout: Duration,
     /// Base URL of a Confluent-compatible schema registry.
     pub registry: Option<Registry>,
     /// Anything that librdkafka knows.
     pub options: BTreeMap<String, Secret>,
-    /// Where the token of OAUTHBEARER is. Whoever renews it may be later than this process: it is read when needed.
+    /// Where the token of OAUTHBEARER is. It may be renewed after this process has started: it is read when needed.
     pub token_file: Option<PathBuf>,
 }
 

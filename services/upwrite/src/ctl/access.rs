@@ -39,7 +39,7 @@ pub(super) fn client_config(access: &Access) -> Result<ClientConfig, Failure> {
     let authority = access.ca.as_deref().map(read).transpose()?;
     let given = token(access)?;
     if let Some(address) = &access.address {
-        // The configured token is for the configured server, and for nobody else.
+        // The configured token is for the configured server only.
         return Ok(ClientConfig { address: address.clone(), token: given, authority });
     }
     let control = control(access.config.as_deref())?;

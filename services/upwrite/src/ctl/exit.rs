@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use upwrite_control::ClientError;
 
-/// Why the command failed, and what scripts are told.
+/// Why the command failed, and the exit code for scripts.
 #[derive(Debug)]
 pub(super) enum Failure {
     Client(ClientError),
     /// Options that make no sense together, or files that cannot be read.
     Usage(String),
-    /// Nobody reads what is written (`| head`).
+    /// The reader of standard output is gone (`| head`).
     NoReader,
 }
 

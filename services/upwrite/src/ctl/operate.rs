@@ -1,4 +1,4 @@
-//! Rebuild and recover: what they tell on their way.
+//! Rebuild and recover: their progress.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
@@ -63,7 +63,7 @@ fn broken(error: ClientError) -> ClientError {
     }
 }
 
-/// Asks on a terminal; elsewhere nobody can be asked.
+/// Asks on a terminal; elsewhere there is nobody to ask.
 pub(super) fn confirm(yes: bool) -> Result<(), Failure> {
     if yes {
         return Ok(());

@@ -53,7 +53,7 @@ impl Readiness {
             let pool = pool.clone();
             async move {
                 let asked = sqlx::query("/* upwrite.ready */ SELECT 1").execute(&pool).await;
-                // Who can reach this page need not be somebody who may know where Postgres is.
+                // Not everyone who can reach this page may know where Postgres is.
                 asked.map(|_| "reachable".to_owned()).map_err(|_| "cannot be reached".to_owned())
             }
             .boxed()
@@ -92,7 +92,7 @@ impl Readiness {
         Box::new(watched)
     }
 
-    /// With a share, the reconciler must have a session, and stand nowhere still.
+    /// With a share, the reconciler must have begun a term, and none of its partitions may stand still.
     pub(crate) fn reconciler(
         &self,
         membership: Box<dyn Membership>,
