@@ -80,9 +80,9 @@ fn chain(message: String, mut cause: Option<&(dyn Error + 'static)>) -> String {
 
 /// Shows the token with each call.
 #[derive(Debug, Clone)]
-struct Shown(Option<MetadataValue<Ascii>>);
+struct TokenHeader(Option<MetadataValue<Ascii>>);
 
-impl Interceptor for Shown {
+impl Interceptor for TokenHeader {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(token) = &self.0 {
             request.metadata_mut().insert("authorization", token.clone());
@@ -92,17 +92,17 @@ impl Interceptor for Shown {
 }
 
 /// What a stream gives.
-pub type Answers<T> = BoxStream<'static, Result<T, ClientError>>;
+pub type Responses<T> = BoxStream<'static, Result<T, ClientError>>;
 
 /// A connection to a control server.
 #[derive(Debug, Clone)]
 pub struct Client {
-    inner: ControlClient<InterceptedService<Channel, Shown>>,
+    inner: ControlClient<InterceptedService<Channel, TokenHeader>>,
 }
 
 impl Client {
     /// # Errors
-    /// `Config` if the address, token or certificate is not one, `Unreachable` if nobody answers.
+    /// `Config` if the address, token or certificate is not one, `Unreachable` if there is no answer.
     pub async fn connect(config: ClientConfig) -> Result<Self, ClientError> {
         let wrong = |what: &str| {
             ClientError::Config(format!("{what} {:?}: write http://host:port or https://host:port", config.address))
@@ -138,7 +138,8 @@ impl Client {
                     ))
                 },
             )?;
-        let inner = ControlClient::with_interceptor(channel, Shown(token)).max_decoding_message_size(ANSWER_MAX_BYTES);
+        let inner =
+            ControlClient::with_interceptor(channel, TokenHeader(token)).max_decoding_message_size(ANSWER_MAX_BYTES);
         Ok(Self { inner })
     }
 
@@ -160,25 +161,25 @@ impl Client {
     pub async fn watch_mutations(
         &mut self,
         request: v1::WatchMutationsRequest,
-    ) -> Result<Answers<v1::WatchMutationsResponse>, ClientError> {
-        Ok(answers(self.inner.watch_mutations(request).await?.into_inner()))
+    ) -> Result<Responses<v1::WatchMutationsResponse>, ClientError> {
+        Ok(responses(self.inner.watch_mutations(request).await?.into_inner()))
     }
 
     /// A synced table as `<source>.<table>`; `None`: the projections.
-    pub async fn rebuild(&mut self, table: Option<String>) -> Result<Answers<v1::Progress>, ClientError> {
+    pub async fn rebuild(&mut self, table: Option<String>) -> Result<Responses<v1::Progress>, ClientError> {
         let target = match table {
             Some(table) => v1::rebuild_request::Target::Table(table),
             None => v1::rebuild_request::Target::Projections(true),
         };
         let request = v1::RebuildRequest { target: Some(target) };
-        Ok(answers(self.inner.rebuild(request).await?.into_inner()))
+        Ok(responses(self.inner.rebuild(request).await?.into_inner()))
     }
 
-    pub async fn recover(&mut self) -> Result<Answers<v1::Progress>, ClientError> {
-        Ok(answers(self.inner.recover(v1::RecoverRequest {}).await?.into_inner()))
+    pub async fn recover(&mut self) -> Result<Responses<v1::Progress>, ClientError> {
+        Ok(responses(self.inner.recover(v1::RecoverRequest {}).await?.into_inner()))
     }
 }
 
-fn answers<T: Send + 'static>(streaming: Streaming<T>) -> Answers<T> {
+fn responses<T: Send + 'static>(streaming: Streaming<T>) -> Responses<T> {
     streaming.map_err(ClientError::from).boxed()
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::Token;
 
-/// What the server is told.
+/// The server's settings.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub listen: SocketAddr,

@@ -96,11 +96,11 @@ impl std::fmt::Display for PageToken {
     }
 }
 
-/// Up to where a watch has told everything.
+/// Up to where a watch has sent everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ResumeToken {
-    /// What changed before has been told. Unix time, microseconds, of the database.
-    pub(crate) told_us: i64,
+    /// What changed before has been sent. Unix time, microseconds, of the database.
+    pub(crate) sent_us: i64,
     /// The oldest request that was not released at that time.
     pub(crate) oldest_us: i64,
 }
@@ -113,14 +113,14 @@ impl ResumeToken {
         }
         let parts = text.strip_prefix("w1.").and_then(|rest| rest.split_once('.'));
         let token = parts
-            .and_then(|(told, oldest)| Some(Self { told_us: told.parse().ok()?, oldest_us: oldest.parse().ok()? }));
+            .and_then(|(sent, oldest)| Some(Self { sent_us: sent.parse().ok()?, oldest_us: oldest.parse().ok()? }));
         token.map(Some).ok_or_else(|| Status::invalid_argument("resume_token: not one that this server gave"))
     }
 }
 
 impl std::fmt::Display for ResumeToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "w1.{}.{}", self.told_us, self.oldest_us)
+        write!(f, "w1.{}.{}", self.sent_us, self.oldest_us)
     }
 }
 
@@ -153,7 +153,7 @@ mod tests {
     fn tokens_there_and_back() {
         let page = PageToken { requested_us: 17, id: Uuid::from_u128(5) };
         assert_eq!(PageToken::parse(&page.to_string()).unwrap(), Some(page));
-        let resume = ResumeToken { told_us: 17, oldest_us: -3 };
+        let resume = ResumeToken { sent_us: 17, oldest_us: -3 };
         assert_eq!(ResumeToken::parse(&resume.to_string()).unwrap(), Some(resume));
         assert_eq!(PageToken::parse("").unwrap(), None);
         for foreign in ["x", "p1.", "p1.1.2", "w1.1.2", "p1.99999999999999999999.00000000-0000-0000-0000-000000000005"]

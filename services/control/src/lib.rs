@@ -19,9 +19,9 @@ mod service;
 
 mod client;
 
-pub use client::{Answers, Client, ClientConfig, ClientError};
+pub use client::{Client, ClientConfig, ClientError, Responses};
 pub use config::{Config, ControlError, TlsPem};
-pub use operations::{NotHere, OperationError, Operations, Progress, ProgressStream, Target};
+pub use operations::{OperationError, Operations, Progress, ProgressStream, Target, Unsupported};
 pub use prost_types::Timestamp;
 pub use proto::v1;
 pub use server::{Server, serve};

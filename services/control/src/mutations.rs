@@ -190,12 +190,12 @@ fn mutation(row: &PgRow) -> Result<Mutation, sqlx::Error> {
     })
 }
 
-/// What a caller is told when Postgres does not answer as it should.
+/// What a caller gets when Postgres does not answer as it should.
 pub(crate) fn refused(error: &sqlx::Error) -> Status {
     match error {
-        sqlx::Error::Database(told) if told.code().is_some_and(|code| code.starts_with("42")) => {
+        sqlx::Error::Database(error) if error.code().is_some_and(|code| code.starts_with("42")) => {
             Status::failed_precondition(format!(
-                "the database is not set up for this version (run `upwrite setup`): {told}"
+                "the database is not set up for this version (run `upwrite setup`): {error}"
             ))
         }
         sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) => {

@@ -63,10 +63,10 @@ pub trait Operations: Send + Sync + 'static {
 
 /// Can do nothing of it.
 #[derive(Debug, Clone, Copy)]
-pub struct NotHere;
+pub struct Unsupported;
 
 #[async_trait]
-impl Operations for NotHere {
+impl Operations for Unsupported {
     async fn rebuild(&self, _: Target) -> Result<ProgressStream, OperationError> {
         Err(OperationError::Unimplemented("this process was started without what rebuilds".to_owned()))
     }
@@ -90,7 +90,7 @@ impl From<OperationError> for Status {
 }
 
 /// What callers are sent.
-pub(crate) type Sent = BoxStream<'static, Result<v1::Progress, Status>>;
+pub(crate) type ProgressMessages = BoxStream<'static, Result<v1::Progress, Status>>;
 
 /// One operation at a time.
 #[derive(Clone)]
@@ -105,12 +105,12 @@ impl OneAtATime {
         Self { operations, running: Arc::default(), shutdown }
     }
 
-    pub(crate) async fn rebuild(&self, target: Target) -> Result<Sent, Status> {
+    pub(crate) async fn rebuild(&self, target: Target) -> Result<ProgressMessages, Status> {
         let turn = self.turn()?;
         Ok(self.send(turn, self.operations.rebuild(target).await?))
     }
 
-    pub(crate) async fn recover(&self) -> Result<Sent, Status> {
+    pub(crate) async fn recover(&self) -> Result<ProgressMessages, Status> {
         let turn = self.turn()?;
         Ok(self.send(turn, self.operations.recover().await?))
     }
@@ -121,7 +121,7 @@ impl OneAtATime {
     }
 
     /// The turn lasts as long as the stream.
-    fn send(&self, turn: tokio::sync::OwnedMutexGuard<()>, progress: ProgressStream) -> Sent {
+    fn send(&self, turn: tokio::sync::OwnedMutexGuard<()>, progress: ProgressStream) -> ProgressMessages {
         let stop = self.shutdown.clone().cancelled_owned();
         let state = Some((progress, Box::pin(stop), turn));
         let sent = stream::unfold(state, |state| async {
@@ -131,7 +131,7 @@ impl OneAtATime {
                 () = &mut stop => return Some((Err(Status::unavailable("the control server stops; the operation was ended")), None)),
             };
             match next {
-                Some(Ok(step)) => Some((Ok(told(step)), Some((progress, stop, turn)))),
+                Some(Ok(step)) => Some((Ok(message(step)), Some((progress, stop, turn)))),
                 Some(Err(error)) => Some((Err(error.into()), None)),
                 None => Some((Ok(v1::Progress { finished: true, ..Default::default() }), None)),
             }
@@ -140,7 +140,7 @@ impl OneAtATime {
     }
 }
 
-fn told(progress: Progress) -> v1::Progress {
+fn message(progress: Progress) -> v1::Progress {
     v1::Progress {
         phase: progress.phase,
         done: progress.done,

@@ -88,7 +88,7 @@ impl Server {
             .register_encoded_file_descriptor_set(DESCRIPTORS)
             .build_v1()
             .expect("the descriptors were made by the build of this very crate");
-        // Probes have no token, and health tells nothing else.
+        // Probes have no token, and health says nothing else.
         let (reporter, health) = tonic_health::server::health_reporter();
         reporter.set_serving::<ControlServer<Service>>().await;
         let router = builder

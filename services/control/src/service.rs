@@ -56,7 +56,7 @@ impl Control for Service {
         Ok(Response::new(v1::GetMutationResponse { mutation: Some(mutation), timeline, incomplete }))
     }
 
-    type WatchMutationsStream = watch::Sent;
+    type WatchMutationsStream = watch::WatchMessages;
 
     async fn watch_mutations(
         &self,
@@ -68,7 +68,7 @@ impl Control for Service {
         Ok(Response::new(self.watches.watch(filter, resume)?))
     }
 
-    type RebuildStream = operations::Sent;
+    type RebuildStream = operations::ProgressMessages;
 
     async fn rebuild(&self, request: Request<v1::RebuildRequest>) -> Result<Response<Self::RebuildStream>, Status> {
         let target = match request.into_inner().target {
@@ -80,7 +80,7 @@ impl Control for Service {
         Ok(Response::new(self.operations.rebuild(target).await?))
     }
 
-    type RecoverStream = operations::Sent;
+    type RecoverStream = operations::ProgressMessages;
 
     async fn recover(&self, _: Request<v1::RecoverRequest>) -> Result<Response<Self::RecoverStream>, Status> {
         tracing::info!("recovery asked for");

@@ -3,7 +3,7 @@
 mod ends;
 mod judge;
 mod load;
-mod told;
+mod processes;
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(crate) async fn status(pool: &PgPool, log: &dyn EventLog, version: &str) -> 
         binding.version = version.to_owned();
     }
     ends::fill(log, &mut status.partitions).await;
-    told::fill(&mut status, &members);
+    processes::fill(&mut status, &members);
     judge::judge(&mut status);
     Ok(status)
 }

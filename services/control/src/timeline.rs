@@ -110,15 +110,16 @@ fn summary(event: &Event) -> (Option<u32>, String) {
             (Some(event.attempt), format!("{}{}", rows(event.rows.len()), kept(event.keep_claims)))
         }
         Event::MutationRejected(event) => {
-            let what = format!("{}: {}{}", rows(event.rows.len()), told(&event.failure), kept(event.keep_claims));
+            let what =
+                format!("{}: {}{}", rows(event.rows.len()), failure_text(&event.failure), kept(event.keep_claims));
             (Some(event.attempt), what)
         }
         Event::MutationDeferred(event) => {
             let when = timestamp(event.not_before_us);
-            (Some(event.attempt), format!("not before {when}: {}", told(&event.failure)))
+            (Some(event.attempt), format!("not before {when}: {}", failure_text(&event.failure)))
         }
         Event::MutationInDoubt(event) => {
-            (Some(event.attempt), format!("{}: {}", rows(event.rows.len()), told(&event.failure)))
+            (Some(event.attempt), format!("{}: {}", rows(event.rows.len()), failure_text(&event.failure)))
         }
         Event::MutationSettled(event) => {
             let (applied, not_applied) = (event.applied.len(), event.not_applied.len());
@@ -132,7 +133,7 @@ fn summary(event: &Event) -> (Option<u32>, String) {
                 },
             )
         }
-        Event::MutationDead(event) => (None, told(&event.failure)),
+        Event::MutationDead(event) => (None, failure_text(&event.failure)),
         Event::MutationRedriven(event) => (None, format!("as {} by {}", event.successor, event.operator)),
         Event::MutationOutlivedRollback(event) => (None, event.reason.clone()),
         Event::MutationRevoked(_)
@@ -146,7 +147,7 @@ fn rows(count: usize) -> String {
     if count == 1 { "1 row".to_owned() } else { format!("{count} rows") }
 }
 
-fn told(failure: &upwrite_events::Failure) -> String {
+fn failure_text(failure: &upwrite_events::Failure) -> String {
     format!("{} {}", failure.sqlstate, failure.message)
 }
 

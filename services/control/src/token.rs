@@ -1,4 +1,4 @@
-//! Who may call: whoever shows the token.
+//! Who may call: everyone who shows the token.
 
 use std::fmt;
 
@@ -40,7 +40,7 @@ impl Guard {
             Some((scheme, shown)) if scheme.eq_ignore_ascii_case("bearer") => shown.trim(),
             _ => return Err(Status::unauthenticated("the authorization is not of the form: Bearer <token>")),
         };
-        // How long it takes must not tell how much of it was right.
+        // The time it takes must not show how much of it was right.
         if bool::from(shown.as_bytes().ct_eq(token.0.as_bytes())) {
             Ok(())
         } else {

@@ -26,7 +26,7 @@ use crate::mutations;
 use crate::v1::{Mutation, WatchMutationsResponse};
 use changes::Changes;
 pub(crate) use hub::Hub;
-use hub::News;
+use hub::Notice;
 
 /// Callers who watch at the same time.
 const WATCHES_MAX: usize = 64;
@@ -44,7 +44,7 @@ const LATE_US: i64 = 3_600_000_000;
 
 const NOW: &str = "/* control.now */ select (extract(epoch from clock_timestamp()) * 1000000)::bigint";
 
-pub(crate) type Sent = BoxStream<'static, Result<WatchMutationsResponse, Status>>;
+pub(crate) type WatchMessages = BoxStream<'static, Result<WatchMutationsResponse, Status>>;
 
 /// Lets callers watch.
 #[derive(Clone)]
@@ -61,15 +61,15 @@ impl Watches {
         Self { pool, hub, places: Arc::new(Semaphore::new(WATCHES_MAX)), shutdown }
     }
 
-    pub(crate) fn watch(&self, filter: Filter, resume: Option<ResumeToken>) -> Result<Sent, Status> {
+    pub(crate) fn watch(&self, filter: Filter, resume: Option<ResumeToken>) -> Result<WatchMessages, Status> {
         let place = Arc::clone(&self.places).try_acquire_owned();
         let place = place.map_err(|_| Status::resource_exhausted(format!("{WATCHES_MAX} callers watch already")))?;
         let (send, mut sent) = mpsc::channel(WAITING);
-        let news = self.hub.subscribe();
-        let watch = Watch { pool: self.pool.clone(), filter, changes: Changes::default(), told: resume, send };
+        let notices = self.hub.subscribe();
+        let watch = Watch { pool: self.pool.clone(), filter, changes: Changes::default(), sent: resume, send };
         let shutdown = self.shutdown.clone();
         tokio::spawn(async move {
-            watch.run(news, shutdown).await;
+            watch.run(notices, shutdown).await;
             drop(place);
         });
         Ok(stream::poll_fn(move |context| sent.poll_recv(context)).boxed())
@@ -77,20 +77,20 @@ impl Watches {
 }
 
 /// The caller is gone.
-struct Gone;
+struct CallerGone;
 
 /// One caller's watch.
 struct Watch {
     pool: PgPool,
     filter: Filter,
     changes: Changes,
-    /// Up to where everything has been told; `None`: nothing yet.
-    told: Option<ResumeToken>,
+    /// Up to where everything has been sent; `None`: nothing yet.
+    sent: Option<ResumeToken>,
     send: mpsc::Sender<Result<WatchMutationsResponse, Status>>,
 }
 
 impl Watch {
-    async fn run(mut self, mut news: broadcast::Receiver<News>, shutdown: CancellationToken) {
+    async fn run(mut self, mut notices: broadcast::Receiver<Notice>, shutdown: CancellationToken) {
         let mut tick = tokio::time::interval(LOOK_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // Whether notifications may have been lost since the last complete look.
@@ -103,7 +103,7 @@ impl Watch {
                 }
                 () = self.send.closed() => return,
                 _ = tick.tick() => self.look(&mut missed).await,
-                heard = news.recv() => match named(heard, &mut news) {
+                first = notices.recv() => match ids_in(first, &mut notices) {
                     Some(ids) => self.read(&ids).await,
                     None => {
                         missed = true;
@@ -113,7 +113,7 @@ impl Watch {
             };
             match looked {
                 Ok(Ok(())) => {}
-                Ok(Err(Gone)) => return,
+                Ok(Err(CallerGone)) => return,
                 Err(error) => {
                     tracing::debug!(%error, "a watch cannot read upwrite.mutations; it tries again");
                     missed = true;
@@ -123,11 +123,11 @@ impl Watch {
     }
 
     /// Everything that is not released, and what was followed until now.
-    async fn look(&mut self, missed: &mut bool) -> Result<Result<(), Gone>, sqlx::Error> {
+    async fn look(&mut self, missed: &mut bool) -> Result<Result<(), CallerGone>, sqlx::Error> {
         let now_us: i64 = sqlx::query_scalar(NOW).fetch_one(&self.pool).await?;
         if *missed
-            && let Some(told) = self.told
-            && let Err(gone) = self.catch_up(told).await?
+            && let Some(sent) = self.sent
+            && let Err(gone) = self.catch_up(sent).await?
         {
             return Ok(Err(gone));
         }
@@ -137,17 +137,17 @@ impl Watch {
         let oldest_us = open.iter().filter_map(|one| one.requested_at.as_ref()).map(micros).min();
         let mut found = mutations::by_ids(&self.pool, &ended).await?;
         found.extend(open);
-        if let Err(gone) = self.tell(found).await {
+        if let Err(gone) = self.send_new(found).await {
             return Ok(Err(gone));
         }
-        self.told = Some(ResumeToken { told_us: now_us, oldest_us: oldest_us.unwrap_or(now_us).min(now_us) });
+        self.sent = Some(ResumeToken { sent_us: now_us, oldest_us: oldest_us.unwrap_or(now_us).min(now_us) });
         Ok(Ok(()))
     }
 
-    /// What changed since `told`, by time.
-    async fn catch_up(&mut self, told: ResumeToken) -> Result<Result<(), Gone>, sqlx::Error> {
-        let requested_us = told.oldest_us.saturating_sub(LATE_US);
-        let changed_us = told.told_us.saturating_sub(UNSEEN_US);
+    /// What changed since `sent`, by time.
+    async fn catch_up(&mut self, sent: ResumeToken) -> Result<Result<(), CallerGone>, sqlx::Error> {
+        let requested_us = sent.oldest_us.saturating_sub(LATE_US);
+        let changed_us = sent.sent_us.saturating_sub(UNSEEN_US);
         let mut after = None;
         loop {
             let (found, next) =
@@ -156,16 +156,16 @@ impl Watch {
                 return Ok(Ok(()));
             }
             after = next;
-            if let Err(gone) = self.tell(found).await {
+            if let Err(gone) = self.send_new(found).await {
                 return Ok(Err(gone));
             }
         }
     }
 
-    async fn read(&mut self, ids: &[Uuid]) -> Result<Result<(), Gone>, sqlx::Error> {
+    async fn read(&mut self, ids: &[Uuid]) -> Result<Result<(), CallerGone>, sqlx::Error> {
         let mut found = mutations::by_ids(&self.pool, ids).await?;
         found.retain(|one| self.concerns(one));
-        Ok(self.tell(found).await)
+        Ok(self.send_new(found).await)
     }
 
     /// Whether the filter lets it pass, whatever its state.
@@ -176,33 +176,36 @@ impl Watch {
             && filter.since_us.is_none_or(|since| one.requested_at.as_ref().is_some_and(|at| micros(at) >= since))
     }
 
-    /// Sends what is news to the caller.
-    async fn tell(&mut self, found: Vec<Mutation>) -> Result<(), Gone> {
+    /// Sends what is new to the caller.
+    async fn send_new(&mut self, found: Vec<Mutation>) -> Result<(), CallerGone> {
         for one in found {
             if self.changes.is_news(&one) && self.filter.has_state(&one.state) {
-                let resume_token = self.told.map(|told| told.to_string()).unwrap_or_default();
+                let resume_token = self.sent.map(|sent| sent.to_string()).unwrap_or_default();
                 let message = WatchMutationsResponse { mutation: Some(one), resume_token };
-                self.send.send(Ok(message)).await.map_err(|_| Gone)?;
+                self.send.send(Ok(message)).await.map_err(|_| CallerGone)?;
             }
         }
         Ok(())
     }
 }
 
-/// The ids of this and of further news that are there already; `None`: some may have been lost.
-fn named(heard: Result<News, broadcast::error::RecvError>, news: &mut broadcast::Receiver<News>) -> Option<Vec<Uuid>> {
+/// The ids of this and of further notices that are there already; `None`: some may have been lost.
+fn ids_in(
+    first: Result<Notice, broadcast::error::RecvError>,
+    notices: &mut broadcast::Receiver<Notice>,
+) -> Option<Vec<Uuid>> {
     let mut ids = HashSet::new();
     let mut lost = false;
     let mut take = |one| match one {
-        Ok(News::Changed(id)) => {
+        Ok(Notice::Changed(id)) => {
             ids.insert(id);
         }
-        Ok(News::Lost) | Err(()) => lost = true,
+        Ok(Notice::Lost) | Err(()) => lost = true,
     };
-    take(heard.map_err(drop));
+    take(first.map_err(drop));
     // Bounded by what the channel holds.
     for _ in 0..hub::WAITING {
-        match news.try_recv() {
+        match notices.try_recv() {
             Ok(one) => take(Ok(one)),
             Err(broadcast::error::TryRecvError::Lagged(_)) => take(Err(())),
             Err(_) => break,

@@ -1,4 +1,4 @@
-//! Which partitions this process has: what its group tells, kept until a session can heed it.
+//! Which partitions this process has: the membership events of its group, kept until a term can follow them.
 
 use std::collections::BTreeSet;
 
@@ -9,16 +9,16 @@ use upwrite_event_log::{Change, Membership};
 pub(crate) struct Assignment {
     membership: Box<dyn Membership>,
     items: BTreeSet<u16>,
-    /// To be given back once no session works with them any more.
+    /// To be given back once no term works with them any more.
     recalled: BTreeSet<u16>,
     changed: bool,
 }
 
-/// When a session has to heed what has changed.
+/// When a term has to follow a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Urgency {
     AfterTheBatch,
-    /// Somebody else may have a partition already: what is being done with it will not be committed.
+    /// Another process may have a partition already: what is being done with it will not be committed.
     AtOnce,
 }
 
@@ -27,7 +27,7 @@ impl Assignment {
         Self { membership, items: BTreeSet::new(), recalled: BTreeSet::new(), changed: false }
     }
 
-    /// The partitions that a new session begins with. Those recalled before are given back: no session has them now.
+    /// The partitions that a new term begins with. Those recalled before are given back: no term has them now.
     pub(crate) async fn begin(&mut self) -> BTreeSet<u16> {
         while let Some(item) = self.recalled.pop_first() {
             self.membership.give_back(item).await;
@@ -46,7 +46,7 @@ impl Assignment {
         urgency
     }
 
-    /// Whether the partitions are no longer those that the session began with.
+    /// Whether the partitions are no longer those that the term began with.
     pub(crate) fn has_changed(&self) -> bool {
         self.changed
     }
@@ -77,10 +77,10 @@ mod tests {
     use super::*;
     use std::sync::{Arc, Mutex};
 
-    struct Told(Vec<Change>, Arc<Mutex<Vec<u16>>>);
+    struct ScriptedMembership(Vec<Change>, Arc<Mutex<Vec<u16>>>);
 
     #[async_trait::async_trait]
-    impl Membership for Told {
+    impl Membership for ScriptedMembership {
         async fn changed(&mut self) -> Change {
             if self.0.is_empty() { std::future::pending().await } else { self.0.remove(0) }
         }
@@ -93,16 +93,16 @@ mod tests {
     #[tokio::test]
     async fn what_was_recalled_is_given_back_and_what_was_lost_is_not() {
         let back = Arc::new(Mutex::new(Vec::new()));
-        let told = (0..4).map(Change::Assigned).chain([Change::Recalled(1), Change::Recalled(2)]);
-        let mut assignment = Assignment::new(Box::new(Told(told.collect(), Arc::clone(&back))));
+        let changes = (0..4).map(Change::Assigned).chain([Change::Recalled(1), Change::Recalled(2)]);
+        let mut assignment = Assignment::new(Box::new(ScriptedMembership(changes.collect(), Arc::clone(&back))));
         assert_eq!(assignment.changes().await, Urgency::AfterTheBatch);
         assert!(assignment.has_changed());
         assert_eq!(assignment.begin().await, BTreeSet::from([0, 3]));
         assert!(!assignment.has_changed());
         assert_eq!(*back.lock().unwrap(), [1, 2]);
 
-        let told = vec![Change::Assigned(0), Change::Assigned(1), Change::Recalled(1), Change::Lost(1)];
-        let mut assignment = Assignment::new(Box::new(Told(told, Arc::clone(&back))));
+        let changes = vec![Change::Assigned(0), Change::Assigned(1), Change::Recalled(1), Change::Lost(1)];
+        let mut assignment = Assignment::new(Box::new(ScriptedMembership(changes, Arc::clone(&back))));
         assert_eq!(assignment.changes().await, Urgency::AtOnce);
         assert_eq!(assignment.begin().await, BTreeSet::from([0]));
         assert_eq!(*back.lock().unwrap(), [1, 2]);

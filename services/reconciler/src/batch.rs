@@ -1,46 +1,29 @@
-//! Log records → what is to be written. Pure: the database is neither asked nor told here.
+//! Log records → what is to be written. Pure.
 
 use std::collections::{HashMap, HashSet};
 
 use upwrite_event_log::LogRecord;
 use upwrite_events::{
-    AppliedRow, Event, IllegalTransition, Interval, MutationId, MutationRequested, ObservedRow, Op, Partition,
-    PartitionFold, Position, RecordsObserved, Row, RowChange, Stream, TableName, TableSpec, Transition, is_own_column,
+    AppliedRow, Event, IllegalTransition, Interval, MutationId, ObservedRow, Op, Partition, PartitionFold, Position,
+    RecordsObserved, Row, RowChange, Stream, TableName, TableSpec, Transition, is_own_column,
 };
 
-use crate::finish::Moved;
 use crate::merge::Image;
-use crate::plan::{DeadLetter, EarlyClaim, Plan};
+use crate::plan::{Advance, DeadLetter, EarlyClaim, Plan};
+use crate::state::{State, Tracked};
 use crate::status::Status;
 
-/// What the reconciler carries from batch to batch. Rebuilt from Postgres whenever a batch fails.
-#[derive(Debug, Default)]
-pub(crate) struct State {
-    pub(crate) folds: HashMap<u16, PartitionFold>,
-    /// Mutations that are not released yet.
-    pub(crate) tracked: HashMap<MutationId, Tracked>,
-    pub(crate) specs: HashMap<TableName, TableSpec>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Tracked {
-    pub(crate) request: Option<MutationRequested>,
-    pub(crate) status: Status,
-    /// Images of this mutation that wait for a lock.
-    pub(crate) parked: usize,
-}
-
 /// Why an event was not folded in.
-struct Unfolded {
+struct FoldError {
     reason: String,
     /// Its mutation, if this partition does not know that.
-    stranger: Option<MutationId>,
+    unknown: Option<MutationId>,
 }
 
-impl Unfolded {
+impl FoldError {
     fn of(illegal: &IllegalTransition, event: &Event) -> Self {
         let is_unknown = matches!(illegal, IllegalTransition::UnknownMutation { .. });
-        Self { reason: illegal.to_string(), stranger: event.mutation().filter(|_| is_unknown) }
+        Self { reason: illegal.to_string(), unknown: event.mutation().filter(|_| is_unknown) }
     }
 }
 
@@ -58,7 +41,7 @@ impl State {
                 }
                 LogRecord { event: Ok(ref event), position, .. } => {
                     let folded = self.fold(partition, position, stamp_us, event, &mut plan);
-                    folded.map_err(|Unfolded { reason, stranger }| (stranger, DeadLetter { record, reason }))
+                    folded.map_err(|FoldError { reason, unknown }| (unknown, DeadLetter { record, reason }))
                 }
                 LogRecord { event: Err(ref undecodable), .. } => {
                     let reason = undecodable.reason.clone();
@@ -68,13 +51,13 @@ impl State {
             match folded {
                 Ok(Some(mutation)) if seen.insert(mutation) => plan.touched.push(mutation),
                 Ok(_) => {}
-                Err((Some(stranger), letter)) => plan.strangers.push((stranger, letter)),
+                Err((Some(unknown), letter)) => plan.unknown.push((unknown, letter)),
                 Err((None, letter)) => plan.dead.push(letter),
             }
             let owner = self.folds.get(&partition.number).and_then(PartitionFold::owner);
-            plan.positions.insert(partition, Moved { next, owner, stamp_us });
+            plan.positions.insert(partition, Advance { next, owner, stamp_us });
         }
-        // Claims are taken in one order everywhere, so that nobody waits in a circle.
+        // Claims are taken in one order everywhere, so that no two transactions wait for each other.
         plan.early_claims.sort_by(|a, b| (&a.table, &a.key).cmp(&(&b.table, &b.key)));
         plan
     }
@@ -87,10 +70,10 @@ impl State {
         appended_at_us: i64,
         event: &Event,
         plan: &mut Plan,
-    ) -> Result<Option<MutationId>, Unfolded> {
+    ) -> Result<Option<MutationId>, FoldError> {
         if partition.stream != Stream::Mutations {
             let reason = format!("{} does not belong into the stream of observations", event.name());
-            return Err(Unfolded { reason, stranger: None });
+            return Err(FoldError { reason, unknown: None });
         }
         if let Event::MutationOutlivedRollback(outlived) = event
             && !self.tracked.contains_key(&outlived.mutation)
@@ -100,7 +83,7 @@ impl State {
         }
         let fold = self.folds.entry(partition.number).or_default();
         let Transition::Changed(mutation) =
-            fold.apply(position, event).map_err(|illegal| Unfolded::of(&illegal, event))?
+            fold.apply(position, event).map_err(|illegal| FoldError::of(&illegal, event))?
         else {
             return Ok(None);
         };
@@ -155,7 +138,7 @@ impl State {
         let created_by = |row: &ObservedRow| {
             let column = spec?.idempotency_column.as_deref()?;
             let key = row.image.as_ref()?.get(column)?.as_deref()?;
-            // Whether it is finished only Postgres can tell: it may be in a partition of another process.
+            // Only Postgres knows whether it is finished: it may be in a partition of another process.
             MutationId::of_idempotency_key(key)
         };
         for row in rows {

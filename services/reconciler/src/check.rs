@@ -1,5 +1,5 @@
-//! Whether the log is still the one that the positions speak of (hazard B11): a log that was set back, filled anew, or
-//! has lost what was not yet folded must not be gone on with.
+//! Whether the log is still the one that the positions speak of (hazard B11): a log that was set back, refilled, or has
+//! lost what was not yet folded must not be read on.
 
 use std::collections::HashMap;
 use std::time::Duration;

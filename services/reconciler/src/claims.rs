@@ -1,13 +1,14 @@
-//! Real ids that become visible while the create that made them is not finished (DESIGN 5, B10).
+//! Real ids that become visible while the create that made them is not finished: claimed, so that no
+//! other mutation writes the record before the create has its verdict (hazard B10).
 
 use sqlx::PgConnection;
 
 use crate::error::{ReconcilerError, doing};
 use crate::plan::EarlyClaim;
 
-/// Claims a key that is about to become visible for the create that made it, in the same transaction. Whether that
-/// create is finished only its claims tell: it may be in a partition of another process, and its request may not even be
-/// folded. A lock on one of them keeps `upwrite.release_claims` from ending without the claim that is added here.
+/// Claims a key that is about to become visible for the create that made it, in the same transaction. Only its
+/// claims show whether that create is finished: it may be in a partition of another process, and its request may not even
+/// be folded. A lock on one of them keeps `upwrite.release_claims` from ending without the claim that is added here.
 pub(crate) async fn claim_early(tx: &mut PgConnection, claims: &[EarlyClaim]) -> Result<(), ReconcilerError> {
     if claims.is_empty() {
         return Ok(());

@@ -34,7 +34,7 @@ impl Columns {
     }
 }
 
-/// Loaded when first needed, forgotten on every error (somebody may have altered the table).
+/// Loaded when first needed, forgotten on every error (the table may have been altered).
 #[derive(Debug, Default)]
 pub(crate) struct ColumnCache {
     known: HashMap<TableName, Columns>,
@@ -102,16 +102,16 @@ async fn load(connection: &mut PgConnection, table: &TableName, outbox: bool) ->
 }
 
 /// SQL of the `_version` that a row of this table begins with, given its key as text: behind the deletion of the one before,
-/// so that nobody takes the new row for an older one.
+/// so that the new row is not taken for an older one.
 pub(crate) fn first_version(table: &TableName, key: &str) -> String {
     format!("coalesce((select r.last_version from upwrite.records r where {}), 0) + 1", is_record(table, key))
 }
 
 /// SQL, a part of a statement, that keeps for [`first_version`] which rows of this table `written` (`key`, `version`) has
 /// deleted. `keys`: SQL of their keys as an array of texts.
-pub(crate) fn buried(table: &TableName, keys: &str, key_type: &str) -> String {
+pub(crate) fn deletions(table: &TableName, keys: &str, key_type: &str) -> String {
     format!(
-        "buried as (update upwrite.records r set last_version = w.version \
+        "deletions as (update upwrite.records r set last_version = w.version \
          from written w join unnest({keys}) as k (key) on k.key::{key_type} = w.key where {})",
         is_record(table, "k.key")
     )

@@ -14,7 +14,7 @@ pub enum ReconcilerError {
     /// with the partitions that it still has.
     #[error("another reconciler took over partition {0}")]
     Ousted(Partition),
-    /// Another reconciler wrote a record that nobody had written before. Passing: the batch is repeated.
+    /// Another reconciler wrote a record that was not known before. Passing: the batch is repeated.
     #[error("another reconciler wrote the same new record first")]
     Raced,
     /// What is stored does not read back; an operator has to look.

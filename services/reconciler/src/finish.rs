@@ -1,64 +1,62 @@
 //! The last statement of a transaction, and what keeps a reconciler that lost a partition from committing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr as _, SqlStr, types::Json};
-use upwrite_events::{OwnerId, Partition, Position};
+use upwrite_events::Partition;
 
 use crate::error::{ReconcilerError, doing};
 use crate::images::Write;
-use crate::load::Start;
-use crate::plan::Plan;
-use crate::records::Shown;
+use crate::mutation_columns;
+use crate::plan::{Advances, Plan};
+use crate::records::RecordUpdates;
+use crate::state::State;
 use crate::status::Status;
-
-/// How far a batch moves a partition on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moved {
-    /// The first position not folded.
-    pub(crate) next: Position,
-    /// The partition's applier there.
-    pub(crate) owner: Option<OwnerId>,
-    /// When the last folded record was appended: what tells this log from another one that is as long.
-    pub(crate) stamp_us: i64,
-}
-
-pub(crate) type Positions = BTreeMap<Partition, Moved>;
 
 /// The end of a transaction: what is known of the records it wrote, the mutations' rows, the claims of those that are
 /// released or voided, the positions (if this reconciler is still the one that may move them). Times that mean "now" are
 /// the database's.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ending<'a> {
-    shown: &'a Shown,
+    shown: &'a RecordUpdates,
     statuses: &'a [Status],
-    positions: &'a Positions,
+    positions: &'a Advances,
     epochs: &'a HashMap<Partition, i64>,
     /// See [`Plan::may_be_lost`].
     may_be_lost: bool,
 }
 
-const PARTS: &str = include_str!("finish.sql");
+static PARTS: LazyLock<String> = LazyLock::new(|| {
+    include_str!("finish.sql")
+        .replace("@columns@", &mutation_columns::names().collect::<Vec<_>>().join(", "))
+        .replace("@values@", &mutation_columns::values())
+        .replace("@fields@", mutation_columns::FIELDS)
+});
 const END: &str = "upwrite.end_batch((select count(*) from moved), cardinality($3), (select count(*) from added), \
     jsonb_array_length($9), $2, $11)";
 /// Without a write.
-static FINISH: LazyLock<String> = LazyLock::new(|| format!("/* reconciler.finish */ with {PARTS} select {END}"));
+static FINISH: LazyLock<String> = LazyLock::new(|| format!("/* reconciler.finish */ with {} select {END}", *PARTS));
 /// The first parameter of a write that shares the statement.
 pub(crate) const WRITE_PARAMETER: usize = 12;
 
-static NO_POSITIONS: Positions = Positions::new();
+static NO_POSITIONS: Advances = Advances::new();
 
 impl<'a> Ending<'a> {
     /// Of a batch's transaction.
-    pub(crate) fn of_batch(plan: &'a Plan, start: &'a Start, shown: &'a Shown, statuses: &'a [Status]) -> Self {
-        let may_be_lost = plan.may_be_lost(&start.state);
-        Self { shown, statuses, positions: &plan.positions, epochs: &start.epochs, may_be_lost }
+    pub(crate) fn of_batch(
+        plan: &'a Plan,
+        state: &State,
+        shown: &'a RecordUpdates,
+        statuses: &'a [Status],
+        epochs: &'a HashMap<Partition, i64>,
+    ) -> Self {
+        Self { shown, statuses, positions: &plan.positions, epochs, may_be_lost: plan.may_be_lost(state) }
     }
 
     /// Of a transaction that reads nothing of the log.
     pub(crate) fn without_positions(
-        shown: &'a Shown,
+        shown: &'a RecordUpdates,
         statuses: &'a [Status],
         epochs: &'a HashMap<Partition, i64>,
     ) -> Self {
@@ -76,7 +74,7 @@ impl<'a> Ending<'a> {
             None => (SqlStr::from_static(&FINISH), Vec::new()),
             Some(Write { ctes, arrays }) => {
                 let rows_first = "(select count(*) from written)";
-                let sql = format!("/* reconciler.batch */ with {ctes}, {PARTS} select {rows_first}, {END}");
+                let sql = format!("/* reconciler.batch */ with {ctes}, {} select {rows_first}, {END}", *PARTS);
                 (AssertSqlSafe(sql).into_sql_str(), arrays)
             }
         };
@@ -99,7 +97,7 @@ impl<'a> Ending<'a> {
 }
 
 /// What `upwrite.end_batch` says.
-fn refused(error: sqlx::Error, positions: &Positions) -> ReconcilerError {
+fn refused(error: sqlx::Error, positions: &Advances) -> ReconcilerError {
     let code = error.as_database_error().and_then(|error| error.code());
     match (code.as_deref(), positions.keys().next()) {
         (Some("UW003"), Some(partition)) => ReconcilerError::Ousted(*partition),

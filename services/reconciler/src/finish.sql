@@ -1,37 +1,12 @@
 -- The end of a batch, as parts of one statement: the mutations' rows, what is known of the records that were written, the
--- positions. All are of one transaction with the rows. `upwrite.end_batch` is told what came of them.
+-- positions. All are of one transaction with the rows. `upwrite.end_batch` is given what came of them.
+-- What stands between at-signs comes from mutation_columns.rs.
 statuses as (
-insert into upwrite.mutations as m (
-    id, state, source, table_name, operation, row_count, applied_count, keys, database, username, application_name,
-    attempts, sqlstate, message, detail, hint, upstream_code, upstream_request_id,
-    requested_at, accepted_at, attempted_at, answered_at, finished_at, settled_at, not_before,
-    revocation_requested, outlived_rollback, client_key, traceparent, redrive_of, partition, position,
-    failure, lifecycle, released)
-select x.id, x.state, x.source, x.table_name, x.operation, x.row_count, x.applied_count, x.keys, x.database, x.username,
-       x.application_name, x.attempts,
-       case when x.state in ('in_doubt', 'partial') then '40003'
-            when x.state = 'revoked' then '57014'
-            when x.state = 'voided' then '58030'
-            when x.state not in ('applied', 'requested') then x.failure->>'sqlstate' end,
-       case when x.state not in ('applied', 'requested') then x.failure->>'message' end,
-       case when x.state not in ('applied', 'requested') then x.failure->>'detail' end,
-       case when x.state not in ('applied', 'requested') then x.failure->>'hint' end,
-       x.failure->>'upstream_code', x.failure->>'request_id',
-       'epoch'::timestamptz + x.requested_at_us * interval '1 microsecond',
-       'epoch'::timestamptz + x.accepted_at_us * interval '1 microsecond',
-       'epoch'::timestamptz + x.attempted_at_us * interval '1 microsecond',
-       'epoch'::timestamptz + x.answered_at_us * interval '1 microsecond',
+insert into upwrite.mutations as m (id, @columns@, finished_at, settled_at, released)
+select x.id, @values@,
        case when x.finished then clock_timestamp() end,
-       case when x.released or x.state = 'voided' then clock_timestamp() end,
-       'epoch'::timestamptz + x.not_before_us * interval '1 microsecond',
-       x.revocation_requested, x.outlived_rollback, x.client_key, x.traceparent, x.redrive_of, x.partition, x.position,
-       x.failure, coalesce(x.lifecycle, '{}'), x.released
-  from jsonb_to_recordset($1) as x (
-       id uuid, state text, source text, table_name text, operation text, row_count int4, applied_count int4,
-       keys text[], database text, username text, application_name text, attempts int4,
-       requested_at_us int8, accepted_at_us int8, attempted_at_us int8, answered_at_us int8, not_before_us int8,
-       revocation_requested bool, outlived_rollback bool, client_key text, traceparent text, redrive_of uuid,
-       partition int2, position int8, failure jsonb, lifecycle jsonb, finished bool, released bool)
+       case when x.released or x.state = 'voided' then clock_timestamp() end, x.released
+  from jsonb_to_recordset($1) as x (@fields@)
 on conflict (id) do update set
     state = excluded.state, applied_count = excluded.applied_count, keys = excluded.keys, attempts = excluded.attempts,
     sqlstate = excluded.sqlstate, message = excluded.message, detail = excluded.detail, hint = excluded.hint,
@@ -52,7 +27,7 @@ on conflict (source, table_name, key) do update
    set vendor_version = excluded.vendor_version, seen_begun_us = excluded.seen_begun_us,
        seen_ended_us = excluded.seen_ended_us, by_mutation = excluded.by_mutation, deleted = excluded.deleted
 ), added as (
--- Not there when this transaction looked. If somebody else has added one since, it decided without knowing of that.
+-- Not there when this transaction looked. If another transaction has added one since, this one decided without knowing of it.
 insert into upwrite.records
        (source, table_name, key, vendor_version, seen_begun_us, seen_ended_us, by_mutation, deleted)
 select x.* from jsonb_to_recordset($9) as x (source text, table_name text, key text, vendor_version text,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use upwrite_events::Row;
 
-use crate::columns::{Columns, Outbox, buried, first_version, literal, quoted};
+use crate::columns::{Columns, Outbox, deletions, first_version, literal, quoted};
 use crate::merge::Image;
 
 /// Writes rows, as part of a statement: one text array a parameter.
@@ -99,8 +99,8 @@ pub(crate) fn delete<'a>(columns: &Columns, images: impl Iterator<Item = &'a Ima
     let write = format!("delete from {relation} t where t.{key} = any(${FIRST_PARAMETER}::text[]::{key_type}[])");
     let returning = format!("t.{key} as key, t._version + 1 as version, null::jsonb as image");
     let written = written(&write, &returning, columns, FIRST_PARAMETER, &mut arrays, images);
-    let buried = buried(&columns.table, &format!("${FIRST_PARAMETER}::text[]"), key_type);
-    Write { ctes: format!("{written}, {buried}"), arrays }
+    let deletions = deletions(&columns.table, &format!("${FIRST_PARAMETER}::text[]"), key_type);
+    Write { ctes: format!("{written}, {deletions}"), arrays }
 }
 
 /// The row as it is after the write, as [`Row`]. By `format`, which calls the types' output functions: a cast to text

@@ -6,11 +6,13 @@ mod check;
 mod claims;
 mod columns;
 mod config;
+mod environment;
 mod error;
 mod finish;
 mod images;
 mod load;
 mod merge;
+mod mutation_columns;
 mod parked;
 mod plan;
 mod progress;
@@ -18,9 +20,10 @@ mod rebuild;
 mod reconcile;
 mod records;
 mod run;
-mod session;
+mod state;
 mod status;
 mod store;
+mod term;
 mod traced;
 mod vacuum;
 mod voids;
@@ -28,7 +31,6 @@ mod write;
 
 pub use config::Config;
 pub use error::ReconcilerError;
-pub use merge::{Decision, Image, RecordState, decide};
 pub use progress::{PartitionProgress, Progress};
 pub use rebuild::{
     Binding, MutationsReport, ProjectionsReport, Rebuild, RebuildError, RebuildProgress, RecoverReport, TableReport,

@@ -7,9 +7,9 @@ use sqlx::{Connection as _, PgConnection, Row as _, types::Json};
 use upwrite_event_log::EventLog;
 use upwrite_events::{Event, MutationId, OwnerId, Partition, PartitionFold, Position, Stream, TableName, TableSpec};
 
-use crate::batch::{State, Tracked};
 use crate::check::check;
 use crate::error::{ReconcilerError, doing};
+use crate::state::{State, Tracked};
 use crate::status::Status;
 
 /// Requests read again at the same time.
@@ -22,7 +22,7 @@ pub(crate) struct Start {
     pub(crate) positions: HashMap<Partition, Position>,
     /// When the record before each position was appended, if that is known.
     pub(crate) stamps: HashMap<Partition, i64>,
-    /// Raised by every start: whoever holds an older one can no longer commit.
+    /// Raised by every start: a reconciler with an older one can no longer commit.
     pub(crate) epochs: HashMap<Partition, i64>,
 }
 
@@ -84,15 +84,15 @@ async fn take_over(
     Ok(owners)
 }
 
-type Lives = HashMap<u16, Vec<(MutationId, upwrite_events::Lifecycle)>>;
+type Lifecycles = HashMap<u16, Vec<(MutationId, upwrite_events::Lifecycle)>>;
 
-async fn unreleased(tx: &mut PgConnection, items: &[i16], state: &mut State) -> Result<Lives, ReconcilerError> {
+async fn unreleased(tx: &mut PgConnection, items: &[i16], state: &mut State) -> Result<Lifecycles, ReconcilerError> {
     let rows = sqlx::query(include_str!("unreleased.sql"))
         .bind(items)
         .fetch_all(tx)
         .await
         .map_err(doing("reading unfinished mutations"))?;
-    let mut lives = Lives::new();
+    let mut lives = Lifecycles::new();
     for row in rows {
         let read = || -> sqlx::Result<(Json<Status>, i64)> { Ok((row.try_get(0)?, row.try_get(1)?)) };
         let (Json(status), parked) = read().map_err(|source| ReconcilerError::Corrupt {
@@ -135,7 +135,7 @@ async fn requests(state: &mut State, log: &dyn EventLog) -> Result<(), Reconcile
         let records = log.read(partition, Position(position), 1).await?;
         match records.into_iter().next().map(|record| record.event) {
             Some(Ok(Event::MutationRequested(request))) if request.mutation == mutation => Ok(request),
-            // Without it the mutation's rows could not be written, and success would be told all the same.
+            // Without it the mutation's rows could not be written, and the client would be told of success all the same.
             _ => Err(ReconcilerError::Corrupt {
                 what: "the request of an unfinished mutation",
                 reason: format!("it is not at position {position} of {partition}"),

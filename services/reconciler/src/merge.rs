@@ -1,49 +1,49 @@
 //! Which of two images of one record is the later one. Pure.
 //!
-//! Vendor version first; where that cannot tell (equal, or one image has none), the interval of the request that saw
-//! the image: a request that began after the other had ended saw the later state. Where the intervals overlap nobody
-//! can tell from the images: a mutation's own image wins (claims order the mutations of a record, so the log's order
+//! The vendor's version decides. Where it cannot (equal, or one image has none), the interval of the request that saw
+//! the image does: a request that began after the other had ended saw the later state. Where the intervals overlap, the
+//! images do not show which is later: a mutation's own image wins (claims order the mutations of a record, so the log's order
 //! is theirs), and an observation is left out and the key is read again by id.
 
 use upwrite_events::{Interval, MutationId, Partition, Row};
 
 /// An image on its way into a synced table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
-    pub key: String,
+pub(crate) struct Image {
+    pub(crate) key: String,
     /// `None`: the record is deleted.
-    pub row: Option<Row>,
-    pub vendor_version: Option<String>,
-    pub seen: Interval,
+    pub(crate) row: Option<Row>,
+    pub(crate) vendor_version: Option<String>,
+    pub(crate) seen: Interval,
     /// The mutation whose outcome this is; `None`: an observation.
-    pub mutation: Option<MutationId>,
+    pub(crate) mutation: Option<MutationId>,
     /// Where in the log it came from: that partition's reconciler is the one that writes it, also if it has to wait.
-    pub origin: Partition,
+    pub(crate) origin: Partition,
 }
 
 /// What is known of the image that the table holds (`upwrite.records`).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecordState {
-    pub vendor_version: Option<String>,
-    pub seen: Interval,
-    pub by_mutation: bool,
+pub(crate) struct RecordState {
+    pub(crate) vendor_version: Option<String>,
+    pub(crate) seen: Interval,
+    pub(crate) by_mutation: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// The incoming image is later.
     Write,
-    /// The incoming image is a mutation's and is shown to its client; whether it is later nobody can tell: write it and
+    /// The incoming image is a mutation's and is shown to its client; whether it is later is not known: write it and
     /// read the record again.
     WriteAndReread,
     /// It is older, or the same.
     Skip,
-    /// Nobody can tell: keep what is there and read the record again.
+    /// Which is later is not known: keep what is there and read the record again.
     Reread,
 }
 
 /// Decides between what the table holds and what comes.
-pub fn decide(current: Option<&RecordState>, incoming: &Image) -> Decision {
+pub(crate) fn decide(current: Option<&RecordState>, incoming: &Image) -> Decision {
     let Some(current) = current else { return Decision::Write };
     if let (Some(held), Some(new)) = (&current.vendor_version, &incoming.vendor_version) {
         match new.cmp(held) {

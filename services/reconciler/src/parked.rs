@@ -1,4 +1,4 @@
-//! Images that wait for somebody's lock: tried again until it is gone.
+//! Parked images: tried again until the lock in their way is gone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,24 +8,24 @@ use upwrite_events::{Interval, MutationId, Partition, Row, Stream, TableName};
 use crate::columns::ColumnCache;
 use crate::error::{ReconcilerError, doing};
 use crate::merge::Image;
-use crate::records::Shown;
+use crate::records::RecordUpdates;
 use crate::store;
-use crate::write::{Mode, merge};
+use crate::write::{WriteMode, write_images};
 
 /// Parked images in one transaction.
 const MAX_TRIED: i64 = 500;
 
 /// What came of one round.
 #[derive(Debug)]
-pub(crate) struct Tried {
+pub(crate) struct RetryReport {
     /// How many images of each mutation are no longer parked.
     pub(crate) resolved: HashMap<MutationId, usize>,
     /// Whether images may still be parked.
     pub(crate) some_left: bool,
     /// Behind which image the next round begins.
     pub(crate) next: i64,
-    pub(crate) shown: Shown,
-    /// Whence the images came that were tried.
+    pub(crate) shown: RecordUpdates,
+    /// The partitions that the images came from.
     pub(crate) origins: BTreeSet<Partition>,
     pub(crate) conflicts: u64,
 }
@@ -37,22 +37,22 @@ pub(crate) async fn retry(
     cache: &mut ColumnCache,
     partitions: &[Partition],
     after: i64,
-) -> Result<Tried, ReconcilerError> {
+) -> Result<RetryReport, ReconcilerError> {
     let parked = load(tx, partitions, after).await?;
     let ids = || parked.values().flatten().map(|(id, _)| *id);
     let is_last_round = i64::try_from(ids().count()).unwrap_or(i64::MAX) < MAX_TRIED;
     let next = if is_last_round { 0 } else { ids().max().unwrap_or(0) };
-    let mut tried = Tried {
+    let mut tried = RetryReport {
         resolved: HashMap::new(),
         some_left: after > 0 || next > 0,
         next,
-        shown: Shown::default(),
+        shown: RecordUpdates::default(),
         origins: parked.values().flatten().map(|(_, image)| image.origin).collect(),
         conflicts: 0,
     };
     for (table, parked) in parked {
         let (ids, images): (Vec<i64>, Vec<Image>) = parked.into_iter().unzip();
-        let written = merge(tx, cache, &table, &images, Mode::Careful).await?;
+        let written = write_images(tx, cache, &table, &images, WriteMode::Careful).await?;
         tried.some_left |= !written.parked.is_empty();
         written.shown.iter().for_each(|(index, known)| tried.shown.add(&table, &images[*index], *known));
         tried.conflicts += written.conflicts.len() as u64;

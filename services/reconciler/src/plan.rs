@@ -1,13 +1,12 @@
 //! What a batch amounts to. Pure.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use upwrite_event_log::LogRecord;
-use upwrite_events::{MutationId, TableName};
+use upwrite_events::{MutationId, OwnerId, Partition, Position, TableName};
 
-use crate::batch::State;
-use crate::finish::Positions;
 use crate::merge::Image;
+use crate::state::State;
 
 /// Bytes or an event that could not be folded in.
 #[derive(Debug)]
@@ -25,6 +24,19 @@ pub(crate) struct EarlyClaim {
     pub(crate) mutation: MutationId,
 }
 
+/// How far a batch moves a partition on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Advance {
+    /// The first position not folded.
+    pub(crate) next: Position,
+    /// The partition's applier there.
+    pub(crate) owner: Option<OwnerId>,
+    /// When the last folded record was appended: distinguishes this log from another one that is as long.
+    pub(crate) stamp_us: i64,
+}
+
+pub(crate) type Advances = BTreeMap<Partition, Advance>;
+
 /// One batch's effects, in log order.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
@@ -36,16 +48,15 @@ pub(crate) struct Plan {
     pub(crate) rereads: Vec<(TableName, String)>,
     pub(crate) dead: Vec<DeadLetter>,
     /// Events of mutations that this partition does not know: dead letters, unless those were released long ago.
-    pub(crate) strangers: Vec<(MutationId, DeadLetter)>,
+    pub(crate) unknown: Vec<(MutationId, DeadLetter)>,
     /// Mutations that stand although the client's transaction was rolled back, and that are no longer tracked.
     pub(crate) outlived: Vec<MutationId>,
-    /// Of each partition in the batch: the first position not folded, and the owner there.
-    pub(crate) positions: Positions,
+    pub(crate) positions: Advances,
 }
 
 impl Plan {
     /// Whether losing this batch in a crash costs nothing but reading it again: it changes no synced table, releases no
-    /// claim and gives no verdict, so nobody has to wait for the disk.
+    /// claim and gives no verdict, so there is no need to wait for the disk.
     pub(crate) fn may_be_lost(&self, state: &State) -> bool {
         let open = |mutation: &MutationId| {
             let life = state.tracked.get(mutation).and_then(|tracked| tracked.status.lifecycle.as_ref());
@@ -55,7 +66,7 @@ impl Plan {
     }
 
     /// Whether there is most probably nothing that must be read before it is written: statuses alone, or rows of one table
-    /// that mutations have made just now, which nobody can have written or locked before.
+    /// that mutations have made just now, which cannot have been written or locked before.
     pub(crate) fn is_ordinary(&self) -> bool {
         let mut keys = HashSet::new();
         let one_table = |(table, _): &(TableName, Image)| self.images.first().is_some_and(|(first, _)| first == table);
@@ -68,10 +79,10 @@ impl Plan {
             && self.outlived.is_empty()
     }
 
-    /// Takes over what Postgres says of the strangers: `released` ones are known, and their events came late.
-    pub(crate) fn judge_strangers(&mut self, released: &HashSet<MutationId>) {
-        let strangers = std::mem::take(&mut self.strangers);
-        let unknown = strangers.into_iter().filter(|(mutation, _)| !released.contains(mutation));
-        self.dead.extend(unknown.map(|(_, letter)| letter));
+    /// Of the unknown mutations, Postgres says that these were `released`: their events only came late.
+    pub(crate) fn resolve_unknown(&mut self, released: &HashSet<MutationId>) {
+        let unknown = std::mem::take(&mut self.unknown);
+        let impossible = unknown.into_iter().filter(|(mutation, _)| !released.contains(mutation));
+        self.dead.extend(impossible.map(|(_, letter)| letter));
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use upwrite_events::{Partition, Phase, Position};
 
-use crate::finish::Positions;
+use crate::plan::Advances;
 use crate::status::Status;
 
 /// What a reconciler process has and how far it is with it.
@@ -46,7 +46,7 @@ impl PartitionProgress {
 pub(crate) struct Reporter(watch::Sender<Progress>);
 
 impl Reporter {
-    /// A session begins with these partitions.
+    /// A term begins with these partitions.
     pub(crate) fn begin(
         progress: watch::Sender<Progress>,
         positions: &HashMap<Partition, Position>,
@@ -70,7 +70,7 @@ impl Reporter {
     }
 
     /// A batch was committed.
-    pub(crate) fn committed(&self, records: usize, took: Duration, positions: &Positions) {
+    pub(crate) fn committed(&self, records: usize, took: Duration, positions: &Advances) {
         metrics::histogram!("upwrite_reconciler_batch_records").record(records as f64);
         metrics::histogram!("upwrite_reconciler_batch_seconds").record(took.as_secs_f64());
         let now = now_us();

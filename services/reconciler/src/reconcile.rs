@@ -10,31 +10,31 @@ use sqlx::{Connection as _, PgConnection};
 use upwrite_event_log::{EventLog, LogRecord, Notifier, Standing};
 use upwrite_events::{MutationId, Partition, Phase, TableName};
 
-use crate::batch::State;
 use crate::claims::claim_early;
 use crate::columns::ColumnCache;
+use crate::environment::Environment;
 use crate::error::doing;
 use crate::finish::Ending;
 use crate::load::Start;
 use crate::merge::Image;
 use crate::plan::Plan;
 use crate::progress::Reporter;
-use crate::records::Shown;
-use crate::run::Outside;
+use crate::records::RecordUpdates;
+use crate::state::State;
 use crate::status::Status;
-use crate::write::{Mode, merge, write_at_once};
+use crate::write::{WriteMode, write_at_once, write_images};
 use crate::{ReconcilerError, store, traced};
 
-/// How often a batch that another transaction was in the way of is repeated before all is read anew.
+/// How often a batch is repeated when another transaction was in its way, before the state is read again.
 const REPEATS: u32 = 20;
 const REPEAT_PAUSE: Duration = Duration::from_millis(3);
 
 /// How a batch becomes a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum CommitMode {
     /// In one statement, in the belief that its records are new.
     AtOnce,
-    Stepwise(Mode),
+    Stepwise(WriteMode),
 }
 
 pub(crate) struct Reconciler {
@@ -51,14 +51,14 @@ pub(crate) struct Reconciler {
 }
 
 impl Reconciler {
-    pub(crate) fn new(connection: PgConnection, start: Start, outside: &Outside) -> Self {
+    pub(crate) fn new(connection: PgConnection, start: Start, environment: &Environment) -> Self {
         Self {
             connection,
             partitions: start.positions.keys().copied().collect(),
-            columns: ColumnCache::new(outside.config.outbox),
-            log: Arc::clone(&outside.log),
-            notifier: outside.notifier.clone(),
-            reporter: Reporter::begin(outside.config.progress.clone(), &start.positions, &start.epochs),
+            columns: ColumnCache::new(environment.config.outbox),
+            log: Arc::clone(&environment.log),
+            notifier: environment.notifier.clone(),
+            reporter: Reporter::begin(environment.config.progress.clone(), &start.positions, &start.epochs),
             start,
             // There may be parked observations too: look once.
             some_parked: true,
@@ -81,30 +81,31 @@ impl Reconciler {
         }
         let (begun, count, parked_before) = (Instant::now(), records.len(), self.some_parked);
         let mut plan = self.start.state.plan(records);
-        if !plan.strangers.is_empty() {
-            plan.judge_strangers(&store::released(&mut self.connection, &plan.strangers).await?);
+        if !plan.unknown.is_empty() {
+            plan.resolve_unknown(&store::released(&mut self.connection, &plan.unknown).await?);
         }
-        self.bury(&plan).await?;
+        self.send_dead_letters(&plan).await?;
         let _spans = traced::writes(&self.start.state, &plan);
-        let (mut way, mut repeats) = (if plan.is_ordinary() { Way::AtOnce } else { Way::Stepwise(Mode::Fast) }, 0);
+        let (mut way, mut repeats) =
+            (if plan.is_ordinary() { CommitMode::AtOnce } else { CommitMode::Stepwise(WriteMode::Fast) }, 0);
         loop {
             let committed = match way {
-                Way::AtOnce => self.commit_at_once(&plan).await,
-                Way::Stepwise(mode) => self.commit(&plan, mode).await,
+                CommitMode::AtOnce => self.commit_at_once(&plan).await,
+                CommitMode::Stepwise(mode) => self.commit(&plan, mode).await,
             };
             let Err(error) = committed else { break };
             let refused = matches!(&error, ReconcilerError::Database { source: sqlx::Error::Database(_), .. });
-            let again = error.is_contention() || (refused && way != Way::Stepwise(Mode::Careful));
+            let again = error.is_contention() || (refused && way != CommitMode::Stepwise(WriteMode::Careful));
             if !again || repeats == REPEATS {
                 return Err(error);
             }
             tracing::debug!(%error, repeats, "the batch is written again");
             if refused {
                 // Row by row from now on: what stops one row stops no other.
-                way = Way::Stepwise(Mode::Careful);
+                way = CommitMode::Stepwise(WriteMode::Careful);
                 self.columns.forget();
-            } else if way == Way::AtOnce {
-                way = Way::Stepwise(Mode::Fast);
+            } else if way == CommitMode::AtOnce {
+                way = CommitMode::Stepwise(WriteMode::Fast);
             }
             if repeats > 0 {
                 tokio::time::sleep(REPEAT_PAUSE * repeats).await;
@@ -116,7 +117,7 @@ impl Reconciler {
     }
 
     /// Before the position passes them: each gets there at least once.
-    async fn bury(&self, plan: &Plan) -> Result<(), ReconcilerError> {
+    async fn send_dead_letters(&self, plan: &Plan) -> Result<(), ReconcilerError> {
         for letter in &plan.dead {
             self.log.dead_letter(&letter.record).await?;
             metrics::counter!("upwrite_reconciler_dead_letters_total").increment(1);
@@ -126,31 +127,31 @@ impl Reconciler {
 
     /// An ordinary batch's transaction, as one statement; step by step if it takes more than one.
     async fn commit_at_once(&mut self, plan: &Plan) -> Result<(), ReconcilerError> {
-        let (mut shown, mut write) = (Shown::default(), None);
+        let (mut shown, mut write) = (RecordUpdates::default(), None);
         for (table, images) in by_table(&plan.images) {
             write = write_at_once(&mut self.connection, &mut self.columns, &table, &images).await?;
             if write.is_none() {
-                return self.commit(plan, Mode::Fast).await;
+                return self.commit(plan, WriteMode::Fast).await;
             }
             images.iter().for_each(|image| shown.add(&table, image, false));
         }
-        let statuses = settle(&self.start.state, &plan.touched, |_, before| before);
-        let ending = Ending::of_batch(plan, &self.start, &shown, &statuses);
+        let statuses = next_statuses(&self.start.state, &plan.touched, |_, before| before);
+        let ending = Ending::of_batch(plan, &self.start.state, &shown, &statuses, &self.start.epochs);
         ending.execute(&mut self.connection, write).await?;
         self.committed(statuses);
         Ok(())
     }
 
     /// The batch's transaction, step by step. Nothing in memory changes before it has committed.
-    async fn commit(&mut self, plan: &Plan, mode: Mode) -> Result<(), ReconcilerError> {
+    async fn commit(&mut self, plan: &Plan, mode: WriteMode) -> Result<(), ReconcilerError> {
         let mut tx = self.connection.begin().await.map_err(doing("beginning a batch"))?;
         claim_early(&mut tx, &plan.early_claims).await?;
         let mut parked: HashMap<MutationId, usize> = HashMap::new();
         let mut rereads = plan.rereads.clone();
         let mut some_parked = self.some_parked;
-        let mut shown = Shown::default();
+        let mut shown = RecordUpdates::default();
         for (table, images) in by_table(&plan.images) {
-            let written = merge(&mut tx, &mut self.columns, &table, &images, mode).await?;
+            let written = write_images(&mut tx, &mut self.columns, &table, &images, mode).await?;
             written.shown.iter().for_each(|(index, known)| shown.add(&table, &images[*index], *known));
             for index in written.parked {
                 let image = &images[index];
@@ -170,10 +171,11 @@ impl Reconciler {
         store::ask_rereads(&mut tx, &rereads).await?;
         store::dead_letters(&mut tx, &plan.dead).await?;
         store::outlived(&mut tx, &plan.outlived).await?;
-        let statuses = settle(&self.start.state, &plan.touched, |mutation, before| {
+        let statuses = next_statuses(&self.start.state, &plan.touched, |mutation, before| {
             before + parked.get(&mutation).copied().unwrap_or_default()
         });
-        Ending::of_batch(plan, &self.start, &shown, &statuses).execute(&mut tx, None).await?;
+        let ending = Ending::of_batch(plan, &self.start.state, &shown, &statuses, &self.start.epochs);
+        ending.execute(&mut tx, None).await?;
         tx.commit().await.map_err(doing("committing a batch"))?;
         for (mutation, count) in parked {
             if let Some(tracked) = self.start.state.tracked.get_mut(&mutation) {
@@ -185,7 +187,7 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Takes over what is now true, and tells those who wait.
+    /// Takes over what is now true, and notifies those who wait.
     fn committed(&mut self, statuses: Vec<Status>) {
         for status in statuses {
             let mutation = MutationId(status.id);
@@ -215,8 +217,8 @@ impl Reconciler {
 }
 
 /// The touched mutations' rows as they will be, given how many of their images will be parked.
-fn settle(state: &State, touched: &[MutationId], parked: impl Fn(MutationId, usize) -> usize) -> Vec<Status> {
-    let settled = touched.iter().filter_map(|mutation| {
+fn next_statuses(state: &State, touched: &[MutationId], parked: impl Fn(MutationId, usize) -> usize) -> Vec<Status> {
+    let statuses = touched.iter().filter_map(|mutation| {
         let tracked = state.tracked.get(mutation)?;
         let mut status = tracked.status.clone();
         let written = parked(*mutation, tracked.parked) == 0;
@@ -226,7 +228,7 @@ fn settle(state: &State, touched: &[MutationId], parked: impl Fn(MutationId, usi
         status.released = written && life.is_released() && life.phase != Phase::Voided;
         Some(status)
     });
-    settled.collect()
+    statuses.collect()
 }
 
 /// Images by table, tables in one order for every transaction, images in the log's.

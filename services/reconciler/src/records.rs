@@ -1,8 +1,8 @@
 //! What is known of the records that a transaction writes (`upwrite.records`), safe with others that write them, too.
 //!
 //! Reading, deciding and writing is one step for a record that is known: its row is locked. A record that is not yet
-//! known has no row to lock; should somebody else have added one in the meantime, [`crate::finish`] notices and the whole
-//! transaction is repeated. Nobody ever waits: a locked record is parked like a locked row.
+//! known has no row to lock; if another reconciler has added one in the meantime, [`crate::finish`] notices and the whole
+//! transaction is repeated. No transaction waits: an image of a locked record is parked, as for a locked row.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +14,7 @@ use crate::merge::{Image, RecordState};
 
 /// Records as they are, until the end of the transaction.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
+pub(crate) struct LockedRecords {
     pub(crate) states: HashMap<String, RecordState>,
     /// Another reconciler is about to write them.
     pub(crate) busy: HashSet<String>,
@@ -26,7 +26,7 @@ pub(crate) async fn lock_records(
     tx: &mut PgConnection,
     table: &TableName,
     keys: &[&str],
-) -> Result<Known, ReconcilerError> {
+) -> Result<LockedRecords, ReconcilerError> {
     let rows = sqlx::query(
         "/* reconciler.lock_records */
          with wanted as materialized (select unnest($3::text[]) as key),
@@ -45,7 +45,7 @@ pub(crate) async fn lock_records(
     .fetch_all(tx)
     .await
     .map_err(doing("reading what is known of records"))?;
-    let mut known = Known::default();
+    let mut known = LockedRecords::default();
     let mut take = |row: &sqlx::postgres::PgRow| -> sqlx::Result<()> {
         let key: String = row.try_get(0)?;
         if row.try_get(1)? {
@@ -59,21 +59,21 @@ pub(crate) async fn lock_records(
     };
     rows.iter().try_for_each(&mut take).map_err(doing("reading what is known of records"))?;
     // All that are there came, and those that are free once more.
-    let Known { states, busy } = &mut known;
+    let LockedRecords { states, busy } = &mut known;
     busy.retain(|key| !states.contains_key(key));
     Ok(known)
 }
 
 /// What will be known of the records whose images a transaction writes.
 #[derive(Debug, Default)]
-pub(crate) struct Shown {
-    pub(crate) changed: Vec<ShownRow>,
+pub(crate) struct RecordUpdates {
+    pub(crate) changed: Vec<RecordUpdate>,
     /// Records that were not known.
-    pub(crate) added: Vec<ShownRow>,
+    pub(crate) added: Vec<RecordUpdate>,
 }
 
 #[derive(Debug, serde::Serialize)]
-pub(crate) struct ShownRow {
+pub(crate) struct RecordUpdate {
     source: String,
     table_name: String,
     key: String,
@@ -84,9 +84,9 @@ pub(crate) struct ShownRow {
     deleted: bool,
 }
 
-impl Shown {
+impl RecordUpdates {
     pub(crate) fn add(&mut self, table: &TableName, image: &Image, was_known: bool) {
-        let row = ShownRow {
+        let row = RecordUpdate {
             source: table.source.clone(),
             table_name: table.table.clone(),
             key: image.key.clone(),

@@ -1,4 +1,4 @@
-//! Session after session: each has the partitions that the process has just then, and begins from what Postgres holds.
+//! Term after term: each has the partitions that are assigned at its beginning, and starts from what is in Postgres.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use upwrite_event_log::{EventLog, Membership, Notifier};
 
 use crate::assignment::Assignment;
-use crate::session::{End, Session};
+use crate::environment::Environment;
+use crate::term::{End, EndReason, Term};
 use crate::{Config, ReconcilerError, vacuum};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -25,23 +26,15 @@ pub async fn run(
     notifier: Notifier,
     shutdown: CancellationToken,
 ) -> Result<(), ReconcilerError> {
-    let outside = Outside { config, options: options.clone(), log, notifier };
+    let environment = Environment { config, options: options.clone(), log, notifier };
     tokio::select! {
-        ended = sessions(&outside, Assignment::new(membership), &shutdown) => ended,
+        ended = sessions(&environment, Assignment::new(membership), &shutdown) => ended,
         () = vacuum::keep_vacuumed(options) => Ok(()),
     }
 }
 
-/// What all sessions share.
-pub(crate) struct Outside {
-    pub(crate) config: Config,
-    pub(crate) options: PgConnectOptions,
-    pub(crate) log: Arc<dyn EventLog>,
-    pub(crate) notifier: Notifier,
-}
-
 async fn sessions(
-    outside: &Outside,
+    environment: &Environment,
     mut assignment: Assignment,
     shutdown: &CancellationToken,
 ) -> Result<(), ReconcilerError> {
@@ -49,20 +42,24 @@ async fn sessions(
     loop {
         let items = assignment.begin().await;
         if items.is_empty() {
-            outside.config.progress.send_replace(crate::Progress::default());
+            environment.config.progress.send_replace(crate::Progress::default());
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 _ = assignment.changes() => {}
             }
             continue;
         }
-        let worked = match Session::begin(outside, &items).await {
-            Ok(session) => session.work(outside, &mut assignment, shutdown, &mut pause).await,
-            Err(error) => Err(error),
+        let End { reason, worked } = match Term::begin(environment, &items).await {
+            Ok(session) => session.work(environment, &mut assignment, shutdown).await,
+            Err(error) => End { reason: Err(error), worked: false },
         };
-        match worked {
-            Ok(End::Shutdown) => return Ok(()),
-            Ok(End::Reassigned) => {}
+        if worked {
+            // After work that succeeded, a failure is a new one.
+            pause = FIRST_PAUSE;
+        }
+        match reason {
+            Ok(EndReason::Shutdown) => return Ok(()),
+            Ok(EndReason::Reassigned) => {}
             Err(error) if error.is_final() => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, again_in = ?pause, "the reconciler begins again");
@@ -75,9 +72,4 @@ async fn sessions(
             }
         }
     }
-}
-
-/// After work that succeeded, a failure is a new one.
-pub(crate) fn succeeded(pause: &mut Duration) {
-    *pause = FIRST_PAUSE;
 }

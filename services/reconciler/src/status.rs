@@ -5,7 +5,7 @@ use upwrite_events::{Failure, Lifecycle, MutationRequested, Op, Phase, Position,
 
 /// The row, column by column (see `schemas/sql/0001_schema.sql`). Times are Unix microseconds; `store` turns them
 /// into `timestamptz`.
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq)]
 pub(crate) struct Status {
     pub(crate) id: uuid::Uuid,
     pub(crate) state: String,
@@ -68,33 +68,11 @@ impl Status {
     pub(crate) fn unknown(id: uuid::Uuid, partition: u16, position: Position, requested_at_us: i64) -> Self {
         Self {
             id,
-            state: String::new(),
-            source: String::new(),
-            table_name: String::new(),
             operation: "mixed".to_owned(),
-            row_count: 0,
-            applied_count: 0,
-            keys: None,
-            database: String::new(),
-            username: String::new(),
-            application_name: String::new(),
-            attempts: 0,
             requested_at_us,
-            accepted_at_us: None,
-            attempted_at_us: None,
-            answered_at_us: None,
-            not_before_us: None,
-            revocation_requested: false,
-            outlived_rollback: false,
-            client_key: None,
-            traceparent: None,
-            redrive_of: None,
             partition: i16::try_from(partition).unwrap_or(i16::MAX),
             position: position.0,
-            failure: None,
-            lifecycle: None,
-            finished: false,
-            released: false,
+            ..Self::default()
         }
     }
 

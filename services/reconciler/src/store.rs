@@ -106,15 +106,15 @@ pub(crate) async fn dead_letters(tx: &mut PgConnection, letters: &[DeadLetter]) 
 /// an owner whose append was tried again, while this reconciler was not there.
 pub(crate) async fn released(
     connection: &mut PgConnection,
-    strangers: &[(MutationId, DeadLetter)],
+    unknown: &[(MutationId, DeadLetter)],
 ) -> Result<HashSet<MutationId>, ReconcilerError> {
     let found: Vec<(uuid::Uuid,)> = sqlx::query_as(
         "/* reconciler.released */
          select m.id from unnest($1::uuid[], $2::int2[]) as s (id, partition)
            join upwrite.mutations m on m.id = s.id and m.partition = s.partition where m.released",
     )
-    .bind(strangers.iter().map(|(mutation, _)| mutation.0).collect::<Vec<_>>())
-    .bind(strangers.iter().map(|(_, letter)| number(letter.record.partition)).collect::<Vec<_>>())
+    .bind(unknown.iter().map(|(mutation, _)| mutation.0).collect::<Vec<_>>())
+    .bind(unknown.iter().map(|(_, letter)| number(letter.record.partition)).collect::<Vec<_>>())
     .fetch_all(connection)
     .await
     .map_err(doing("looking for mutations that were released"))?;

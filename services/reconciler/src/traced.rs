@@ -3,8 +3,8 @@
 use tracing::{Span, field};
 use upwrite_event_log::trace;
 
-use crate::batch::State;
 use crate::plan::Plan;
+use crate::state::State;
 
 /// Of mutations whose outcome is known by this batch, and was not visible before. They end when they are dropped.
 pub(crate) fn writes(state: &State, plan: &Plan) -> Vec<Span> {

@@ -12,7 +12,7 @@ const PERIOD: Duration = Duration::from_secs(5);
 /// A relation with fewer dead rows is left to autovacuum.
 const MANY_DEAD_ROWS: i64 = 1_000;
 
-/// Vacuums for ever; a failure is told and tried again. Ends when dropped.
+/// Vacuums until dropped. A failure is logged, and the next round tries again.
 pub(crate) async fn keep_vacuumed(options: PgConnectOptions) {
     loop {
         if let Err(error) = rounds(&options).await {

@@ -21,7 +21,7 @@ const MAX_AGED: i64 = 1_000;
 /// Claims that were looked at once are not looked at again before this has passed.
 const FULL_ROUND: Duration = Duration::from_secs(600);
 
-/// Voids orphans of these partitions for ever; a failure is told and tried again. Ends when dropped.
+/// Voids orphans of these partitions until dropped. A failure is logged, and the next round tries again.
 pub(crate) async fn keep_voided(config: &Config, options: &PgConnectOptions, log: &dyn EventLog, items: &[i16]) {
     loop {
         tokio::time::sleep(config.void_check).await;

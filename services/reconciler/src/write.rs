@@ -1,6 +1,6 @@
 //! Writes images into one synced table, inside the batch's transaction.
 //!
-//! The fast way is set-wise and lets any error fail the whole transaction. It is then repeated the careful way:
+//! The fast way writes whole sets, and any error fails the transaction. It is then repeated the careful way:
 //! under savepoints, first the table as a whole, then row by row, so that one locked or refused row stops nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -13,10 +13,10 @@ use crate::error::{ReconcilerError, doing};
 use crate::finish::WRITE_PARAMETER;
 use crate::images::{FIRST_PARAMETER, Records, Write, delete, groups, upsert};
 use crate::merge::{Decision, Image, decide};
-use crate::records::{Known, lock_records};
+use crate::records::{LockedRecords, lock_records};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub(crate) enum WriteMode {
     Fast,
     Careful,
 }
@@ -31,7 +31,7 @@ pub(crate) struct Conflict {
 
 /// What became of the images, by their index in the input.
 #[derive(Debug, Default)]
-pub(crate) struct Written {
+pub(crate) struct WriteReport {
     pub(crate) parked: Vec<usize>,
     pub(crate) conflicts: Vec<Conflict>,
     pub(crate) rereads: Vec<String>,
@@ -44,19 +44,19 @@ pub(crate) struct Written {
 struct Rows<'a> {
     columns: &'a Columns,
     images: &'a [Image],
-    /// Records that were written before. Any other record has no row that somebody could have locked.
-    known: &'a Known,
+    /// Records that were written before. Any other record has no row that could be locked.
+    known: &'a LockedRecords,
 }
 
 /// Merges images of one table, in their order.
-pub(crate) async fn merge(
+pub(crate) async fn write_images(
     tx: &mut PgConnection,
     cache: &mut ColumnCache,
     table: &TableName,
     images: &[Image],
-    mode: Mode,
-) -> Result<Written, ReconcilerError> {
-    let mut written = Written::default();
+    mode: WriteMode,
+) -> Result<WriteReport, ReconcilerError> {
+    let mut written = WriteReport::default();
     let Some(columns) = columns_for(tx, cache, table, images).await? else {
         let message = format!("table {table} is not synced");
         let refuse = |index| Conflict { index, sqlstate: "42P01".to_owned(), message: message.clone() };
@@ -66,8 +66,8 @@ pub(crate) async fn merge(
     let (chosen, known) = choose(tx, table, images, &mut written).await?;
     let rows = Rows { columns: &columns, images, known: &known };
     match mode {
-        Mode::Fast => written.parked = write(tx, rows, &chosen).await.map_err(doing("writing rows"))?,
-        Mode::Careful => write_carefully(tx, rows, &chosen, &mut written).await?,
+        WriteMode::Fast => written.parked = write(tx, rows, &chosen).await.map_err(doing("writing rows"))?,
+        WriteMode::Careful => write_carefully(tx, rows, &chosen, &mut written).await?,
     }
     // What came before the latest image of a record is written with it: it waits with it, too.
     let waiting = written.parked.iter().map(|index| images[*index].key.as_str());
@@ -119,8 +119,8 @@ async fn choose(
     tx: &mut PgConnection,
     table: &TableName,
     images: &[Image],
-    written: &mut Written,
-) -> Result<(Vec<usize>, Known), ReconcilerError> {
+    written: &mut WriteReport,
+) -> Result<(Vec<usize>, LockedRecords), ReconcilerError> {
     let keys: BTreeSet<&str> = images.iter().map(|image| image.key.as_str()).collect();
     let known = lock_records(tx, table, &keys.into_iter().collect::<Vec<_>>()).await?;
     let mut states = known.states.clone();
@@ -148,7 +148,7 @@ async fn write_carefully(
     tx: &mut PgConnection,
     rows: Rows<'_>,
     chosen: &[usize],
-    written: &mut Written,
+    written: &mut WriteReport,
 ) -> Result<(), ReconcilerError> {
     match under_savepoint(tx, rows, chosen).await? {
         Ok(parked) => written.parked = parked,
@@ -187,7 +187,7 @@ struct Refusal {
 }
 
 impl Refusal {
-    /// Somebody's lock, which goes away by itself.
+    /// A lock of another transaction, which goes away by itself.
     fn is_lock(&self) -> bool {
         matches!(self.sqlstate.as_str(), "55P03" | "40P01" | "40001" | "57014")
     }
@@ -222,7 +222,7 @@ async fn under_savepoint(
     }
 }
 
-/// Locks what is there, writes what could be locked or is new; returns what somebody else has locked.
+/// Locks what is there, writes what could be locked or is new; returns what others have locked.
 async fn write(tx: &mut PgConnection, rows: Rows<'_>, chosen: &[usize]) -> sqlx::Result<Vec<usize>> {
     let Rows { columns, images, .. } = rows;
     let (deletes, writes): (Vec<usize>, Vec<usize>) = chosen.iter().partition(|index| images[**index].row.is_none());

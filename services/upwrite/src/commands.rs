@@ -8,14 +8,14 @@ use sqlx::{Connection as _, PgConnection};
 use crate::config::Config;
 use crate::observe::Traces;
 use crate::setup::{Grant, SetupPlan, setup as install};
-use crate::stages::Stage;
+use crate::stage::Stage;
 use crate::{connect, logging, stages};
 
 /// `upwrite check-config`
 pub fn check_config(path: &Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
-    let mut mistakes = connect::log_mistakes(&config);
-    mistakes.extend(connect::connectors(&config).err().map(|error| error.to_string()));
+    let mut mistakes = connect::log::mistakes(&config);
+    mistakes.extend(connect::upstreams::connectors(&config).err().map(|error| error.to_string()));
     anyhow::ensure!(mistakes.is_empty(), "{}: {}", path.display(), mistakes.join("\n"));
     println!("{}: no mistakes", path.display());
     Ok(())
@@ -26,7 +26,7 @@ pub async fn setup(path: &Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
     logging::begin(&config.logging, None)?;
     let mut tables = Vec::new();
-    for (name, connector) in connect::connectors(&config)? {
+    for (name, connector) in connect::upstreams::connectors(&config)? {
         eprintln!("{name}: describing objects …");
         let discovered = connector.discover().await.map_err(|error| {
             anyhow::anyhow!("source {name}: {} ({})", error.failure.message, error.failure.sqlstate)
@@ -38,17 +38,18 @@ pub async fn setup(path: &Path) -> anyhow::Result<()> {
         service_password: config.postgres.service_password.expose().to_owned(),
         reconciler_password: config.postgres.reconciler_password.expose().to_owned(),
         partitions: config.partitions,
-        log: connect::log_binding(&config).await?,
+        log: connect::log::binding(&config).await?,
         tables,
         grants: grants(&config),
     };
     let postgres = &config.postgres;
-    let mut superuser = PgConnection::connect_with(&connect::superuser(postgres)?).await.with_context(|| {
-        format!("logging in to Postgres at {}:{} as {}", postgres.host, postgres.port, postgres.setup_user)
-    })?;
+    let mut superuser =
+        PgConnection::connect_with(&connect::postgres::superuser_options(postgres)?).await.with_context(|| {
+            format!("logging in to Postgres at {}:{} as {}", postgres.host, postgres.port, postgres.setup_user)
+        })?;
     let mut report = install(&mut superuser, &plan).await?;
     let names: Vec<_> = plan.tables.iter().map(|table| table.name.clone()).collect();
-    report.done.extend(connect::prepare_log(&config, &names).await?);
+    report.done.extend(connect::log::prepare(&config, &names).await?);
     for line in &report.done {
         println!("{line}");
     }

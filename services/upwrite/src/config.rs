@@ -1,6 +1,7 @@
 //! The configuration file: parsed once into one struct, all mistakes reported together.
 
 mod control;
+mod file;
 mod log;
 mod observe;
 mod reader;
@@ -15,6 +16,7 @@ use toml::de::DeTable;
 use upwrite_proxy::{AuthMode, ServerTls, TlsConfig};
 
 pub use control::Control;
+use file::file;
 pub use log::{Engine, Kafka, Registry};
 pub use observe::Observe;
 pub use reader::Mistake;
@@ -170,15 +172,6 @@ fn postgres(section: &Section<'_, '_>) -> Postgres {
     }
 }
 
-/// The path of a file that can be read.
-fn file(section: &Section<'_, '_>, name: &str) -> Option<PathBuf> {
-    let path = section.string(name).map(PathBuf::from)?;
-    if let Err(error) = std::fs::metadata(&path) {
-        section.wrong(name, format!("{} cannot be read: {error}", path.display()));
-    }
-    Some(path)
-}
-
 /// One of a few words; the first one is the default.
 fn one_of<T: Copy + Default>(section: &Section<'_, '_>, name: &str, words: &[(&str, T)]) -> T {
     let Some(word) = section.string(name) else { return T::default() };
@@ -239,7 +232,7 @@ mod tests {
     fn all_mistakes_are_reported_with_their_lines() {
         let text = "[postgres]\ndatabase = 7\nhots = \"x\"\nservice_password = \"plain\"\n\n[proxy]\nlisten = \"nowhere\"\n\n[applier]\nlease = \"soon\"\n";
         let mistakes = Config::parse(text).unwrap_err();
-        let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
         for expected in [
             "line 2: postgres.database: expected a string, found integer",
             "line 3: postgres.hots: unknown key; did you mean host?",
@@ -248,7 +241,7 @@ mod tests {
             "line 7: proxy.listen: \"nowhere\" is not an address and port",
             "line 10: applier.lease: \"soon\" is not a duration",
         ] {
-            assert!(told.iter().any(|line| line.starts_with(expected)), "{expected} is not in {told:#?}");
+            assert!(lines.iter().any(|line| line.starts_with(expected)), "{expected} is not in {lines:#?}");
         }
     }
 

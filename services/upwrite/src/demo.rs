@@ -1,13 +1,14 @@
 //! `upwrite demo`: a private Postgres, a stand-in for Salesforce, Upwrite itself, and a tour of real statements.
 //! Everything lives in a temporary folder and in child processes that end with this one.
 
+mod paint;
+mod processes;
 mod psql;
 mod tour;
-mod world;
 
 use std::io::IsTerminal as _;
 
-use world::World;
+use processes::Processes;
 
 use crate::signals::Signals;
 
@@ -17,24 +18,19 @@ pub async fn demo(kafka: bool) -> anyhow::Result<()> {
     tokio::select! {
         signal = signals.next() => anyhow::bail!("stopped by {signal}"),
         ended = tour(kafka) => {
-            let world = ended?;
+            let processes = ended?;
             if std::io::stdout().is_terminal() {
                 println!("\nEverything stays up until Ctrl-C. Try your own statements.");
                 signals.next().await;
             }
-            world.stop().await
+            processes.stop().await
         }
     }
 }
 
-async fn tour(kafka: bool) -> anyhow::Result<World> {
-    let mut world = World::start(kafka).await?;
-    println!("{}", world.instructions());
-    tour::take(&mut world).await?;
-    Ok(world)
-}
-
-/// Text in an SGR style, on a terminal.
-fn paint(style: &str, text: &str) -> String {
-    if std::io::stdout().is_terminal() { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
+async fn tour(kafka: bool) -> anyhow::Result<Processes> {
+    let mut processes = Processes::start(kafka).await?;
+    println!("{}", processes.instructions());
+    tour::take(&mut processes).await?;
+    Ok(processes)
 }

@@ -10,7 +10,8 @@ mod observe;
 mod operations;
 pub mod setup;
 mod signals;
+mod stage;
 mod stages;
 
-pub use stages::Stage;
+pub use stage::Stage;
 pub use upwrite_connectors::salesforce::install_crypto_provider;

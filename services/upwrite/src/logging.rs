@@ -21,7 +21,7 @@ pub(crate) fn begin(logging: &Logging, traces: Option<&Traces>) -> anyhow::Resul
         Ok(level) if !level.is_empty() => EnvFilter::try_new(level).context("RUST_LOG")?,
         _ => EnvFilter::try_new(&logging.level).context("logging.level")?,
     };
-    // Where nobody takes the spans, they are not even made.
+    // Without a collector spans are not even made.
     let filter = filter.add_directive("upwrite::trace=off".parse().context("the directive for spans")?);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let filter = AlwaysAsked(filter);
@@ -35,7 +35,7 @@ pub(crate) fn begin(logging: &Logging, traces: Option<&Traces>) -> anyhow::Resul
 }
 
 /// The levels of the log, asked for each line again. A layer's filter leaves its last answer for the thread's next line,
-/// and where it has once said "always" it is not asked before that line. So whoever asks only whether a line would be
+/// and where it has once said "always" it is not asked before that line. So code that asks only whether a line would be
 /// wanted, as rdkafka does whenever it makes a client, would take the thread's next line away.
 struct AlwaysAsked(EnvFilter);
 

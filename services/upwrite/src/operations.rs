@@ -26,7 +26,7 @@ const AT_WORK: &str = "/* upwrite.at_work */
     WHERE seen_at > clock_timestamp() - interval '10 seconds' AND stages <> '{control}'";
 
 /// One deployment's.
-pub(crate) struct FromLog {
+pub(crate) struct LogOperations {
     pub(crate) config: Config,
     pub(crate) pool: PgPool,
     pub(crate) log: Arc<dyn EventLog>,
@@ -36,17 +36,17 @@ pub(crate) struct FromLog {
 type Work = BoxFuture<'static, Result<String, RebuildError>>;
 
 #[async_trait]
-impl Operations for FromLog {
+impl Operations for LogOperations {
     async fn rebuild(&self, target: Target) -> Result<ProgressStream, OperationError> {
-        let (tell, heard) = mpsc::channel(STEPS);
-        let rebuild = self.new_rebuild(tell);
+        let (sender, receiver) = mpsc::channel(STEPS);
+        let rebuild = self.new_rebuild(sender);
         let work = async move {
             match target {
                 Target::Table(table) => rebuild.table(&table).await.map(|report| of_table(&report)),
                 Target::Projections => rebuild.projections().await.map(|report| of_projections(&report)),
             }
         };
-        Ok(told(work.boxed(), heard))
+        Ok(progress_stream(work.boxed(), receiver))
     }
 
     async fn recover(&self) -> Result<ProgressStream, OperationError> {
@@ -57,50 +57,51 @@ impl Operations for FromLog {
                 "stop all stages but `upwrite control` first; still running: {at_work}"
             )));
         }
-        let here = connect::log_binding(&self.config).await.map_err(|error| away(&error))?;
-        let (tell, heard) = mpsc::channel(STEPS);
-        let rebuild = self.new_rebuild(tell);
+        let here = connect::log::binding(&self.config).await.map_err(|error| away(&error))?;
+        let (sender, receiver) = mpsc::channel(STEPS);
+        let rebuild = self.new_rebuild(sender);
         let binding = Binding { log_cluster: here.cluster };
         let work = async move { rebuild.recover(&binding).await.map(|report| of_recovery(&report)) };
-        Ok(told(work.boxed(), heard))
+        Ok(progress_stream(work.boxed(), receiver))
     }
 }
 
-impl FromLog {
-    fn new_rebuild(&self, tell: mpsc::Sender<RebuildProgress>) -> Rebuild {
-        let options = connect::reconciler(&self.config.postgres);
-        Rebuild::new(options, self.log.clone(), Some(tell)).with_outbox(matches!(self.config.engine, Engine::Kafka(_)))
+impl LogOperations {
+    fn new_rebuild(&self, sender: mpsc::Sender<RebuildProgress>) -> Rebuild {
+        let options = connect::postgres::reconciler_options(&self.config.postgres);
+        Rebuild::new(options, self.log.clone(), Some(sender))
+            .with_outbox(matches!(self.config.engine, Engine::Kafka(_)))
     }
 }
 
-/// What the work tells, and at last what it has done. Dropped, the work is dropped.
-fn told(work: Work, heard: mpsc::Receiver<RebuildProgress>) -> ProgressStream {
-    let told = stream::unfold(Telling::Works(work, heard), |state| async {
-        let (mut heard, last) = match state {
-            Telling::Works(mut work, mut heard) => tokio::select! {
+/// What the work reports, and at last what it has done. Dropped, the work is dropped.
+fn progress_stream(work: Work, receiver: mpsc::Receiver<RebuildProgress>) -> ProgressStream {
+    let steps = stream::unfold(Relay::Working(work, receiver), |state| async {
+        let (mut receiver, last) = match state {
+            Relay::Working(mut work, mut receiver) => tokio::select! {
                 biased;
-                Some(step) = heard.recv() => return Some((Ok(progress(step)), Telling::Works(work, heard))),
+                Some(step) = receiver.recv() => return Some((Ok(progress(step)), Relay::Working(work, receiver))),
                 done = &mut work => {
                     let last = done.map(|message| Progress { phase: "done".to_owned(), message, ..Default::default() });
-                    (heard, last.map_err(failed))
+                    (receiver, last.map_err(failed))
                 }
             },
-            Telling::Tells(heard, last) => (heard, last),
-            Telling::Ended => return None,
+            Relay::Draining(receiver, last) => (receiver, last),
+            Relay::Ended => return None,
         };
-        // What it told just before its end comes first.
-        match heard.try_recv() {
-            Ok(step) => Some((Ok(progress(step)), Telling::Tells(heard, last))),
-            Err(_) => Some((last, Telling::Ended)),
+        // What it reported just before its end comes first.
+        match receiver.try_recv() {
+            Ok(step) => Some((Ok(progress(step)), Relay::Draining(receiver, last))),
+            Err(_) => Some((last, Relay::Ended)),
         }
     });
-    told.boxed()
+    steps.boxed()
 }
 
-enum Telling {
-    Works(Work, mpsc::Receiver<RebuildProgress>),
-    /// The work has ended; some of what it told may still wait.
-    Tells(mpsc::Receiver<RebuildProgress>, Result<Progress, OperationError>),
+enum Relay {
+    Working(Work, mpsc::Receiver<RebuildProgress>),
+    /// The work has ended; some of what it reported may still wait.
+    Draining(mpsc::Receiver<RebuildProgress>, Result<Progress, OperationError>),
     Ended,
 }
 
@@ -168,7 +169,7 @@ fn of_projections(report: &ProjectionsReport) -> String {
 fn of_recovery(report: &RecoverReport) -> String {
     format!(
         "{} positions set; {} mutations in doubt now, {} of them unknown to the log; {} claims hold; {} tables and {} records are \
-         read anew",
+         read again",
         report.positions_set,
         report.in_doubt + report.lost,
         report.lost,
@@ -191,23 +192,23 @@ mod tests {
 
     #[tokio::test]
     async fn every_step_is_told_and_then_what_was_done() {
-        let (tell, heard) = mpsc::channel(STEPS);
+        let (sender, receiver) = mpsc::channel(STEPS);
         let work = async move {
-            tell.send(step(1)).await.expect("heard");
-            tell.send(step(2)).await.expect("heard");
+            sender.send(step(1)).await.expect("received");
+            sender.send(step(2)).await.expect("received");
             Ok("all of it".to_owned())
         };
-        let told: Vec<Progress> = told(work.boxed(), heard).try_collect().await.expect("no error");
-        assert_eq!(told.iter().map(|step| step.done).collect::<Vec<_>>(), [1, 2, 0]);
-        assert_eq!(told[0].phase, "comparing: crm.contact");
-        assert_eq!(told[2].message, "all of it");
+        let steps: Vec<Progress> = progress_stream(work.boxed(), receiver).try_collect().await.expect("no error");
+        assert_eq!(steps.iter().map(|step| step.done).collect::<Vec<_>>(), [1, 2, 0]);
+        assert_eq!(steps[0].phase, "comparing: crm.contact");
+        assert_eq!(steps[2].message, "all of it");
     }
 
     #[tokio::test]
     async fn failures_end_it() {
-        let (_tell, heard) = mpsc::channel(STEPS);
+        let (_sender, receiver) = mpsc::channel(STEPS);
         let work = async { Err(RebuildError::NoSuchTable(TableName::new("crm", "nothing"))) };
-        let told: Result<Vec<Progress>, _> = told(work.boxed(), heard).try_collect().await;
-        assert!(matches!(told, Err(OperationError::NotFound(_))), "{told:?}");
+        let steps: Result<Vec<Progress>, _> = progress_stream(work.boxed(), receiver).try_collect().await;
+        assert!(matches!(steps, Err(OperationError::NotFound(_))), "{steps:?}");
     }
 }

@@ -3,11 +3,11 @@
 use crate::instant::micros;
 use crate::v1::{Counts, Partition, StatusResponse};
 
-use super::told::{halted, name};
+use super::processes::{halted, name};
 
 /// Events that wait for longer stand still, rather than being under way. Microseconds.
 const STALLED_US: i64 = 30_000_000;
-/// Images that wait for somebody's lock for longer deserve a look. Microseconds.
+/// Images that are parked for longer deserve a look. Microseconds.
 const PARKED_US: i64 = 60_000_000;
 
 pub(super) fn judge(status: &mut StatusResponse) {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     /// Breaks one thing; what is said of it.
-    fn told(break_it: impl FnOnce(&mut StatusResponse)) -> (Vec<String>, Vec<String>) {
+    fn judged(break_it: impl FnOnce(&mut StatusResponse)) -> (Vec<String>, Vec<String>) {
         let mut status = healthy();
         break_it(&mut status);
         judge(&mut status);
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn nothing_is_said_of_what_is_well() {
-        assert_eq!(told(|_| {}), (vec![], vec![]));
+        assert_eq!(judged(|_| {}), (vec![], vec![]));
     }
 
     #[test]
@@ -189,7 +189,7 @@ mod tests {
             ("no answer", |s| s.partitions[0].error = Some("no answer".into())),
         ];
         for (expected, fault) in faults {
-            let (problems, warnings) = told(fault);
+            let (problems, warnings) = judged(fault);
             assert!(problems.len() == 1 && problems[0].contains(expected), "{expected}: {problems:?}");
             assert_eq!(warnings, [""; 0]);
         }
@@ -203,13 +203,13 @@ mod tests {
                 status.partitions.push(other);
             }
         };
-        assert_eq!(told(with(0)).0, [""; 0]);
-        assert_eq!(told(with(2)).0, ["no applier has mutations/1, where mutations wait: 2"]);
+        assert_eq!(judged(with(0)).0, [""; 0]);
+        assert_eq!(judged(with(2)).0, ["no applier has mutations/1, where mutations wait: 2"]);
     }
 
     #[test]
     fn warnings() {
-        let (problems, warnings) = told(|status| {
+        let (problems, warnings) = judged(|status| {
             let silent = Process {
                 host: "a".into(),
                 pid: 3,

@@ -4,13 +4,13 @@ use sqlx::postgres::{PgPool, PgRow};
 use sqlx::{PgConnection, Row as _};
 use uuid::Uuid;
 
-use super::told::Member;
+use super::processes::Member;
 use crate::instant::timestamp;
 use crate::v1::{Binding, Counts, Partition, Process, StatusResponse, Table};
 
-/// Processes that have not told of themselves for longer are not shown.
+/// Processes with an older heartbeat are not shown.
 const FORGOTTEN: &str = "1 hour";
-/// Processes that have told of themselves within this are alive; they do so every two seconds.
+/// Processes with a heartbeat within this are alive; there is one every two seconds.
 const ALIVE: &str = "15 seconds";
 
 const SNAPSHOT: &str = "/* control.snapshot */ set transaction isolation level repeatable read, read only";
@@ -36,7 +36,7 @@ const PROCESSES: &str = "/* control.processes */
       from upwrite.processes p where p.seen_at > clock_timestamp() - $2::interval
      order by p.started_at, p.id limit 1000";
 
-/// Who holds which item of which group: the locks of event-log's groups, by the name of their sessions.
+/// Which process has which item of which group: the locks of event-log's groups, by the name of their Postgres sessions.
 const MEMBERS: &str = "/* control.members */
     select a.application_name as session, l.objid::bigint - 1 as item
       from pg_locks l join pg_stat_activity a on a.pid = l.pid

@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use crate::v1::Mutation;
 
-/// Released mutations whose last form is remembered, so that they are not told twice.
+/// Released mutations whose last form is remembered, so that they are not sent twice.
 const REMEMBERED: usize = 4_096;
 
-/// What a caller was told last of each mutation.
+/// The last form of each mutation that a caller was sent.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     /// Of those that are not released. Bounded by what is read at once.
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_is_told_once() {
+    fn the_same_is_sent_once() {
         let mut changes = Changes::default();
         assert!(changes.is_news(&mutation(1, "requested", false)));
         assert!(!changes.is_news(&mutation(1, "requested", false)));

@@ -9,12 +9,12 @@ use tokio_util::sync::CancellationToken;
 use upwrite_event_log::{OVERFLOW, VERDICT_CHANNEL};
 use uuid::Uuid;
 
-/// News that a watch may lag behind.
+/// Notices that a watch may lag behind.
 pub(super) const WAITING: usize = 4_096;
 const RETRY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum News {
+pub(super) enum Notice {
     /// A mutation got its verdict or was released.
     Changed(Uuid),
     /// Some may have gone by unheard.
@@ -22,7 +22,7 @@ pub(super) enum News {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Hub(broadcast::Sender<News>);
+pub(crate) struct Hub(broadcast::Sender<Notice>);
 
 impl Hub {
     pub(super) fn start(pool: &PgPool, shutdown: CancellationToken) -> Self {
@@ -41,39 +41,39 @@ impl Hub {
         hub
     }
 
-    pub(super) fn subscribe(&self) -> broadcast::Receiver<News> {
+    pub(super) fn subscribe(&self) -> broadcast::Receiver<Notice> {
         self.0.subscribe()
     }
 
     async fn listen(&self, own: &PgPool) {
         loop {
-            if let Err(error) = self.hear(own).await {
+            if let Err(error) = self.forward(own).await {
                 tracing::debug!(%error, "verdicts cannot be listened for; watches look every second");
             }
             tokio::time::sleep(RETRY).await;
         }
     }
 
-    async fn hear(&self, own: &PgPool) -> Result<(), sqlx::Error> {
+    async fn forward(&self, own: &PgPool) -> Result<(), sqlx::Error> {
         let mut listener = PgListener::connect_with(own).await?;
         listener.listen(VERDICT_CHANNEL).await?;
         loop {
             // What was said before is not heard, now and after each loss of the connection (`None`).
-            self.tell(News::Lost);
+            self.publish(Notice::Lost);
             while let Some(notification) = listener.try_recv().await? {
-                notification.payload().split_ascii_whitespace().filter_map(news).for_each(|one| self.tell(one));
+                notification.payload().split_ascii_whitespace().filter_map(notice).for_each(|one| self.publish(one));
             }
         }
     }
 
-    fn tell(&self, news: News) {
-        // Nobody may be watching.
-        let _ = self.0.send(news);
+    fn publish(&self, notice: Notice) {
+        // There may be no watch.
+        let _ = self.0.send(notice);
     }
 }
 
-fn news(item: &str) -> Option<News> {
-    if item == OVERFLOW { Some(News::Lost) } else { item.parse().ok().map(News::Changed) }
+fn notice(item: &str) -> Option<Notice> {
+    if item == OVERFLOW { Some(Notice::Lost) } else { item.parse().ok().map(Notice::Changed) }
 }
 
 #[cfg(test)]
@@ -83,8 +83,8 @@ mod tests {
     #[test]
     fn items() {
         let id = Uuid::from_u128(3);
-        assert_eq!(news(&id.to_string()), Some(News::Changed(id)));
-        assert_eq!(news("*"), Some(News::Lost));
-        assert_eq!(news("something else"), None);
+        assert_eq!(notice(&id.to_string()), Some(Notice::Changed(id)));
+        assert_eq!(notice("*"), Some(Notice::Lost));
+        assert_eq!(notice("something else"), None);
     }
 }

@@ -1,16 +1,18 @@
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use upwrite_control::{Client, ClientConfig, ClientError, Config, ControlError, NotHere, Server, TlsPem, Token, serve};
+use upwrite_control::{
+    Client, ClientConfig, ClientError, Config, ControlError, Server, TlsPem, Token, Unsupported, serve,
+};
 
-use crate::world::{World, config, loopback};
+use crate::test_server::{TestServer, config, loopback};
 
-/// A second server on the world's database.
-async fn serve_as(world: &World, config: Config) -> String {
+/// A second server on the same database.
+async fn serve_as(server: &TestServer, config: Config) -> String {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
-    let server = Server::bind(config).await.unwrap();
-    let port = server.local_addr().unwrap().port();
-    tokio::spawn(server.serve(world.pool.clone(), world.log.clone(), Arc::new(NotHere), world.stop.clone()));
+    let second = Server::bind(config).await.unwrap();
+    let port = second.local_addr().unwrap().port();
+    tokio::spawn(second.serve(server.pool.clone(), server.log.clone(), Arc::new(Unsupported), server.stop.clone()));
     format!("{scheme}://localhost:{port}")
 }
 
@@ -23,8 +25,8 @@ async fn ask(address: &str, token: Option<&str>, authority: Option<&[u8]>) -> Re
 
 #[tokio::test]
 async fn only_the_token_is_let_in() {
-    let world = World::start().await;
-    let address = serve_as(&world, Config { token: Some(Token::new("s3cret")), ..config() }).await;
+    let server = TestServer::start().await;
+    let address = serve_as(&server, Config { token: Some(Token::new("s3cret")), ..config() }).await;
     ask(&address, Some("s3cret"), None).await.unwrap();
     for wrong in [None, Some("s3cre"), Some("S3cret")] {
         let refused = ask(&address, wrong, None).await;
@@ -34,12 +36,12 @@ async fn only_the_token_is_let_in() {
 
 #[tokio::test]
 async fn tls_with_a_token() {
-    let world = World::start().await;
+    let server = TestServer::start().await;
     let rcgen::CertifiedKey { cert, signing_key } =
         rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let certificate = cert.pem().into_bytes();
     let tls = TlsPem { certificate: certificate.clone(), key: signing_key.serialize_pem().into_bytes() };
-    let address = serve_as(&world, Config { token: Some(Token::new("s3cret")), tls: Some(tls), ..config() }).await;
+    let address = serve_as(&server, Config { token: Some(Token::new("s3cret")), tls: Some(tls), ..config() }).await;
     ask(&address, Some("s3cret"), Some(&certificate)).await.unwrap();
     let refused = ask(&address, Some("wrong"), Some(&certificate)).await;
     assert!(matches!(refused, Err(ClientError::NotAuthorised(_))), "{refused:?}");
@@ -62,11 +64,11 @@ async fn nobody_listens_for_others_without_a_token() {
 
 #[tokio::test]
 async fn a_key_that_is_none_is_refused_at_start() {
-    let world = World::start().await;
+    let server = TestServer::start().await;
     let tls = Some(TlsPem { certificate: b"no".to_vec(), key: b"no".to_vec() });
     let config = Config { tls, ..config() };
     let refused =
-        serve(config, world.pool.clone(), world.log.clone(), Arc::new(NotHere), CancellationToken::new()).await;
+        serve(config, server.pool.clone(), server.log.clone(), Arc::new(Unsupported), CancellationToken::new()).await;
     assert!(matches!(refused, Err(ControlError::Tls(_))), "{refused:?}");
 }
 

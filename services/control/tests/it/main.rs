@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
 
-mod world;
+mod test_server;
 
 mod access;
 mod mutations;

@@ -2,7 +2,7 @@ use upwrite_control::{ClientError, v1};
 use upwrite_events::{ErrorClass, Event, Failure, MutationDeferred, Outcome};
 use uuid::Uuid;
 
-use crate::world::World;
+use crate::test_server::TestServer;
 
 fn filter(filter: v1::MutationFilter) -> v1::ListMutationsRequest {
     v1::ListMutationsRequest { filter: Some(filter), ..Default::default() }
@@ -10,14 +10,14 @@ fn filter(filter: v1::MutationFilter) -> v1::ListMutationsRequest {
 
 #[tokio::test]
 async fn pages_have_every_mutation_once_latest_first() {
-    let world = World::start().await;
+    let server = TestServer::start().await;
     let mut asked = Vec::new();
     for number in 0..5 {
-        asked.push(world.request(&number.to_string(), "app").await.0.to_string());
+        asked.push(server.request(&number.to_string(), "app").await.0.to_string());
     }
     // The same time: the id decides.
-    world.sql("update upwrite.mutations set requested_at = '2026-01-01 00:00:00.123456Z'").await;
-    let mut client = world.client().await;
+    server.sql("update upwrite.mutations set requested_at = '2026-01-01 00:00:00.123456Z'").await;
+    let mut client = server.client().await;
     let mut found = Vec::new();
     let mut page_token = String::new();
     loop {
@@ -36,12 +36,12 @@ async fn pages_have_every_mutation_once_latest_first() {
 
 #[tokio::test]
 async fn filters() {
-    let world = World::start().await;
-    let (applied, partition, _) = world.request("a", "ada").await;
-    world.apply(applied, partition).await;
-    let (open, ..) = world.request("b", "bob").await;
-    world.sql(&format!("update upwrite.mutations set requested_at = '2026-01-01Z' where id = '{applied}'")).await;
-    let mut client = world.client().await;
+    let server = TestServer::start().await;
+    let (applied, partition, _) = server.request("a", "ada").await;
+    server.apply(applied, partition).await;
+    let (open, ..) = server.request("b", "bob").await;
+    server.sql(&format!("update upwrite.mutations set requested_at = '2026-01-01Z' where id = '{applied}'")).await;
+    let mut client = server.client().await;
     let since = Some("2026-01-02T00:00:00Z".parse().unwrap());
     for (what, wanted, expected) in [
         (
@@ -64,28 +64,28 @@ async fn filters() {
 
 #[tokio::test]
 async fn a_mutation_has_its_events_and_nobody_elses() {
-    let world = World::start().await;
-    let (mutation, partition, position) = world.request("a", "app").await;
+    let server = TestServer::start().await;
+    let (mutation, partition, position) = server.request("a", "app").await;
     let failure = Failure::new(ErrorClass::RateLimited, Outcome::NotApplied, "53400", "slow down");
     let not_before_us = 1_700_000_000_000_000;
-    let deferred = MutationDeferred { mutation, owner: world.owner, attempt: 1, not_before_us, failure };
-    world.append(partition, Event::MutationDeferred(deferred)).await;
+    let deferred = MutationDeferred { mutation, owner: server.owner, attempt: 1, not_before_us, failure };
+    server.append(partition, Event::MutationDeferred(deferred)).await;
     // Another one in the same partition.
     loop {
-        let (other, its, _) = world.request(&Uuid::new_v4().to_string(), "app").await;
+        let (other, its, _) = server.request(&Uuid::new_v4().to_string(), "app").await;
         if its == partition {
-            world.apply(other, its).await;
+            server.apply(other, its).await;
             break;
         }
     }
-    world.apply(mutation, partition).await;
-    let found = world.client().await.get_mutation(&mutation.to_string()).await.unwrap();
+    server.apply(mutation, partition).await;
+    let found = server.client().await.get_mutation(&mutation.to_string()).await.unwrap();
     assert_eq!(found.incomplete, None);
     let events: Vec<&str> = found.timeline.iter().map(|event| event.event.as_str()).collect();
     assert_eq!(events, ["MutationRequested", "MutationDeferred", "MutationApplied"]);
     assert_eq!(found.timeline[0].position, position.0);
     assert_eq!(found.timeline[1].summary, "not before 2023-11-14T22:13:20Z: 53400 slow down");
-    assert_eq!(found.timeline[2].owner.as_deref(), Some(world.owner.to_string().as_str()));
+    assert_eq!(found.timeline[2].owner.as_deref(), Some(server.owner.to_string().as_str()));
     let row = found.mutation.unwrap();
     assert_eq!((row.state.as_str(), row.applied_count, row.keys), ("applied", 1, vec!["k".to_owned()]));
     assert!(row.released && row.finished_at.is_some() && row.sqlstate.is_none());
@@ -93,8 +93,8 @@ async fn a_mutation_has_its_events_and_nobody_elses() {
 
 #[tokio::test]
 async fn what_is_not_there_is_not_found() {
-    let world = World::start().await;
-    let mut client = world.client().await;
+    let server = TestServer::start().await;
+    let mut client = server.client().await;
     let error = client.get_mutation(&Uuid::nil().to_string()).await.unwrap_err();
     assert!(matches!(error, ClientError::NotFound(_)), "{error:?}");
     assert!(matches!(client.get_mutation("17").await, Err(ClientError::Invalid(_))));

@@ -5,7 +5,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use upwrite_control::{ClientError, OperationError, Operations, Progress, ProgressStream, Target};
 use upwrite_events::TableName;
 
-use crate::world::World;
+use crate::test_server::TestServer;
 
 /// Rebuilds crm.contact in two steps, and cannot recover.
 struct Two;
@@ -34,8 +34,8 @@ impl Operations for Two {
 
 #[tokio::test]
 async fn progress_travels_and_the_end_says_so() {
-    let world = World::start_with(Arc::new(Two)).await;
-    let mut client = world.client().await;
+    let server = TestServer::start_with(Arc::new(Two)).await;
+    let mut client = server.client().await;
     for table in [Some("crm.contact".to_owned()), None] {
         let steps: Vec<_> = client.rebuild(table).await.unwrap().try_collect().await.unwrap();
         let told: Vec<_> = steps.iter().map(|step| (step.done, step.total, step.finished)).collect();
@@ -49,7 +49,7 @@ async fn progress_travels_and_the_end_says_so() {
 
 #[tokio::test]
 async fn a_server_without_operations_says_so() {
-    let world = World::start().await;
-    let refused = world.client().await.recover().await.map(drop);
+    let server = TestServer::start().await;
+    let refused = server.client().await.recover().await.map(drop);
     assert!(matches!(&refused, Err(ClientError::Failed(text)) if text.starts_with("not possible here")), "{refused:?}");
 }

@@ -8,7 +8,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
-use crate::world::World;
+use crate::test_server::TestServer;
 
 async fn reflect(channel: Channel, asked: MessageRequest) -> MessageResponse {
     let request = ServerReflectionRequest { host: String::new(), message_request: Some(asked) };
@@ -19,8 +19,8 @@ async fn reflect(channel: Channel, asked: MessageRequest) -> MessageResponse {
 
 #[tokio::test]
 async fn the_api_describes_itself() {
-    let world = World::start().await;
-    let channel = Channel::from_shared(world.address.clone()).unwrap().connect().await.unwrap();
+    let server = TestServer::start().await;
+    let channel = Channel::from_shared(server.address.clone()).unwrap().connect().await.unwrap();
     let MessageResponse::ListServicesResponse(services) =
         reflect(channel.clone(), MessageRequest::ListServices(String::new())).await
     else {
@@ -37,8 +37,8 @@ async fn the_api_describes_itself() {
 
 #[tokio::test]
 async fn health() {
-    let world = World::start().await;
-    let channel = Channel::from_shared(world.address.clone()).unwrap().connect().await.unwrap();
+    let server = TestServer::start().await;
+    let channel = Channel::from_shared(server.address.clone()).unwrap().connect().await.unwrap();
     let mut health = HealthClient::new(channel);
     for service in ["", "upwrite.control.v1.Control"] {
         let asked = HealthCheckRequest { service: service.to_owned() };

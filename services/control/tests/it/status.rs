@@ -1,14 +1,14 @@
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
-use crate::world::World;
+use crate::test_server::TestServer;
 
 #[tokio::test]
 async fn a_deployment_at_rest_is_healthy_and_says_who_does_what() {
-    let world = World::start().await;
-    let (mutation, partition, _) = world.request("a", "app").await;
-    world.fold_all().await;
-    world.sql("update upwrite.tables set backfilled_at = now()").await;
-    world
+    let server = TestServer::start().await;
+    let (mutation, partition, _) = server.request("a", "app").await;
+    server.fold_all().await;
+    server.sql("update upwrite.tables set backfilled_at = now()").await;
+    server
         .sql(
             r#"insert into upwrite.processes (id, host, pid, version, stages, status) values
                  (gen_random_uuid(), 'here', 7, '0.1.0', '{proxy,applier,reconciler,syncer}',
@@ -16,12 +16,12 @@ async fn a_deployment_at_rest_is_healthy_and_says_who_does_what() {
         )
         .await;
     // As event-log's groups do.
-    let options = world.pool.connect_options().as_ref().clone().application_name("upwrite group applier 7@here");
+    let options = server.pool.connect_options().as_ref().clone().application_name("upwrite group applier 7@here");
     let mut session = PgConnection::connect_with(&options).await.unwrap();
     let lock = format!("select pg_advisory_lock(1234, {})", partition.number + 1);
     session.execute(AssertSqlSafe(lock)).await.unwrap();
 
-    let mut client = world.client().await;
+    let mut client = server.client().await;
     let status = client.status().await.unwrap();
     assert_eq!((status.healthy, &status.problems[..], &status.warnings[..]), (true, &[][..], &[][..]));
 
@@ -40,9 +40,9 @@ async fn a_deployment_at_rest_is_healthy_and_says_who_does_what() {
     let here = here.unwrap();
     assert_eq!((here.start, here.end, here.position, here.lag), (Some(0), Some(1), 1, Some(0)));
     assert_eq!((here.unfinished, here.applier.as_deref()), (1, Some("here/7")));
-    assert_eq!(here.owner.as_deref(), Some(world.owner.to_string().as_str()));
+    assert_eq!(here.owner.as_deref(), Some(server.owner.to_string().as_str()));
 
-    world.apply(mutation, partition).await;
+    server.apply(mutation, partition).await;
     let status = client.status().await.unwrap();
     let behind = status.partitions.iter().find(|p| p.stream == "mutations" && p.number == u32::from(partition.number));
     let behind = behind.unwrap();
@@ -50,7 +50,7 @@ async fn a_deployment_at_rest_is_healthy_and_says_who_does_what() {
     assert!(behind.lag_since.is_some());
     assert_eq!(status.counts.unwrap().claims, 0);
 
-    world.sql("delete from upwrite.processes").await;
+    server.sql("delete from upwrite.processes").await;
     session.close().await.unwrap();
     let status = client.status().await.unwrap();
     assert!(!status.healthy);
@@ -59,9 +59,9 @@ async fn a_deployment_at_rest_is_healthy_and_says_who_does_what() {
 
 #[tokio::test]
 async fn what_is_wrong_is_said() {
-    let world = World::start().await;
-    world.fold_all().await;
-    world
+    let server = TestServer::start().await;
+    server.fold_all().await;
+    server
         .sql(
             "update upwrite.deployment set timeline = 7;
              update upwrite.positions set next_position = 5 where stream = 'mutations' and partition = 1;
@@ -70,7 +70,7 @@ async fn what_is_wrong_is_said() {
                  values ('crm', 'contact', 'a', '23514', 'no')",
         )
         .await;
-    let status = world.client().await.status().await.unwrap();
+    let status = server.client().await.status().await.unwrap();
     for expected in
         ["the database is on timeline 1, recorded is 7", "mutations/1 was folded up to 5, and the log ends at 0"]
     {
@@ -84,8 +84,8 @@ async fn what_is_wrong_is_said() {
 
 #[tokio::test]
 async fn a_database_that_was_not_set_up_is_said_to_be_so() {
-    let world = World::start().await;
-    world.sql("drop table upwrite.processes").await;
-    let error = world.client().await.status().await.unwrap_err();
+    let server = TestServer::start().await;
+    server.sql("drop table upwrite.processes").await;
+    let error = server.client().await.status().await.unwrap_err();
     assert!(error.to_string().contains("run `upwrite setup`"), "{error}");
 }

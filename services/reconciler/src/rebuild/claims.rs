@@ -8,19 +8,19 @@ use uuid::Uuid;
 
 use super::error::{RebuildError, doing};
 use super::expected::STATUSES;
-use super::mutations::{Lives, unreleased};
-use crate::batch::Tracked;
+use super::mutations::{MutationFeed, unreleased};
+use crate::state::Tracked;
 
 /// Replaces the claims of every mutation that the log knows; inside one transaction. Those of mutations that neither log
 /// nor `upwrite.mutations` knows stay if the log is on Kafka: their request may be on its way, and the reconciler voids
 /// them.
 pub(super) async fn replace(
     connection: &mut PgConnection,
-    lives: &Lives,
+    feed: &MutationFeed,
     specs: &HashMap<TableName, TableSpec>,
 ) -> Result<u64, RebuildError> {
     let (mut claims, mut mutations, mut partitions) = (Vec::new(), Vec::<Uuid>::new(), Vec::<i16>::new());
-    for (number, mutation, tracked) in unreleased(lives) {
+    for (number, mutation, tracked) in unreleased(feed) {
         for claim in claims_of(specs, tracked) {
             claims.push(claim);
             mutations.push(mutation.0);

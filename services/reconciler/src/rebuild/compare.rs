@@ -3,21 +3,22 @@
 use upwrite_events::TableName;
 
 use super::encode::Layout;
-use super::shapes::Spoken;
+use super::shapes::ColumnSet;
 use crate::columns::{literal, quoted};
 
 /// Keys that differ, numbered.
 pub(super) const SUSPECTS: &str = "upwrite_suspects";
 
 /// Whether row `l` differs from what image `i` speaks of, byte by byte.
-pub(super) fn differs(layout: &Layout, shapes: &[Spoken]) -> String {
+pub(super) fn differs(layout: &Layout, shapes: &[ColumnSet]) -> String {
     let mut cases = String::new();
     for (number, spoken) in shapes.iter().enumerate() {
-        let ours: Vec<String> = layout.spoken(spoken).map(|column| column.value("i")).collect();
+        let ours: Vec<String> = layout.columns_in(spoken).map(|column| column.value("i")).collect();
         if ours.is_empty() {
             continue;
         }
-        let theirs: Vec<String> = layout.spoken(spoken).map(|column| format!("l.{}", quoted(&column.name))).collect();
+        let theirs: Vec<String> =
+            layout.columns_in(spoken).map(|column| format!("l.{}", quoted(&column.name))).collect();
         // The casts keep Postgres from taking this apart into comparisons that not every type has.
         cases.push_str(&format!(
             " when {number} then row({})::record *<> row({})::record",
@@ -31,7 +32,7 @@ pub(super) fn differs(layout: &Layout, shapes: &[Spoken]) -> String {
 /// Fills [`SUSPECTS`]. `complete`: what the log does not know should not be there.
 pub(super) fn suspects(
     layout: &Layout,
-    shapes: &[Spoken],
+    shapes: &[ColumnSet],
     images: &str,
     table: &TableName,
     rows: bool,

@@ -1,4 +1,4 @@
-//! What may have been sent, and of which the log no longer tells surely, is in doubt.
+//! Marks in doubt what may have been sent and of which the log no longer says what became.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use upwrite_events::{
 use uuid::Uuid;
 
 use super::error::RebuildError;
-use super::mutations::{Lives, unreleased};
+use super::mutations::{MutationFeed, unreleased};
 use super::positions::Positions;
-use crate::batch::Tracked;
+use crate::state::Tracked;
 
 /// Events in one append.
 const BATCH: usize = 100;
 
-/// Takes every partition, so that nobody else's word counts any more. The markers are not followed by a
-/// `PartitionReleased`: whoever applies next must reckon with what somebody before may still have under way.
+/// Takes every partition, so that no other owner's outcomes count any more. The markers are not followed by a
+/// `PartitionReleased`: the next applier must allow for calls that an earlier one may still have under way.
 pub(super) async fn take(log: &Arc<dyn EventLog>) -> Result<(BTreeMap<u16, OwnerId>, Positions), RebuildError> {
     let (mut owners, mut behind) = (BTreeMap::new(), Positions::new());
     for number in 0..log.partitions() {
@@ -35,15 +35,15 @@ pub(super) async fn take(log: &Arc<dyn EventLog>) -> Result<(BTreeMap<u16, Owner
     Ok((owners, behind))
 }
 
-/// Says of everything unfinished that nobody knows, and folds that. Returns how many.
+/// Appends `MutationInDoubt` for everything unfinished, and folds it. Returns how many.
 pub(super) async fn mark(
     connection: &mut PgConnection,
     log: &Arc<dyn EventLog>,
-    lives: &mut Lives,
+    feed: &mut MutationFeed,
     owners: &BTreeMap<u16, OwnerId>,
 ) -> Result<u64, RebuildError> {
     let mut events: BTreeMap<u16, Vec<Event>> = BTreeMap::new();
-    for (number, mutation, tracked) in unreleased(lives) {
+    for (number, mutation, tracked) in unreleased(feed) {
         let Some(owner) = owners.get(&number) else { continue };
         if let Some(event) = in_doubt(mutation, *owner, tracked) {
             events.entry(number).or_default().push(event);
@@ -61,7 +61,7 @@ pub(super) async fn mark(
             }
         }
     }
-    lives.advance(connection, &ends).await?;
+    feed.advance(connection, &ends).await?;
     Ok(marked)
 }
 

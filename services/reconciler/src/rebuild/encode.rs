@@ -2,7 +2,7 @@
 
 use upwrite_events::Row;
 
-use super::shapes::{Shapes, Spoken};
+use super::shapes::{ColumnSet, Shapes};
 use crate::columns::{Columns, quoted};
 use crate::images::image_of;
 use crate::merge::Image;
@@ -69,14 +69,14 @@ impl Layout {
     }
 
     /// The columns of a set, by name.
-    pub(super) fn spoken<'a>(&'a self, spoken: &'a Spoken) -> impl Iterator<Item = &'a Column> {
+    pub(super) fn columns_in<'a>(&'a self, spoken: &'a ColumnSet) -> impl Iterator<Item = &'a Column> {
         self.columns.iter().enumerate().filter(|(place, _)| spoken.has(*place)).map(|(_, column)| column)
     }
 }
 
 /// Where an image stands among all of its table.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct LogOrder {
     /// When its event was appended, in the log's clock.
     pub(super) at_us: i64,
     /// Position of the event, and place of the image in it: orders the images of one partition.
@@ -88,10 +88,10 @@ pub(super) struct Place {
 const INDEX_BITS: u32 = 14;
 
 /// Appends one line.
-pub(super) fn line(to: &mut Vec<u8>, layout: &Layout, shapes: &Shapes, place: Place, image: &Image) {
+pub(super) fn line(to: &mut Vec<u8>, layout: &Layout, shapes: &Shapes, order: LogOrder, image: &Image) {
     text(to, &image.key);
-    let index = i64::try_from(place.index).unwrap_or(i64::MAX).min((1 << INDEX_BITS) - 1);
-    for number in [place.at_us, (place.position << INDEX_BITS) | index] {
+    let index = i64::try_from(order.index).unwrap_or(i64::MAX).min((1 << INDEX_BITS) - 1);
+    for number in [order.at_us, (order.position << INDEX_BITS) | index] {
         to.push(b'\t');
         to.extend_from_slice(number.to_string().as_bytes());
     }
@@ -104,7 +104,7 @@ pub(super) fn line(to: &mut Vec<u8>, layout: &Layout, shapes: &Shapes, place: Pl
     to.extend_from_slice(if image.mutation.is_some() { b"\tt" } else { b"\tf" });
     to.extend_from_slice(if image.row.is_none() { b"\tt" } else { b"\tf" });
     let mut values = Vec::with_capacity(256);
-    let mut spoken = Spoken::none(layout.columns.len());
+    let mut spoken = ColumnSet::none(layout.columns.len());
     columns(&mut values, layout, image.row.as_ref(), &mut spoken);
     to.push(b'\t');
     to.extend_from_slice(shapes.number(&spoken).to_string().as_bytes());
@@ -113,7 +113,7 @@ pub(super) fn line(to: &mut Vec<u8>, layout: &Layout, shapes: &Shapes, place: Pl
 }
 
 /// Row and layout are both ordered by name.
-fn columns(to: &mut Vec<u8>, layout: &Layout, row: Option<&Row>, spoken: &mut Spoken) {
+fn columns(to: &mut Vec<u8>, layout: &Layout, row: Option<&Row>, spoken: &mut ColumnSet) {
     let mut values = row.into_iter().flatten().peekable();
     for (place, column) in layout.columns.iter().enumerate() {
         while values.next_if(|(name, _)| name.as_str() < column.name.as_str()).is_some() {}
@@ -182,10 +182,10 @@ mod tests {
             origin: upwrite_events::Partition { stream: upwrite_events::Stream::Observations, number: 0 },
         };
         let (mut lines, shapes) = (Vec::new(), Shapes::default());
-        line(&mut lines, &layout, &shapes, Place { at_us: 9, position: 1, index: 3 }, &image);
+        line(&mut lines, &layout, &shapes, LogOrder { at_us: 9, position: 1, index: 3 }, &image);
         assert_eq!(String::from_utf8(lines).unwrap(), "k\t9\t16387\tv\t1\t2\tf\tf\t0\t\\N\t\\N\tx\\ty\\\\\\n\n");
         let spoken = &shapes.all()[0];
-        assert_eq!(layout.spoken(spoken).map(|column| column.name.as_str()).collect::<Vec<_>>(), ["a", "c"]);
+        assert_eq!(layout.columns_in(spoken).map(|column| column.name.as_str()).collect::<Vec<_>>(), ["a", "c"]);
         assert_eq!(layout.columns[1].value("i"), "i.c1::character varying(3)");
     }
 }

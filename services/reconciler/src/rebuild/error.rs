@@ -10,7 +10,7 @@ pub enum RebuildError {
     Database { doing: &'static str, source: sqlx::Error },
     #[error(transparent)]
     Log(#[from] LogError),
-    /// Somebody held locks all the time.
+    /// Other transactions had locks all the time.
     #[error("no moment could be found at which {what}")]
     Busy { what: &'static str },
     /// Recovering is needed first.
@@ -26,7 +26,7 @@ pub(super) fn doing(what: &'static str) -> impl FnOnce(sqlx::Error) -> RebuildEr
 }
 
 impl RebuildError {
-    /// Somebody's lock, which goes away by itself.
+    /// A lock of another transaction, which goes away by itself.
     pub(super) fn is_lock(&self) -> bool {
         let Self::Database { source: sqlx::Error::Database(error), .. } = self else { return false };
         matches!(error.code().as_deref(), Some("55P03" | "40P01" | "40001"))

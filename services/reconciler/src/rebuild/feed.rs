@@ -9,14 +9,14 @@ use upwrite_event_log::{EventLog, LogRecord};
 use upwrite_events::{Event, MutationId, Partition, Phase, Position, RecordsObserved, Stream, TableName, TableSpec};
 
 use super::connect::copy;
-use super::encode::{Layout, Place, line};
+use super::encode::{Layout, LogOrder, line};
 use super::error::RebuildError;
 use super::positions::Positions;
+use super::report::ProgressSender;
 use super::scan::scan;
 use super::shapes::Shapes;
-use super::told::Told;
-use crate::batch::{State, Tracked};
 use crate::merge::Image;
+use crate::state::{State, Tracked};
 
 /// Encoded images in one COPY.
 const COPY_BYTES: usize = 1 << 20;
@@ -60,7 +60,7 @@ impl Feed {
         connection: &mut PgConnection,
         into: &str,
         to: &Positions,
-        told: &Told,
+        progress: &ProgressSender,
     ) -> Result<(), RebuildError> {
         let total = super::positions::between(&self.next, to);
         let mut done = 0;
@@ -74,15 +74,15 @@ impl Feed {
             while let Some(part) = parts.next().await {
                 let part = part?;
                 match part.loaded {
-                    Loaded::Lines(mut more) => lines.append(&mut more),
-                    Loaded::Records(records) => self.fold(*partition, records, &mut lines),
+                    PartContent::Lines(mut more) => lines.append(&mut more),
+                    PartContent::Records(records) => self.fold(*partition, records, &mut lines),
                 }
                 if lines.len() >= COPY_BYTES {
                     self.refused += copy(connection, into, &lines).await?;
                     lines.clear();
                 }
                 done += part.positions;
-                told.tell("reading the log", Some(&self.table), done, total);
+                progress.send("reading the log", Some(&self.table), done, total);
             }
             drop(parts);
             self.next.insert(*partition, *to);
@@ -97,9 +97,9 @@ impl Feed {
         partition: Partition,
         from: Position,
         to: Position,
-    ) -> futures::stream::BoxStream<'static, Result<super::scan::Part<Loaded>, upwrite_event_log::LogError>> {
+    ) -> futures::stream::BoxStream<'static, Result<super::scan::Part<PartContent>, upwrite_event_log::LogError>> {
         if partition.stream == Stream::Mutations {
-            return scan(Arc::clone(&self.log), partition, from, to, Loaded::Records).boxed();
+            return scan(Arc::clone(&self.log), partition, from, to, PartContent::Records).boxed();
         }
         let (table, layout, shapes) = (self.table.clone(), Arc::clone(&self.layout), Arc::clone(&self.shapes));
         let load = move |records: Vec<LogRecord>| {
@@ -107,7 +107,7 @@ impl Feed {
             for record in records {
                 observed(&mut lines, &table, &layout, &shapes, record);
             }
-            Loaded::Lines(lines)
+            PartContent::Lines(lines)
         };
         scan(Arc::clone(&self.log), partition, from, to, load).boxed()
     }
@@ -124,8 +124,8 @@ impl Feed {
             folding.at_us = folding.at_us.max(record.appended_at_us);
             let plan = folding.state.plan(vec![record]);
             for (index, (_, image)) in plan.images.iter().enumerate().filter(|(_, (table, _))| *table == self.table) {
-                let place = Place { at_us: folding.at_us, position, index };
-                line(lines, &self.layout, &self.shapes, place, image);
+                let order = LogOrder { at_us: folding.at_us, position, index };
+                line(lines, &self.layout, &self.shapes, order, image);
             }
             for mutation in plan.touched {
                 forget_released(&mut folding.state, partition, mutation);
@@ -141,7 +141,7 @@ pub(super) fn forget_released(state: &mut State, partition: Partition, mutation:
     over.then(|| fold.forget(mutation)).and_then(|()| state.tracked.remove(&mutation))
 }
 
-enum Loaded {
+enum PartContent {
     /// Observations, encoded.
     Lines(Vec<u8>),
     /// Mutations, still to be folded.
@@ -158,6 +158,6 @@ fn observed(lines: &mut Vec<u8>, table: &TableName, layout: &Layout, shapes: &Sh
     for (index, row) in rows.into_iter().enumerate() {
         let image =
             Image { key: row.key, row: row.image, vendor_version: row.vendor_version, seen, mutation: None, origin };
-        line(lines, layout, shapes, Place { at_us, position, index }, &image);
+        line(lines, layout, shapes, LogOrder { at_us, position, index }, &image);
     }
 }

@@ -1,15 +1,12 @@
 //! What is to be done about a record that differs from what the log says. Pure.
 
-use sqlx::Row as _;
-use upwrite_events::Interval;
-
 use super::fold::is_later;
-use super::table::Of;
+use super::scope::Scope;
 use crate::merge::RecordState;
 
 /// One key, as the log and the live tables have it.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
+pub(super) struct Suspect {
     pub(super) key: String,
     /// Of the last image: order, deleted, shape. `None`: the log does not know the key.
     pub(super) image: Option<(RecordState, bool, i32)>,
@@ -21,7 +18,7 @@ pub(super) struct Found {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RowTo {
+pub(super) enum RowRepair {
     Stay,
     Insert,
     Change,
@@ -29,75 +26,62 @@ pub(super) enum RowTo {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RecordTo {
+pub(super) enum RecordRepair {
     Stay,
     Write,
     Remove,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Judged {
+pub(super) enum Judgement {
     /// As it should be, or to be made so.
-    Mend(RowTo, RecordTo),
+    Mend(RowRepair, RecordRepair),
     Waiting,
     Unknown,
 }
 
 /// What is to be done about a key. Pure.
-pub(super) fn judge(found: &Found, of: Of, complete: bool) -> Judged {
-    let rows = of == Of::RowsAndRecords;
-    let (row, record) = match &found.image {
+pub(super) fn judge(suspect: &Suspect, scope: Scope, complete: bool) -> Judgement {
+    let rows = scope == Scope::RowsAndRecords;
+    let (row, record) = match &suspect.image {
         None => (
-            if rows && found.row.is_some() { RowTo::Delete } else { RowTo::Stay },
-            if found.record.is_some() { RecordTo::Remove } else { RecordTo::Stay },
+            if rows && suspect.row.is_some() { RowRepair::Delete } else { RowRepair::Stay },
+            if suspect.record.is_some() { RecordRepair::Remove } else { RecordRepair::Stay },
         ),
         Some((state, deleted, _)) => (
-            match (rows, deleted, found.row) {
-                (false, ..) | (true, true, None) | (true, false, Some(false)) => RowTo::Stay,
-                (true, false, None) => RowTo::Insert,
-                (true, false, Some(true)) => RowTo::Change,
-                (true, true, Some(_)) => RowTo::Delete,
+            match (rows, deleted, suspect.row) {
+                (false, ..) | (true, true, None) | (true, false, Some(false)) => RowRepair::Stay,
+                (true, false, None) => RowRepair::Insert,
+                (true, false, Some(true)) => RowRepair::Change,
+                (true, true, Some(_)) => RowRepair::Delete,
             },
-            match &found.record {
-                Some((held, held_deleted)) if held == state && held_deleted == deleted => RecordTo::Stay,
-                _ => RecordTo::Write,
+            match &suspect.record {
+                Some((held, held_deleted)) if held == state && held_deleted == deleted => RecordRepair::Stay,
+                _ => RecordRepair::Write,
             },
         ),
     };
-    if (row, record) == (RowTo::Stay, RecordTo::Stay) {
-        return Judged::Mend(row, record);
+    if (row, record) == (RowRepair::Stay, RecordRepair::Stay) {
+        return Judgement::Mend(row, record);
     }
-    let lost_part_may_know = match (&found.image, &found.record) {
+    let lost_part_may_know = match (&suspect.image, &suspect.record) {
         (None, _) => true,
         (Some((state, ..)), Some((held, deleted))) => is_later(held, *deleted, state),
         (Some(_), None) => false,
     };
     if !complete && lost_part_may_know {
-        Judged::Unknown
-    } else if found.parked {
-        Judged::Waiting
+        Judgement::Unknown
+    } else if suspect.parked {
+        Judgement::Waiting
     } else {
-        Judged::Mend(row, record)
+        Judgement::Mend(row, record)
     }
-}
-
-/// A row of `rebuild.look`.
-pub(super) fn found(row: &sqlx::postgres::PgRow) -> sqlx::Result<Found> {
-    let state = |from: usize| -> sqlx::Result<RecordState> {
-        let seen = Interval { begun_us: row.try_get(from + 1)?, ended_us: row.try_get(from + 2)? };
-        Ok(RecordState { vendor_version: row.try_get(from)?, seen, by_mutation: row.try_get(from + 3)? })
-    };
-    let image = row.try_get::<bool, _>(1)?;
-    let image = image.then(|| Ok::<_, sqlx::Error>((state(2)?, row.try_get(6)?, row.try_get(7)?))).transpose()?;
-    let differs: bool = row.try_get(9)?;
-    let record = row.try_get::<bool, _>(10)?;
-    let record = record.then(|| Ok::<_, sqlx::Error>((state(11)?, row.try_get(15)?))).transpose()?;
-    let present: bool = row.try_get(8)?;
-    Ok(Found { key: row.try_get(0)?, image, row: present.then_some(differs), record, parked: row.try_get(16)? })
 }
 
 #[cfg(test)]
 mod tests {
+    use upwrite_events::Interval;
+
     use super::*;
 
     fn state(version: &str) -> RecordState {
@@ -105,8 +89,8 @@ mod tests {
         RecordState { vendor_version: Some(version.into()), seen, by_mutation: false }
     }
 
-    fn right() -> Found {
-        Found {
+    fn right() -> Suspect {
+        Suspect {
             key: "k".into(),
             image: Some((state("2"), false, 0)),
             row: Some(false),
@@ -115,33 +99,36 @@ mod tests {
         }
     }
 
-    fn judged(found: &Found) -> Judged {
-        judge(found, Of::RowsAndRecords, true)
+    fn judged(suspect: &Suspect) -> Judgement {
+        judge(suspect, Scope::RowsAndRecords, true)
     }
 
     #[test]
     fn what_differs_is_mended() {
-        assert_eq!(judged(&right()), Judged::Mend(RowTo::Stay, RecordTo::Stay));
-        let changed = Found { row: Some(true), ..right() };
-        assert_eq!(judged(&changed), Judged::Mend(RowTo::Change, RecordTo::Stay));
-        assert_eq!(judged(&Found { row: None, ..right() }), Judged::Mend(RowTo::Insert, RecordTo::Stay));
-        assert_eq!(judged(&Found { image: None, ..right() }), Judged::Mend(RowTo::Delete, RecordTo::Remove));
-        assert_eq!(judged(&Found { record: None, ..right() }), Judged::Mend(RowTo::Stay, RecordTo::Write));
-        let gone = Found { image: Some((state("2"), true, 0)), ..right() };
-        assert_eq!(judged(&gone), Judged::Mend(RowTo::Delete, RecordTo::Write));
-        assert_eq!(judge(&gone, Of::Records, true), Judged::Mend(RowTo::Stay, RecordTo::Write));
-        assert_eq!(judged(&Found { parked: true, ..changed }), Judged::Waiting);
-        assert_eq!(judged(&Found { parked: true, ..right() }), Judged::Mend(RowTo::Stay, RecordTo::Stay));
+        assert_eq!(judged(&right()), Judgement::Mend(RowRepair::Stay, RecordRepair::Stay));
+        let changed = Suspect { row: Some(true), ..right() };
+        assert_eq!(judged(&changed), Judgement::Mend(RowRepair::Change, RecordRepair::Stay));
+        assert_eq!(judged(&Suspect { row: None, ..right() }), Judgement::Mend(RowRepair::Insert, RecordRepair::Stay));
+        assert_eq!(
+            judged(&Suspect { image: None, ..right() }),
+            Judgement::Mend(RowRepair::Delete, RecordRepair::Remove)
+        );
+        assert_eq!(judged(&Suspect { record: None, ..right() }), Judgement::Mend(RowRepair::Stay, RecordRepair::Write));
+        let gone = Suspect { image: Some((state("2"), true, 0)), ..right() };
+        assert_eq!(judged(&gone), Judgement::Mend(RowRepair::Delete, RecordRepair::Write));
+        assert_eq!(judge(&gone, Scope::Records, true), Judgement::Mend(RowRepair::Stay, RecordRepair::Write));
+        assert_eq!(judged(&Suspect { parked: true, ..changed }), Judgement::Waiting);
+        assert_eq!(judged(&Suspect { parked: true, ..right() }), Judgement::Mend(RowRepair::Stay, RecordRepair::Stay));
     }
 
     #[test]
     fn what_the_lost_part_of_a_log_may_know_is_left() {
-        let left = |found: Found| judge(&found, Of::RowsAndRecords, false);
-        assert_eq!(left(Found { image: None, ..right() }), Judged::Unknown);
-        let newer = Found { row: Some(true), record: Some((state("3"), false)), ..right() };
-        assert_eq!(left(newer.clone()), Judged::Unknown);
-        assert_eq!(judged(&newer), Judged::Mend(RowTo::Change, RecordTo::Write));
-        let older = Found { row: Some(true), record: Some((state("1"), false)), ..right() };
-        assert_eq!(left(older), Judged::Mend(RowTo::Change, RecordTo::Write));
+        let left = |suspect: Suspect| judge(&suspect, Scope::RowsAndRecords, false);
+        assert_eq!(left(Suspect { image: None, ..right() }), Judgement::Unknown);
+        let newer = Suspect { row: Some(true), record: Some((state("3"), false)), ..right() };
+        assert_eq!(left(newer.clone()), Judgement::Unknown);
+        assert_eq!(judged(&newer), Judgement::Mend(RowRepair::Change, RecordRepair::Write));
+        let older = Suspect { row: Some(true), record: Some((state("1"), false)), ..right() };
+        assert_eq!(left(older), Judgement::Mend(RowRepair::Change, RecordRepair::Write));
     }
 }

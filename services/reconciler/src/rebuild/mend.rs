@@ -6,29 +6,30 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use upwrite_events::TableName;
 
-use super::compare::{SUSPECTS, differs};
+use super::compare::SUSPECTS;
 use super::connect::run;
 use super::error::{RebuildError, doing};
 use super::feed::Feed;
-use super::judge::{Found, Judged, RecordTo, RowTo, found, judge};
-use super::table::Of;
-use super::told::{TableReport, Told};
+use super::judge::{Judgement, RecordRepair, RowRepair, judge};
+use super::look::look;
+use super::report::{ProgressSender, TableReport};
+use super::scope::Scope;
+use super::shadow::MENDING;
+use super::write::RowWriter;
 use super::{positions, shadow};
 
-/// The images of what differs.
-pub(super) const MENDING: &str = "upwrite_mending";
 /// Keys in one transaction: reconcilers wait for it.
 const BATCH: usize = 2_000;
-/// How often keys are tried whose rows somebody has locked, and the pause between.
+/// How often keys with locked rows are tried, and the pause between.
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct Mending<'a> {
     pub(super) table: &'a TableName,
-    pub(super) of: Of,
+    pub(super) scope: Scope,
     /// What the log does not know should not be there.
     pub(super) complete: bool,
-    pub(super) told: &'a Told,
+    pub(super) progress: &'a ProgressSender,
 }
 
 impl Mending<'_> {
@@ -57,7 +58,7 @@ impl Mending<'_> {
             let keys = self.numbered(connection, from).await?;
             locked.extend(self.batch(connection, feed, &keys, report).await?);
             from += u64::try_from(BATCH).unwrap_or(u64::MAX);
-            self.told.tell("mending", Some(self.table), from.min(differing), differing);
+            self.progress.send("mending", Some(self.table), from.min(differing), differing);
         }
         for _ in 0..LOCK_TRIES {
             if locked.is_empty() {
@@ -85,7 +86,7 @@ impl Mending<'_> {
             .map_err(doing("reading what differs"))
     }
 
-    /// One transaction; returns the keys that somebody's lock kept from being mended.
+    /// One transaction; returns the keys that a lock kept from being mended.
     async fn batch(
         &self,
         connection: &mut PgConnection,
@@ -96,11 +97,11 @@ impl Mending<'_> {
         // Most of it before anybody waits.
         let ahead = positions::read(connection).await?;
         let into = shadow::copy_into(shadow::TAIL);
-        feed.advance(connection, &into, &ahead, self.told).await?;
+        feed.advance(connection, &into, &ahead, self.progress).await?;
         let mut tx = connection.begin().await.map_err(doing("beginning to mend"))?;
         let held = hold(&mut tx).await?;
         // From here on every error ends the operation, but for those under a savepoint: the feed does not read twice.
-        feed.advance(&mut tx, &into, &held, self.told).await?;
+        feed.advance(&mut tx, &into, &held, self.progress).await?;
         self.fold_tail(&mut tx, feed).await?;
         let mut counts = TableReport::default();
         let mut savepoint = tx.begin().await.map_err(doing("setting a savepoint"))?;
@@ -143,21 +144,22 @@ impl Mending<'_> {
         counts: &mut TableReport,
     ) -> Result<Vec<String>, RebuildError> {
         let mut work = Vec::new();
-        for found in self.look(tx, feed, keys).await? {
-            match judge(&found, self.of, self.complete) {
-                Judged::Mend(RowTo::Stay, RecordTo::Stay) => {}
-                Judged::Mend(row, record) => work.push((found, row, record)),
-                Judged::Waiting => counts.waiting += 1,
-                Judged::Unknown => counts.unknown += 1,
+        for suspect in look(tx, feed, self.table, keys).await? {
+            match judge(&suspect, self.scope, self.complete) {
+                Judgement::Mend(RowRepair::Stay, RecordRepair::Stay) => {}
+                Judgement::Mend(row, record) => work.push((suspect, row, record)),
+                Judgement::Waiting => counts.waiting += 1,
+                Judgement::Unknown => counts.unknown += 1,
             }
         }
-        let locked = self.lock(tx, feed, &work).await?;
-        work.retain(|(found, ..)| !locked.contains(&found.key));
-        match self.under_savepoint(tx, feed, &work).await? {
+        let writer = RowWriter { table: self.table };
+        let locked = writer.lock(tx, feed, &work).await?;
+        work.retain(|(suspect, ..)| !locked.contains(&suspect.key));
+        match writer.under_savepoint(tx, feed, &work).await? {
             Ok(()) => work.iter().for_each(|(_, row, record)| count(counts, *row, *record)),
             Err(_) => {
                 for one in work.chunks(1) {
-                    match self.under_savepoint(tx, feed, one).await? {
+                    match writer.under_savepoint(tx, feed, one).await? {
                         Ok(()) => one.iter().for_each(|(_, row, record)| count(counts, *row, *record)),
                         Err(sqlstate) => {
                             tracing::warn!(table = %self.table, sqlstate, "a row was refused by the synced table");
@@ -168,34 +170,6 @@ impl Mending<'_> {
             }
         }
         Ok(locked.into_iter().collect())
-    }
-
-    async fn look(&self, tx: &mut PgConnection, feed: &Feed, keys: &[String]) -> Result<Vec<Found>, RebuildError> {
-        let layout = &feed.layout;
-        let sql = format!(
-            "/* rebuild.look */
-             select x.key, i._key is not null, i._version, i._begun, i._ended, i._mutation, i._deleted, i._shape,
-                    l.{key} is not null, coalesce({differs}, false),
-                    r.key is not null, r.vendor_version, r.seen_begun_us, r.seen_ended_us, r.by_mutation, r.deleted,
-                    exists (select from upwrite.parked p
-                             where p.source = $2 and p.table_name = $3 and p.key = x.key)
-               from unnest($1::text[]) x (key)
-               left join {MENDING} i on i._key = x.key
-               left join {relation} l on l.{key} = x.key::{key_type}
-               left join upwrite.records r on r.source = $2 and r.table_name = $3 and r.key = x.key",
-            key = layout.key,
-            key_type = layout.key_type,
-            relation = layout.relation,
-            differs = differs(layout, &feed.shapes.all()),
-        );
-        let rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(keys)
-            .bind(&self.table.source)
-            .bind(&self.table.table)
-            .fetch_all(tx)
-            .await
-            .map_err(doing("looking at what differs"))?;
-        rows.iter().map(found).collect::<sqlx::Result<_>>().map_err(doing("looking at what differs"))
     }
 }
 
@@ -218,14 +192,14 @@ pub(super) async fn hold(tx: &mut PgConnection) -> Result<positions::Positions, 
     Err(RebuildError::Busy { what: "the positions are free" })
 }
 
-fn count(counts: &mut TableReport, row: RowTo, record: RecordTo) {
+fn count(counts: &mut TableReport, row: RowRepair, record: RecordRepair) {
     match row {
-        RowTo::Stay => {}
-        RowTo::Insert => counts.inserted += 1,
-        RowTo::Change => counts.mended += 1,
-        RowTo::Delete => counts.deleted += 1,
+        RowRepair::Stay => {}
+        RowRepair::Insert => counts.inserted += 1,
+        RowRepair::Change => counts.mended += 1,
+        RowRepair::Delete => counts.deleted += 1,
     }
-    counts.records += u64::from(record != RecordTo::Stay);
+    counts.records += u64::from(record != RecordRepair::Stay);
 }
 
 fn add(report: &mut TableReport, counts: &TableReport) {

@@ -17,11 +17,12 @@ use super::expected::{OUTLIVED, REMOVE, STATUSES, differing, mend};
 use super::feed::forget_released;
 use super::mend::hold;
 use super::positions::Positions;
+use super::report::{MutationsReport, ProgressSender, ProjectionsReport};
 use super::scan::scan;
-use super::table::{Of, specs};
-use super::told::{MutationsReport, ProjectionsReport, Told};
+use super::scope::Scope;
+use super::table::specs;
 use super::{Rebuild, positions};
-use crate::batch::{State, Tracked};
+use crate::state::{State, Tracked};
 use crate::status::Status;
 
 const COPY_BYTES: usize = 1 << 20;
@@ -29,9 +30,9 @@ const COPY_BYTES: usize = 1 << 20;
 const BATCH: usize = 1_000;
 
 /// Reads the mutations stream on and on. What it has read is in temporary tables and, of what is not released, in memory.
-pub(super) struct Lives {
+pub(super) struct MutationFeed {
     log: Arc<dyn EventLog>,
-    told: Told,
+    progress: ProgressSender,
     specs: HashMap<TableName, TableSpec>,
     next: Positions,
     pub(super) states: BTreeMap<u16, State>,
@@ -39,7 +40,7 @@ pub(super) struct Lives {
     pub(super) events: u64,
 }
 
-impl Lives {
+impl MutationFeed {
     pub(super) async fn begin(
         connection: &mut PgConnection,
         rebuild: &Rebuild,
@@ -54,7 +55,7 @@ impl Lives {
         }
         Ok(Self {
             log: Arc::clone(&rebuild.log),
-            told: rebuild.told.clone(),
+            progress: rebuild.progress.clone(),
             specs: specs(connection).await?,
             next: starts,
             states: BTreeMap::new(),
@@ -69,7 +70,7 @@ impl Lives {
             to.iter().filter(|(of, _)| of.stream == Stream::Mutations).map(|(of, to)| (*of, *to)).collect();
         let total = positions::between(&self.next, &mutations);
         let mut done = 0;
-        let mut out = Out::default();
+        let mut out = StatusLines::default();
         for (partition, to) in &mutations {
             let from = self.next.get(partition).copied().unwrap_or(Position::START);
             if from >= *to {
@@ -83,7 +84,7 @@ impl Lives {
                     out.write(connection).await?;
                 }
                 done += part.positions;
-                self.told.tell("reading mutations", None, done, total);
+                self.progress.send("reading mutations", None, done, total);
             }
             drop(parts);
             self.next.insert(*partition, *to);
@@ -98,7 +99,7 @@ impl Lives {
         out.write(connection).await
     }
 
-    fn fold(&mut self, partition: Partition, records: Vec<LogRecord>, out: &mut Out) {
+    fn fold(&mut self, partition: Partition, records: Vec<LogRecord>, out: &mut StatusLines) {
         let specs = &self.specs;
         let state =
             self.states.entry(partition.number).or_insert_with(|| State { specs: specs.clone(), ..State::default() });
@@ -122,12 +123,12 @@ impl Lives {
 
 /// Lines on their way into the temporary tables.
 #[derive(Default)]
-struct Out {
+struct StatusLines {
     lines: Vec<u8>,
     outlived: Vec<Uuid>,
 }
 
-impl Out {
+impl StatusLines {
     fn status(&mut self, tracked: &Tracked, n: i64) {
         let life = tracked.status.lifecycle.as_ref();
         let status = Status {
@@ -156,7 +157,7 @@ impl Out {
 
 impl Rebuild {
     /// Makes `upwrite.mutations`, the partitions' owners and `upwrite.records` what the log says; live. Claims are not
-    /// touched: they are made anew only behind a closed gate, by [`Rebuild::recover`].
+    /// touched: they are replaced only behind the recovery barrier, by [`Rebuild::recover`].
     ///
     /// # Errors
     /// As [`Rebuild::table`].
@@ -166,9 +167,9 @@ impl Rebuild {
         let reached = positions::read(&mut connection).await?;
         let starts = positions::starts(self.log.as_ref(), &reached).await?;
         let complete = positions::are_complete(&starts);
-        let mut lives = Lives::begin(&mut connection, self, starts).await?;
-        let mutations = mutations(&mut connection, &mut lives, complete).await?;
-        let tables: Vec<TableName> = lives.specs.keys().cloned().collect();
+        let mut feed = MutationFeed::begin(&mut connection, self, starts).await?;
+        let mutations = mutations(&mut connection, &mut feed, complete).await?;
+        let tables: Vec<TableName> = feed.specs.keys().cloned().collect();
         let _ = connection.close().await;
         Ok(ProjectionsReport { mutations, records: self.all_records(tables, true).await? })
     }
@@ -181,7 +182,7 @@ impl Rebuild {
         tables.sort();
         let mut records = Vec::new();
         for table in tables {
-            let report = self.one_table(&table, Of::Records, trusted).await?;
+            let report = self.one_table(&table, Scope::Records, trusted).await?;
             records.push((table, report));
         }
         Ok(records)
@@ -191,19 +192,19 @@ impl Rebuild {
 /// Folds to the reconcilers' positions, compares, mends.
 pub(super) async fn mutations(
     connection: &mut PgConnection,
-    lives: &mut Lives,
+    feed: &mut MutationFeed,
     complete: bool,
 ) -> Result<MutationsReport, RebuildError> {
     let begun = Instant::now();
     let reached = positions::read(connection).await?;
-    lives.advance(connection, &reached).await?;
+    feed.advance(connection, &reached).await?;
     let mut tx = connection
         .begin_with("begin isolation level repeatable read")
         .await
         .map_err(doing("beginning the comparison"))?;
     let snapshot = positions::read(&mut tx).await?;
-    lives.advance(&mut tx, &snapshot).await?;
-    lives.told.tell("comparing mutations", None, 0, 0);
+    feed.advance(&mut tx, &snapshot).await?;
+    feed.progress.send("comparing mutations", None, 0, 0);
     run(&mut tx, "comparing mutations", format!("analyze {STATUSES} (id, n)")).await?;
     let suspects: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(differing(complete)))
         .fetch_all(&mut *tx)
@@ -231,11 +232,11 @@ pub(super) async fn mutations(
     let total = number(i64::try_from(suspects.len()).unwrap_or(i64::MAX));
     let mut done = 0;
     for batch in batches {
-        mend_batch(connection, lives, batch, complete, &mut report).await?;
+        mend_batch(connection, feed, batch, complete, &mut report).await?;
         done += number(i64::try_from(batch.len()).unwrap_or(i64::MAX));
-        lives.told.tell("mending mutations", None, done, total);
+        feed.progress.send("mending mutations", None, done, total);
     }
-    report.events = lives.events;
+    report.events = feed.events;
     report.took = begun.elapsed();
     tracing::info!(?report, "mutations rebuilt from the log");
     Ok(report)
@@ -243,16 +244,16 @@ pub(super) async fn mutations(
 
 async fn mend_batch(
     connection: &mut PgConnection,
-    lives: &mut Lives,
+    feed: &mut MutationFeed,
     ids: &[Uuid],
     complete: bool,
     report: &mut MutationsReport,
 ) -> Result<(), RebuildError> {
     let ahead = positions::read(connection).await?;
-    lives.advance(connection, &ahead).await?;
+    feed.advance(connection, &ahead).await?;
     let mut tx = connection.begin().await.map_err(doing("beginning to mend mutations"))?;
     let held = hold(&mut tx).await?;
-    lives.advance(&mut tx, &held).await?;
+    feed.advance(&mut tx, &held).await?;
     let before: Vec<Uuid> =
         sqlx::query_scalar("/* rebuild.before */ select id from upwrite.mutations where id = any($1)")
             .bind(ids)
@@ -273,7 +274,7 @@ async fn mend_batch(
         report.inserted += written.saturating_sub(there);
         report.deleted += removed;
     }
-    for (number, owner) in lives.owners() {
+    for (number, owner) in feed.owners() {
         let put_right = sqlx::query(
             "/* rebuild.owner */ update upwrite.positions set owner = $2
               where stream = 'mutations' and partition = $1 and owner is distinct from $2",
@@ -287,9 +288,8 @@ async fn mend_batch(
 }
 
 /// What is not released: the fold's word and the request.
-pub(super) fn unreleased(lives: &Lives) -> impl Iterator<Item = (u16, MutationId, &Tracked)> {
-    lives
-        .states
+pub(super) fn unreleased(feed: &MutationFeed) -> impl Iterator<Item = (u16, MutationId, &Tracked)> {
+    feed.states
         .iter()
         .flat_map(|(number, state)| state.tracked.iter().map(move |(mutation, tracked)| (*number, *mutation, tracked)))
 }

@@ -1,5 +1,6 @@
-//! Back to work after a restore, a truncation, a failover to an older state (DESIGN 7, Binding). Behind a closed gate,
-//! with every step such that it may be done twice: killed in the middle, it is run again.
+//! Back to work after a restore, a truncation, a failover to an older state: database and log are bound to each other
+//! again. All of it happens behind the recovery barrier (`upwrite.deployment.gate`), and every step may be done twice:
+//! killed in the middle, it is run again.
 
 use std::time::{Duration, Instant};
 
@@ -9,9 +10,9 @@ use upwrite_events::Position;
 use super::connect::{connect, run};
 use super::error::{RebuildError, doing};
 use super::expected::STATUSES;
-use super::mutations::{Lives, mutations};
+use super::mutations::{MutationFeed, mutations};
 use super::positions::{Positions, partitions};
-use super::told::ProjectionsReport;
+use super::report::ProjectionsReport;
 use super::{Rebuild, claims, doubt, positions, table};
 
 /// The log that the deployment is bound to from now on.
@@ -33,14 +34,15 @@ pub struct RecoverReport {
     pub lost: u64,
     /// Claims that hold now.
     pub claims: u64,
-    /// Tables that are read anew from upstream.
+    /// Tables whose backfill begins again.
     pub tables: u64,
     /// Records that are, besides, read again by id: what upstream no longer has goes by that.
     pub rereads: u64,
     pub took: Duration,
 }
 
-const GATE: &str = "the deployment is being recovered";
+/// In `upwrite.deployment.gate`: no submission is accepted while it stands there.
+const BARRIER: &str = "the deployment is being recovered";
 /// How long transactions that write claims may take to end.
 const CLAIMS_PATIENCE: &str = "set local lock_timeout = '30s'";
 
@@ -48,38 +50,38 @@ impl Rebuild {
     /// Recovers the deployment. Every stage must have been stopped: reconcilers that still run are fenced off and end,
     /// new mutations are refused until the end.
     ///
-    /// The gate is closed first and opened last. In between: positions are set to what the log has; claims, mutations and
-    /// records are made what it says; what was unfinished is in doubt, by events in the log; every table is asked to be
-    /// read anew; the database and log that are here are recorded as the ones that belong together.
+    /// The barrier is raised first and lifted last. In between: positions are set to what the log has; claims, mutations and
+    /// records are made what it says; what was unfinished is in doubt, by events in the log; a backfill of every table is asked
+    /// for; the database and log that are here are recorded as the ones that belong together.
     ///
     /// # Errors
-    /// The gate stays closed then, until a later run ends well.
+    /// The barrier then stays, until a later run succeeds.
     pub async fn recover(&self, binding: &Binding) -> Result<RecoverReport, RebuildError> {
         let begun = Instant::now();
         let mut report = RecoverReport::default();
         let mut connection = connect(&self.options).await?;
-        self.told.tell("closing the gate", None, 0, 0);
-        close(&mut connection).await?;
+        self.progress.send("closing the gate", None, 0, 0);
+        raise_barrier(&mut connection).await?;
         positions::ensure(&mut connection, self.log.as_ref()).await?;
         report.positions_set = self.set_positions(&mut connection).await?;
         let (owners, behind) = doubt::take(&self.log).await?;
 
         let reached = positions::read(&mut connection).await?;
         let starts = positions::starts(self.log.as_ref(), &reached).await?;
-        let mut lives = Lives::begin(&mut connection, self, starts).await?;
-        report.projections.mutations = mutations(&mut connection, &mut lives, false).await?;
+        let mut feed = MutationFeed::begin(&mut connection, self, starts).await?;
+        report.projections.mutations = mutations(&mut connection, &mut feed, false).await?;
         let specs = table::specs(&mut connection).await?;
         report.projections.records = self.all_records(specs.keys().cloned().collect(), false).await?;
 
-        self.told.tell("marking what is in doubt", None, 0, 0);
-        lives.advance(&mut connection, &behind).await?;
-        report.in_doubt = doubt::mark(&mut connection, &self.log, &mut lives, &owners).await?;
+        self.progress.send("marking what is in doubt", None, 0, 0);
+        feed.advance(&mut connection, &behind).await?;
+        report.in_doubt = doubt::mark(&mut connection, &self.log, &mut feed, &owners).await?;
         report.lost = lost(&mut connection).await?;
-        self.told.tell("claiming", None, 0, 0);
-        report.claims = claims::replace(&mut connection, &lives, &specs).await?;
-        self.told.tell("asking for a sweep", None, 0, 0);
+        self.progress.send("claiming", None, 0, 0);
+        report.claims = claims::replace(&mut connection, &feed, &specs).await?;
+        self.progress.send("asking for a sweep", None, 0, 0);
         (report.tables, report.rereads) = sweep(&mut connection).await?;
-        open(&mut connection, binding).await?;
+        lift_barrier(&mut connection, binding).await?;
         report.took = begun.elapsed();
         tracing::info!(?report, "recovered");
         let _ = connection.close().await;
@@ -126,9 +128,9 @@ impl Rebuild {
 }
 
 /// No submission gets by any more once this has returned (see `upwrite.append_batch`).
-async fn close(connection: &mut PgConnection) -> Result<(), RebuildError> {
-    let close = sqlx::query("/* rebuild.close */ update upwrite.deployment set gate = $1").bind(GATE);
-    close.execute(&mut *connection).await.map_err(doing("closing the gate"))?;
+async fn raise_barrier(connection: &mut PgConnection) -> Result<(), RebuildError> {
+    let raise = sqlx::query("/* rebuild.close */ update upwrite.deployment set gate = $1").bind(BARRIER);
+    raise.execute(&mut *connection).await.map_err(doing("raising the recovery barrier"))?;
     let mut tx = connection.begin().await.map_err(doing("waiting for submissions"))?;
     run(&mut tx, "waiting for submissions", CLAIMS_PATIENCE).await?;
     run(&mut tx, "waiting for submissions", "lock table upwrite.claims in share mode").await?;
@@ -152,8 +154,8 @@ async fn lost(connection: &mut PgConnection) -> Result<u64, RebuildError> {
     Ok(lost.rows_affected())
 }
 
-/// Everything is read anew: tables from their beginning, and what they hold now by id, since what is gone upstream shows
-/// in no page.
+/// Asks for everything to be read again: tables from their beginning, and their present records by id, since a record
+/// that is gone upstream is in no page.
 async fn sweep(connection: &mut PgConnection) -> Result<(u64, u64), RebuildError> {
     let mut tx = connection.begin().await.map_err(doing("asking for a sweep"))?;
     let tables =
@@ -174,13 +176,13 @@ async fn sweep(connection: &mut PgConnection) -> Result<(u64, u64), RebuildError
 }
 
 /// The database and log that are here belong together from now on.
-async fn open(connection: &mut PgConnection, binding: &Binding) -> Result<(), RebuildError> {
-    let open = sqlx::query(
+async fn lift_barrier(connection: &mut PgConnection, binding: &Binding) -> Result<(), RebuildError> {
+    let lift = sqlx::query(
         "/* rebuild.open */ update upwrite.deployment
             set system_identifier = (select s.system_identifier::text from pg_control_system() s),
                 timeline = ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int,
                 log_cluster = $1, gate = null",
     );
-    open.bind(&binding.log_cluster).execute(connection).await.map_err(doing("opening the gate"))?;
+    lift.bind(&binding.log_cluster).execute(connection).await.map_err(doing("lifting the recovery barrier"))?;
     Ok(())
 }

@@ -8,14 +8,16 @@ use upwrite_events::Interval;
 use super::connect::run;
 use super::encode::Layout;
 use super::error::{RebuildError, doing};
-use super::fold::{Candidate, Kept, keep};
-use super::shapes::{Shapes, Spoken};
+use super::fold::{Candidate, LatestImage, latest};
+use super::shapes::{ColumnSet, Shapes};
 use crate::merge::RecordState;
 
 /// All images up to the comparison.
 pub(super) const IMAGES: &str = "upwrite_images";
 /// Images that came after it.
 pub(super) const TAIL: &str = "upwrite_tail";
+/// The images of what differs.
+pub(super) const MENDING: &str = "upwrite_mending";
 /// Rows in one FETCH while images are folded.
 const FETCH: usize = 10_000;
 
@@ -57,7 +59,7 @@ pub(super) async fn fold(
         let rows = sqlx::query(AssertSqlSafe(fetch)).fetch_all(&mut *connection).await;
         let rows = rows.map_err(doing("folding images"))?;
         let known = shapes.all();
-        let mut done = Done::default();
+        let mut done = FoldWork::default();
         for row in &rows {
             let (key, candidate) = candidate(row, &known).map_err(doing("folding images"))?;
             match &mut group {
@@ -80,7 +82,7 @@ pub(super) async fn fold(
     Ok(())
 }
 
-fn candidate(row: &sqlx::postgres::PgRow, shapes: &[Spoken]) -> sqlx::Result<(String, Candidate)> {
+fn candidate(row: &sqlx::postgres::PgRow, shapes: &[ColumnSet]) -> sqlx::Result<(String, Candidate)> {
     let shape = usize::try_from(row.try_get::<i32, _>(7)?).unwrap_or_default();
     let seen = Interval { begun_us: row.try_get(3)?, ended_us: row.try_get(4)? };
     let state = RecordState { vendor_version: row.try_get(2)?, seen, by_mutation: row.try_get(5)? };
@@ -90,16 +92,16 @@ fn candidate(row: &sqlx::postgres::PgRow, shapes: &[Spoken]) -> sqlx::Result<(St
 
 /// What a number of records' folds ask for.
 #[derive(Default)]
-struct Done {
+struct FoldWork {
     losers: Vec<String>,
     /// By what is added from how many earlier images, and the shape then: the rows, winner first.
-    merges: HashMap<(Vec<Spoken>, i32), Vec<Vec<String>>>,
+    merges: HashMap<(Vec<ColumnSet>, i32), Vec<Vec<String>>>,
 }
 
-impl Done {
+impl FoldWork {
     fn add(&mut self, group: Option<(String, Vec<Candidate>)>, shapes: &Shapes) {
         let Some((_, candidates)) = group else { return };
-        let Some(Kept { index, from_earlier, spoken }) = keep(&candidates) else { return };
+        let Some(LatestImage { index, from_earlier, spoken }) = latest(&candidates) else { return };
         if !from_earlier.is_empty() {
             let ctids = std::iter::once(index).chain(from_earlier.iter().map(|(earlier, _)| *earlier));
             let ctids = ctids.map(|at| candidates[at].ctid.clone()).collect();
@@ -127,11 +129,11 @@ impl Done {
     }
 }
 
-fn merge_sql(layout: &Layout, table: &str, beyond: &[Spoken], shape: i32) -> String {
+fn merge_sql(layout: &Layout, table: &str, beyond: &[ColumnSet], shape: i32) -> String {
     let (mut sets, mut joins) = (format!("_shape = {shape}"), String::new());
     let (mut arrays, mut names) = ("$1::text[]::tid[]".to_owned(), "w".to_owned());
     for (place, spoken) in (1..).zip(beyond) {
-        for column in layout.spoken(spoken) {
+        for column in layout.columns_in(spoken) {
             sets.push_str(&format!(", {0} = s{place}.{0}", column.stored));
         }
         joins.push_str(&format!(" join {table} s{place} on s{place}.ctid = x.s{place}"));

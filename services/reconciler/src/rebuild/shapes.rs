@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 /// A set of columns, by their place in the layout.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(super) struct Spoken(Vec<u64>);
+pub(super) struct ColumnSet(Vec<u64>);
 
-impl Spoken {
+impl ColumnSet {
     pub(super) fn none(columns: usize) -> Self {
         Self(vec![0; columns.div_ceil(64)])
     }
@@ -35,16 +35,16 @@ impl Spoken {
 
 /// The numbered sets of one operation. Shared by the tasks that encode.
 #[derive(Debug, Default)]
-pub(super) struct Shapes(Mutex<Known>);
+pub(super) struct Shapes(Mutex<NumberedSets>);
 
 #[derive(Debug, Default)]
-struct Known {
-    numbers: HashMap<Spoken, i32>,
-    sets: Vec<Spoken>,
+struct NumberedSets {
+    numbers: HashMap<ColumnSet, i32>,
+    sets: Vec<ColumnSet>,
 }
 
 impl Shapes {
-    pub(super) fn number(&self, spoken: &Spoken) -> i32 {
+    pub(super) fn number(&self, spoken: &ColumnSet) -> i32 {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(number) = known.numbers.get(spoken) {
             return *number;
@@ -55,7 +55,7 @@ impl Shapes {
         number
     }
 
-    pub(super) fn all(&self) -> Vec<Spoken> {
+    pub(super) fn all(&self) -> Vec<ColumnSet> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).sets.clone()
     }
 }
@@ -67,10 +67,10 @@ mod tests {
     #[test]
     fn sets_are_numbered_once() {
         let shapes = Shapes::default();
-        let mut a = Spoken::none(70);
+        let mut a = ColumnSet::none(70);
         a.add(3);
         a.add(69);
-        let mut b = Spoken::none(70);
+        let mut b = ColumnSet::none(70);
         b.add(3);
         assert_eq!((shapes.number(&a), shapes.number(&b), shapes.number(&a)), (0, 1, 0));
         assert!(a.has(69) && !b.has(69));

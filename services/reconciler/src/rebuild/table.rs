@@ -13,17 +13,10 @@ use super::encode::Layout;
 use super::error::{RebuildError, doing};
 use super::feed::Feed;
 use super::mend::Mending;
-use super::told::TableReport;
+use super::report::TableReport;
+use super::scope::Scope;
 use super::{Rebuild, positions, shadow};
 use crate::columns::{ColumnCache, literal};
-
-/// What of a table is made anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Of {
-    RowsAndRecords,
-    /// `upwrite.records` alone.
-    Records,
-}
 
 impl Rebuild {
     /// Makes a synced table's rows, and what `upwrite.records` says of them, what the log says; live. What is right is
@@ -33,14 +26,14 @@ impl Rebuild {
     /// `NoSuchTable`; `Refused` if the log ends before the reconciler's position; `Database`, `Log` if they fail for
     /// good. What has been mended by then stays mended.
     pub async fn table(&self, table: &TableName) -> Result<TableReport, RebuildError> {
-        self.one_table(table, Of::RowsAndRecords, true).await
+        self.one_table(table, Scope::RowsAndRecords, true).await
     }
 
     /// `trusted`: the log holds all that ever was in it, as far as it begins at its beginning.
     pub(super) async fn one_table(
         &self,
         table: &TableName,
-        of: Of,
+        scope: Scope,
         trusted: bool,
     ) -> Result<TableReport, RebuildError> {
         let begun = Instant::now();
@@ -48,7 +41,7 @@ impl Rebuild {
         let specs = specs(&mut connection).await?;
         let columns = ColumnCache::new(self.outbox).of(&mut connection, table).await?;
         let columns = columns.ok_or_else(|| RebuildError::NoSuchTable(table.clone()))?;
-        let layout = Layout::new(&columns, of == Of::RowsAndRecords);
+        let layout = Layout::new(&columns, scope == Scope::RowsAndRecords);
         positions::ensure(&mut connection, self.log.as_ref()).await?;
         let reached = positions::read(&mut connection).await?;
         let starts = positions::starts(self.log.as_ref(), &reached).await?;
@@ -56,12 +49,12 @@ impl Rebuild {
         shadow::create(&mut connection, &layout).await?;
         let mut feed = Feed::new(Arc::clone(&self.log), table.clone(), layout, specs, starts);
         let into = shadow::copy_into(shadow::IMAGES);
-        feed.advance(&mut connection, &into, &reached, &self.told).await?;
+        feed.advance(&mut connection, &into, &reached, &self.progress).await?;
 
         let mut report = TableReport { log_is_complete: complete, ..TableReport::default() };
-        let differing = self.compare(&mut connection, &mut feed, table, of, &mut report).await?;
+        let differing = self.compare(&mut connection, &mut feed, table, scope, &mut report).await?;
         if differing > 0 {
-            let mending = Mending { table, of, complete, told: &self.told };
+            let mending = Mending { table, scope, complete, progress: &self.progress };
             mending.run(&mut connection, &mut feed, differing, &mut report).await?;
         }
         report.events = feed.events;
@@ -81,7 +74,7 @@ impl Rebuild {
         connection: &mut PgConnection,
         feed: &mut Feed,
         table: &TableName,
-        of: Of,
+        scope: Scope,
         report: &mut TableReport,
     ) -> Result<u64, RebuildError> {
         let mut tx = connection
@@ -89,11 +82,11 @@ impl Rebuild {
             .await
             .map_err(doing("beginning the comparison"))?;
         let snapshot = positions::read(&mut tx).await?;
-        feed.advance(&mut tx, &shadow::copy_into(shadow::IMAGES), &snapshot, &self.told).await?;
-        self.told.tell("comparing", Some(table), 0, 0);
+        feed.advance(&mut tx, &shadow::copy_into(shadow::IMAGES), &snapshot, &self.progress).await?;
+        self.progress.send("comparing", Some(table), 0, 0);
         run(&mut tx, "comparing", format!("analyze {} (_key)", shadow::IMAGES)).await?;
         shadow::fold(&mut tx, &feed.layout, &feed.shapes, shadow::IMAGES, "true").await?;
-        let rows = of == Of::RowsAndRecords;
+        let rows = scope == Scope::RowsAndRecords;
         let sql = suspects(&feed.layout, &feed.shapes.all(), shadow::IMAGES, table, rows, report.log_is_complete);
         let differing = run(&mut tx, "comparing", sql).await?;
         let count = format!("/* rebuild.count */ select count(*) from {} where not _deleted", shadow::IMAGES);

@@ -3,30 +3,37 @@
 use std::collections::{BTreeMap, HashSet};
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use upwrite_events::TableName;
 
 use super::encode::Layout;
 use super::error::{RebuildError, doing};
 use super::feed::Feed;
-use super::judge::{Found, RecordTo, RowTo};
-use super::mend::{MENDING, Mending};
-use super::shapes::Spoken;
-use crate::columns::{buried, first_version, literal, quoted};
+use super::judge::{RecordRepair, RowRepair, Suspect};
+use super::shadow::MENDING;
+use super::shapes::ColumnSet;
+use crate::columns::{deletions, first_version, literal, quoted};
 
 /// A record, and what is to become of it.
-pub(super) type Work = (Found, RowTo, RecordTo);
+pub(super) type Repair = (Suspect, RowRepair, RecordRepair);
 
-impl Mending<'_> {
-    /// Locks the rows that are to be changed; returns those that somebody else has locked.
+/// Writes rows and records of one table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowWriter<'a> {
+    pub(super) table: &'a TableName,
+}
+
+impl RowWriter<'_> {
+    /// Locks the rows that are to be changed; returns those that others have locked.
     pub(super) async fn lock(
         &self,
         tx: &mut PgConnection,
         feed: &Feed,
-        work: &[Work],
+        work: &[Repair],
     ) -> Result<HashSet<String>, RebuildError> {
         let mut locked = HashSet::new();
-        for (wanted, strength) in [(RowTo::Change, "no key update"), (RowTo::Delete, "update")] {
+        for (wanted, strength) in [(RowRepair::Change, "no key update"), (RowRepair::Delete, "update")] {
             let keys: Vec<&str> =
-                work.iter().filter(|(_, row, _)| *row == wanted).map(|(found, ..)| found.key.as_str()).collect();
+                work.iter().filter(|(_, row, _)| *row == wanted).map(|(suspect, ..)| suspect.key.as_str()).collect();
             if keys.is_empty() {
                 continue;
             }
@@ -54,7 +61,7 @@ impl Mending<'_> {
         &self,
         tx: &mut PgConnection,
         feed: &Feed,
-        work: &[Work],
+        work: &[Repair],
     ) -> Result<Result<(), String>, RebuildError> {
         let mut savepoint = tx.begin().await.map_err(doing("setting a savepoint"))?;
         match self.write(&mut savepoint, feed, work).await {
@@ -73,37 +80,37 @@ impl Mending<'_> {
         }
     }
 
-    async fn write(&self, tx: &mut PgConnection, feed: &Feed, work: &[Work]) -> sqlx::Result<()> {
+    async fn write(&self, tx: &mut PgConnection, feed: &Feed, work: &[Repair]) -> sqlx::Result<()> {
         let layout = &feed.layout;
-        let keys = |wanted: &[RowTo]| -> Vec<&Found> {
-            work.iter().filter(|(_, row, _)| wanted.contains(row)).map(|(found, ..)| found).collect()
+        let keys = |wanted: &[RowRepair]| -> Vec<&Suspect> {
+            work.iter().filter(|(_, row, _)| wanted.contains(row)).map(|(suspect, ..)| suspect).collect()
         };
         let mut by_shape: BTreeMap<i32, Vec<&str>> = BTreeMap::new();
-        for found in keys(&[RowTo::Insert, RowTo::Change]) {
-            let shape = found.image.as_ref().map_or(0, |(_, _, shape)| *shape);
-            by_shape.entry(shape).or_default().push(&found.key);
+        for suspect in keys(&[RowRepair::Insert, RowRepair::Change]) {
+            let shape = suspect.image.as_ref().map_or(0, |(_, _, shape)| *shape);
+            by_shape.entry(shape).or_default().push(&suspect.key);
         }
         for (shape, keys) in by_shape {
             let spoken = feed.shapes.all().into_iter().nth(usize::try_from(shape).unwrap_or_default());
             let sql = self.upsert_sql(layout, &spoken.unwrap_or_default());
             sqlx::query(AssertSqlSafe(sql)).bind(keys).execute(&mut *tx).await?;
         }
-        let deletes: Vec<&str> = keys(&[RowTo::Delete]).iter().map(|found| found.key.as_str()).collect();
+        let deletes: Vec<&str> = keys(&[RowRepair::Delete]).iter().map(|suspect| suspect.key.as_str()).collect();
         if !deletes.is_empty() {
             let (relation, key, key_type) = (&layout.relation, &layout.key, &layout.key_type);
             let delete = format!("delete from {relation} t where t.{key} = any($1::text[]::{key_type}[])");
             let returning = format!("t.{key} as key, t._version + 1 as version, null::jsonb as image");
-            let buried = buried(self.table, "$1::text[]", key_type);
-            let sql = self.with_outbox(layout, &delete, &returning, Some(buried));
+            let deletions = deletions(self.table, "$1::text[]", key_type);
+            let sql = self.with_outbox(layout, &delete, &returning, Some(deletions));
             sqlx::query(AssertSqlSafe(sql)).bind(deletes).execute(&mut *tx).await?;
         }
         self.write_records(tx, work).await
     }
 
-    fn upsert_sql(&self, layout: &Layout, spoken: &Spoken) -> String {
+    fn upsert_sql(&self, layout: &Layout, spoken: &ColumnSet) -> String {
         let (key, key_type) = (&layout.key, &layout.key_type);
         let (mut targets, mut values, mut sets) = (key.clone(), format!("i._key::{key_type}"), Vec::new());
-        for column in layout.spoken(spoken) {
+        for column in layout.columns_in(spoken) {
             let name = quoted(&column.name);
             targets.push_str(&format!(", {name}"));
             values.push_str(&format!(", {}", column.value("i")));
@@ -141,9 +148,9 @@ impl Mending<'_> {
         )
     }
 
-    async fn write_records(&self, tx: &mut PgConnection, work: &[Work]) -> sqlx::Result<()> {
-        let keys = |wanted: RecordTo| -> Vec<&str> {
-            work.iter().filter(|(_, _, record)| *record == wanted).map(|(found, ..)| found.key.as_str()).collect()
+    async fn write_records(&self, tx: &mut PgConnection, work: &[Repair]) -> sqlx::Result<()> {
+        let keys = |wanted: RecordRepair| -> Vec<&str> {
+            work.iter().filter(|(_, _, record)| *record == wanted).map(|(suspect, ..)| suspect.key.as_str()).collect()
         };
         let sql = format!(
             "/* rebuild.records */ insert into upwrite.records
@@ -157,7 +164,7 @@ impl Mending<'_> {
         );
         let remove = "/* rebuild.forget */ delete from upwrite.records
                        where key = any($1) and source = $2 and table_name = $3";
-        for (sql, keys) in [(sql, keys(RecordTo::Write)), (remove.to_owned(), keys(RecordTo::Remove))] {
+        for (sql, keys) in [(sql, keys(RecordRepair::Write)), (remove.to_owned(), keys(RecordRepair::Remove))] {
             if !keys.is_empty() {
                 let query = sqlx::query(AssertSqlSafe(sql)).bind(keys);
                 query.bind(&self.table.source).bind(&self.table.table).execute(&mut *tx).await?;

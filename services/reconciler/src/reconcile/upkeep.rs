@@ -5,12 +5,12 @@ use std::time::Duration;
 use sqlx::Connection as _;
 use upwrite_events::{MutationId, Phase, Stream};
 
-use super::{Reconciler, settle};
+use super::{Reconciler, next_statuses};
 use crate::error::doing;
 use crate::finish::{Ending, hold_epochs};
 use crate::progress::now_us;
 
-use crate::records::Shown;
+use crate::records::RecordUpdates;
 use crate::status::Status;
 use crate::{ReconcilerError, parked};
 
@@ -21,7 +21,7 @@ impl Reconciler {
         let mut tx = self.connection.begin().await.map_err(doing("beginning to retry parked images"))?;
         let tried = parked::retry(&mut tx, &mut self.columns, &self.partitions, self.parked_after).await?;
         let touched: Vec<MutationId> = tried.resolved.keys().copied().collect();
-        let statuses = settle(&self.start.state, &touched, |mutation, before| {
+        let statuses = next_statuses(&self.start.state, &touched, |mutation, before| {
             before.saturating_sub(tried.resolved.get(&mutation).copied().unwrap_or_default())
         });
         hold_epochs(&mut tx, &tried.origins, &self.start.epochs).await?;
@@ -56,7 +56,7 @@ impl Reconciler {
         let mut tx = self.connection.begin().await.map_err(doing("beginning to forget voids"))?;
         let mutations = self.partitions.iter().filter(|partition| partition.stream == Stream::Mutations);
         hold_epochs(&mut tx, &mutations.copied().collect(), &self.start.epochs).await?;
-        let shown = Shown::default();
+        let shown = RecordUpdates::default();
         Ending::without_positions(&shown, &statuses, &self.start.epochs).execute(&mut tx, None).await?;
         tx.commit().await.map_err(doing("committing forgotten voids"))?;
         self.committed(statuses);

@@ -7,22 +7,22 @@ use upwrite_event_log::*;
 use upwrite_events::*;
 use upwrite_reconciler::ReconcilerError;
 
+use crate::deployment::*;
 use crate::member::{Member, quick};
-use crate::world::*;
 
-async fn folded() -> World {
-    let mut world = World::start().await;
+async fn folded() -> TestDeployment {
+    let mut deployment = TestDeployment::start().await;
     for n in 0..3 {
-        world.observe((n, n + 1), vec![seen_row("003A", "a", &format!("2026-01-0{}", n + 1))]).await;
+        deployment.observe((n, n + 1), vec![seen_row("003A", "a", &format!("2026-01-0{}", n + 1))]).await;
     }
-    world.stop().await;
-    world
+    deployment.stop().await;
+    deployment
 }
 
-async fn refused(world: &World) -> String {
-    let log = world.another_log().await;
-    let member = Member::with(world, quick(), world.reconciler.clone(), log);
-    member.tell((0..2).map(Change::Assigned));
+async fn refused(deployment: &TestDeployment) -> String {
+    let log = deployment.another_log().await;
+    let member = Member::with(deployment, quick(), deployment.reconciler.clone(), log);
+    member.send((0..2).map(Change::Assigned));
     match member.failed().await {
         ReconcilerError::Log(error @ LogError::Mismatch(_)) => error.to_string(),
         other => panic!("{other}"),
@@ -31,13 +31,13 @@ async fn refused(world: &World) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b11_a_log_that_was_set_back_is_noticed() {
-    let world = folded().await;
+    let deployment = folded().await;
     let partition = partition_for(Stream::Observations, &table(), "", 2);
     let of = format!("stream = 'observations' and partition = {}", partition.number);
     let sql = format!("update upwrite.log_partitions set next_position = 1 where {of}");
-    world.lock(&sql).await.commit().await.unwrap();
-    world.lock(&format!("delete from upwrite.log where {of} and position >= 1")).await.commit().await.unwrap();
-    let text = refused(&world).await;
+    deployment.lock(&sql).await.commit().await.unwrap();
+    deployment.lock(&format!("delete from upwrite.log where {of} and position >= 1")).await.commit().await.unwrap();
+    let text = refused(&deployment).await;
     for part in [&partition.to_string(), "position 3", "ends at 1", "upwrite ctl recover"] {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -45,17 +45,17 @@ async fn b11_a_log_that_was_set_back_is_noticed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b11_a_log_that_was_filled_again_with_other_records_is_noticed() {
-    let world = folded().await;
+    let deployment = folded().await;
     let of = "stream = 'observations' and position = 2";
     let sql = format!("update upwrite.log set appended_at = appended_at + interval '1 microsecond' where {of}");
-    world.lock(&sql).await.commit().await.unwrap();
-    let text = refused(&world).await;
+    deployment.lock(&sql).await.commit().await.unwrap();
+    let text = refused(&deployment).await;
     assert!(text.contains("another record"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b11_records_gone_before_they_were_folded_are_noticed() {
-    let world = folded().await;
+    let deployment = folded().await;
     for n in 3..6 {
         let event = RecordsObserved {
             table: table(),
@@ -64,20 +64,25 @@ async fn b11_records_gone_before_they_were_folded_are_noticed() {
             rows: vec![],
         };
         let partition = partition_for(Stream::Observations, &table(), "", 2);
-        world.log.append(partition, vec![Event::RecordsObserved(event)]).await.unwrap();
+        deployment.log.append(partition, vec![Event::RecordsObserved(event)]).await.unwrap();
     }
-    world.lock("delete from upwrite.log where stream = 'observations' and position < 4").await.commit().await.unwrap();
-    let text = refused(&world).await;
+    deployment
+        .lock("delete from upwrite.log where stream = 'observations' and position < 4")
+        .await
+        .commit()
+        .await
+        .unwrap();
+    let text = refused(&deployment).await;
     assert!(text.contains("begins at 4"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b11_records_gone_after_they_were_folded_do_not_matter() {
-    let world = folded().await;
-    world.lock("delete from upwrite.log where stream = 'observations'").await.commit().await.unwrap();
-    let mut member = Member::with(&world, quick(), world.reconciler.clone(), world.another_log().await);
+    let deployment = folded().await;
+    deployment.lock("delete from upwrite.log where stream = 'observations'").await.commit().await.unwrap();
+    let mut member = Member::with(&deployment, quick(), deployment.reconciler.clone(), deployment.another_log().await);
     member.assign([0, 1]).await;
-    world.observe((10, 11), vec![seen_row("003A", "b", "2026-02-01")]).await;
+    deployment.observe((10, 11), vec![seen_row("003A", "b", "2026-02-01")]).await;
     member.stop().await;
 }
 
@@ -120,10 +125,10 @@ impl EventLog for WithNewer {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_only_a_newer_version_can_read_stops_its_partition_alone() {
-    let world = World::without_reconciler(2).await;
+    let deployment = TestDeployment::without_reconciler(2).await;
     let newer = Partition { stream: Stream::Mutations, number: 1 };
-    let log = Arc::new(WithNewer(world.log.clone(), newer));
-    let mut member = Member::with(&world, quick(), world.reconciler.clone(), log);
+    let log = Arc::new(WithNewer(deployment.log.clone(), newer));
+    let mut member = Member::with(&deployment, quick(), deployment.reconciler.clone(), log);
     member.assign([0, 1]).await;
     member
         .until("the partition to stand still", |progress| {
@@ -132,11 +137,11 @@ async fn what_only_a_newer_version_can_read_stops_its_partition_alone() {
         })
         .await;
     let key = key_in(0, 2, 0);
-    let (mutation, partition) = world.submit(change(Op::Update, &key, "a2")).await;
+    let (mutation, partition) = deployment.submit(change(Op::Update, &key, "a2")).await;
     let row = applied_row(&key, Some(image(&key, "a2", "1")), None, (10, 20));
-    world.outcome(partition, world.applied(mutation, vec![row])).await;
-    assert_eq!(world.finished(mutation).await, "applied");
-    let next: i64 = world
+    deployment.outcome(partition, deployment.applied(mutation, vec![row])).await;
+    assert_eq!(deployment.finished(mutation).await, "applied");
+    let next: i64 = deployment
         .value("select next_position from upwrite.positions where stream = 'mutations' and partition = 1")
         .await
         .unwrap();

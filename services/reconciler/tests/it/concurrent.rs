@@ -5,26 +5,26 @@ use upwrite_event_log::EventLog as _;
 use upwrite_event_log::partition_for;
 use upwrite_events::*;
 
+use crate::deployment::*;
 use crate::member::{Member, quick};
-use crate::world::*;
 
 const ROUNDS: usize = 80;
 
 struct Two {
-    world: World,
+    deployment: TestDeployment,
     mutations: u16,
     observations: Partition,
     members: [Member; 2],
 }
 
 async fn two() -> Two {
-    let world = World::without_reconciler(2).await;
+    let deployment = TestDeployment::without_reconciler(2).await;
     let observations = partition_for(Stream::Observations, &table(), "", 2);
     let mutations = 1 - observations.number;
-    let mut members = [Member::start(&world, quick()), Member::start(&world, quick())];
+    let mut members = [Member::start(&deployment, quick()), Member::start(&deployment, quick())];
     members[0].assign([mutations]).await;
     members[1].assign([observations.number]).await;
-    Two { world, mutations, observations, members }
+    Two { deployment, mutations, observations, members }
 }
 
 impl Two {
@@ -37,7 +37,7 @@ impl Two {
     fn applied(&self, mutation: MutationId, key: &str, name: &str, version: usize) -> Event {
         let begun = 10 * i64::try_from(version).unwrap();
         let row = applied_row(key, Some(image(key, name, "1")), Some(&format!("{version:05}")), (begun, begun + 5));
-        self.world.applied(mutation, vec![row])
+        self.deployment.applied(mutation, vec![row])
     }
 
     /// A create in the partition of the one.
@@ -55,12 +55,17 @@ impl Two {
         let row = seen_row(key, &format!("n{by_sync}"), &format!("{by_sync:05}"));
         let seen = self.seen(by_sync, vec![row]);
         let partition = Partition { stream: Stream::Mutations, number: self.mutations };
-        let (_, position) =
-            tokio::join!(self.world.outcome(partition, applied), self.world.log.append(self.observations, vec![seen]));
-        self.world.reached(self.observations, position.unwrap()[0]).await;
-        assert_eq!(self.world.finished(mutation).await, "applied");
-        self.world.wait::<bool>("parked images", "select true where not exists (select from upwrite.parked)").await;
-        let name: String = self.world.value(&format!("select name from crm.contact where id = '{key}'")).await.unwrap();
+        let (_, position) = tokio::join!(
+            self.deployment.outcome(partition, applied),
+            self.deployment.log.append(self.observations, vec![seen])
+        );
+        self.deployment.reached(self.observations, position.unwrap()[0]).await;
+        assert_eq!(self.deployment.finished(mutation).await, "applied");
+        self.deployment
+            .wait::<bool>("parked images", "select true where not exists (select from upwrite.parked)")
+            .await;
+        let name: String =
+            self.deployment.value(&format!("select name from crm.contact where id = '{key}'")).await.unwrap();
         assert_eq!(name, format!("n{newer}"), "round {round}: the record went backwards");
     }
 
@@ -76,7 +81,7 @@ async fn a_mutation_and_an_observation_of_one_record_never_take_it_backwards() {
     let two = two().await;
     let key = key_in(two.mutations, 2, 0);
     for round in 0..ROUNDS {
-        let (mutation, _) = two.world.submit(change(Op::Update, &key, "x")).await;
+        let (mutation, _) = two.deployment.submit(change(Op::Update, &key, "x")).await;
         two.round(round, &key, mutation).await;
     }
     two.stop().await;
@@ -87,7 +92,7 @@ async fn a_mutation_and_an_observation_of_a_record_nobody_knows_yet_neither() {
     let two = two().await;
     for round in 0..ROUNDS {
         let key = key_in(two.mutations, 2, round);
-        let (mutation, _) = two.world.submit(change(Op::Update, &key, "x")).await;
+        let (mutation, _) = two.deployment.submit(change(Op::Update, &key, "x")).await;
         two.round(round, &key, mutation).await;
     }
     two.stop().await;
@@ -98,7 +103,7 @@ async fn a_mutation_and_an_observation_of_a_record_nobody_knows_yet_neither() {
 async fn a_create_and_an_observation_of_what_it_made_neither() {
     let two = two().await;
     for round in 0..ROUNDS {
-        let (mutation, _) = two.world.submit(two.create()).await;
+        let (mutation, _) = two.deployment.submit(two.create()).await;
         two.round(round, &format!("003C{round}"), mutation).await;
     }
     two.stop().await;
@@ -111,7 +116,7 @@ async fn b10_no_early_claim_outlives_its_mutation() {
     let two = two().await;
     let mut early = 0;
     for round in 0..ROUNDS {
-        let (mutation, partition) = two.world.submit(two.create()).await;
+        let (mutation, partition) = two.deployment.submit(two.create()).await;
         let key = format!("003E{round}");
         let mut row = seen_row(&key, "seen", "00001");
         row.image.as_mut().unwrap().insert("upwrite_key".into(), Some(mutation.idempotency_key(0)));
@@ -121,21 +126,23 @@ async fn b10_no_early_claim_outlives_its_mutation() {
         if let Event::MutationApplied(applied) = &mut applied {
             applied.keep_claims = keep_claims;
         }
-        let (_, position) =
-            tokio::join!(two.world.outcome(partition, applied), two.world.log.append(two.observations, vec![seen]));
-        two.world.reached(two.observations, position.unwrap()[0]).await;
-        assert_eq!(two.world.finished(mutation).await, "applied");
+        let (_, position) = tokio::join!(
+            two.deployment.outcome(partition, applied),
+            two.deployment.log.append(two.observations, vec![seen])
+        );
+        two.deployment.reached(two.observations, position.unwrap()[0]).await;
+        assert_eq!(two.deployment.finished(mutation).await, "applied");
         if keep_claims {
-            assert_eq!(two.world.claims(mutation).await, 2, "the placeholder and the real id");
+            assert_eq!(two.deployment.claims(mutation).await, 2, "the placeholder and the real id");
             let partitions: i64 = two
-                .world
+                .deployment
                 .value(&format!("select count(distinct partition) from upwrite.claims where mutation = '{mutation}' and partition = {}", two.mutations))
                 .await
                 .unwrap();
             assert_eq!(partitions, 1);
             early += 1;
         } else {
-            assert_eq!(two.world.claims(mutation).await, 0, "round {round}");
+            assert_eq!(two.deployment.claims(mutation).await, 0, "round {round}");
         }
     }
     assert_eq!(early, ROUNDS / 10);

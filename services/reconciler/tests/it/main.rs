@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
 
+mod deployment;
 mod member;
 mod relay;
-mod world;
 
 mod another_log;
 mod claims;

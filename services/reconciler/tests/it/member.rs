@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use upwrite_event_log::{Change, EventLog, Membership};
 use upwrite_reconciler::{Config, Progress, ReconcilerError};
 
-use crate::world::{LIMIT, World};
+use crate::deployment::{LIMIT, TestDeployment};
 
 pub(crate) struct Member {
     changes: mpsc::UnboundedSender<Change>,
@@ -20,13 +20,13 @@ pub(crate) struct Member {
     task: JoinHandle<Result<(), ReconcilerError>>,
 }
 
-struct Told {
+struct ScriptedMembership {
     changes: mpsc::UnboundedReceiver<Change>,
     returned: mpsc::UnboundedSender<u16>,
 }
 
 #[async_trait::async_trait]
-impl Membership for Told {
+impl Membership for ScriptedMembership {
     async fn changed(&mut self) -> Change {
         match self.changes.recv().await {
             Some(change) => change,
@@ -44,27 +44,32 @@ pub(crate) fn quick() -> Config {
 }
 
 impl Member {
-    pub(crate) fn start(world: &World, config: Config) -> Self {
-        Self::with(world, config, world.reconciler.clone(), world.log.clone())
+    pub(crate) fn start(deployment: &TestDeployment, config: Config) -> Self {
+        Self::with(deployment, config, deployment.reconciler.clone(), deployment.log.clone())
     }
 
-    pub(crate) fn with(world: &World, config: Config, options: PgConnectOptions, log: Arc<dyn EventLog>) -> Self {
+    pub(crate) fn with(
+        deployment: &TestDeployment,
+        config: Config,
+        options: PgConnectOptions,
+        log: Arc<dyn EventLog>,
+    ) -> Self {
         let (changes, told) = mpsc::unbounded_channel();
         let (give_back, returned) = mpsc::unbounded_channel();
         let (progress, stop) = (config.progress.subscribe(), CancellationToken::new());
-        let membership = Box::new(Told { changes: told, returned: give_back });
-        let task = upwrite_reconciler::run(config, options, log, membership, world.log.notifier(), stop.clone());
+        let membership = Box::new(ScriptedMembership { changes: told, returned: give_back });
+        let task = upwrite_reconciler::run(config, options, log, membership, deployment.log.notifier(), stop.clone());
         Self { changes, returned, progress, stop, task: tokio::spawn(task) }
     }
 
-    pub(crate) fn tell(&self, changes: impl IntoIterator<Item = Change>) {
+    pub(crate) fn send(&self, changes: impl IntoIterator<Item = Change>) {
         changes.into_iter().for_each(|change| self.changes.send(change).unwrap());
     }
 
     /// Assigns partitions and waits until it has them.
     pub(crate) async fn assign(&mut self, items: impl IntoIterator<Item = u16>) {
         let items: Vec<u16> = items.into_iter().collect();
-        self.tell(items.iter().copied().map(Change::Assigned));
+        self.send(items.iter().copied().map(Change::Assigned));
         self.until("the partitions", |progress| {
             items.iter().all(|item| progress.partitions.iter().any(|partition| partition.number == *item))
         })

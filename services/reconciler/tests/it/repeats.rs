@@ -3,7 +3,7 @@
 use upwrite_event_log::EventLog as _;
 use upwrite_events::*;
 
-use crate::world::*;
+use crate::deployment::*;
 
 const MUTATIONS: usize = 60;
 
@@ -25,8 +25,8 @@ impl Dice {
 }
 
 /// All that may be said of a mutation, each twice.
-fn life(world: &World, mutation: MutationId, key: &str) -> Vec<Event> {
-    let owner = world.owner;
+fn life(deployment: &TestDeployment, mutation: MutationId, key: &str) -> Vec<Event> {
+    let owner = deployment.owner;
     let failure = Failure::new(ErrorClass::Check, Outcome::NotApplied, "23514", "refused");
     let row = applied_row(key, Some(image(key, "applied", "1")), None, (1, 2));
     let events = vec![
@@ -35,7 +35,7 @@ fn life(world: &World, mutation: MutationId, key: &str) -> Vec<Event> {
         Event::MutationVoided(MutationVoided { mutation, reason: "test".into() }),
         Event::MutationRevoked(MutationRevoked { mutation, owner }),
         Event::MutationAttempted(MutationAttempted { mutation, owner, attempt: 1, rows: vec![0], attempted_at_us: 1 }),
-        world.applied(mutation, vec![row]),
+        deployment.applied(mutation, vec![row]),
         Event::MutationRejected(MutationRejected {
             mutation,
             owner,
@@ -49,7 +49,7 @@ fn life(world: &World, mutation: MutationId, key: &str) -> Vec<Event> {
     events.iter().chain(&events).cloned().collect()
 }
 
-async fn append_foreign_bytes(world: &World, partition: Partition, bytes: &[u8]) {
+async fn append_foreign_bytes(deployment: &TestDeployment, partition: Partition, bytes: &[u8]) {
     let of = format!("stream = '{}' and partition = {}", partition.stream.as_str(), partition.number);
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let sql = format!(
@@ -60,19 +60,19 @@ async fn append_foreign_bytes(world: &World, partition: Partition, bytes: &[u8])
         partition.stream.as_str(),
         partition.number
     );
-    world.lock(&sql).await.commit().await.unwrap();
+    deployment.lock(&sql).await.commit().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b20_anything_twice_and_shuffled_among_foreign_bytes_stops_nothing() {
-    let world = World::start().await;
+    let deployment = TestDeployment::start().await;
     let partition = Partition { stream: Stream::Mutations, number: 0 };
     let mut dice = Dice(20);
     let mut mutations = Vec::new();
     let mut events: Vec<Option<Event>> = Vec::new();
     for nth in 0..MUTATIONS {
         let (mutation, key) = (MutationId(uuid::Uuid::now_v7()), key_in(0, 2, nth));
-        let mut life: Vec<Option<Event>> = life(&world, mutation, &key).into_iter().map(Some).collect();
+        let mut life: Vec<Option<Event>> = life(&deployment, mutation, &key).into_iter().map(Some).collect();
         dice.shuffle(&mut life);
         events.extend(life);
         events.push(None);
@@ -83,13 +83,15 @@ async fn b20_anything_twice_and_shuffled_among_foreign_bytes_stops_nothing() {
     dice.shuffle(&mut again);
     for (nth, event) in events.into_iter().chain(again).enumerate() {
         match event {
-            Some(event) => drop(world.log.append(partition, vec![event]).await.unwrap()),
-            None => append_foreign_bytes(&world, partition, [&b""[..], b"\xc3\x01foreign!", b"\x00"][nth % 3]).await,
+            Some(event) => drop(deployment.log.append(partition, vec![event]).await.unwrap()),
+            None => {
+                append_foreign_bytes(&deployment, partition, [&b""[..], b"\xc3\x01foreign!", b"\x00"][nth % 3]).await
+            }
         }
     }
-    append_foreign_bytes(&world, Partition { stream: Stream::Observations, number: 1 }, b"{}").await;
+    append_foreign_bytes(&deployment, Partition { stream: Stream::Observations, number: 1 }, b"{}").await;
     // An event of the other stream.
-    let position = world
+    let position = deployment
         .log
         .append(
             Partition { stream: Stream::Observations, number: 1 },
@@ -97,25 +99,30 @@ async fn b20_anything_twice_and_shuffled_among_foreign_bytes_stops_nothing() {
         )
         .await
         .unwrap();
-    world.reached(Partition { stream: Stream::Observations, number: 1 }, position[0]).await;
+    deployment.reached(Partition { stream: Stream::Observations, number: 1 }, position[0]).await;
 
     let key = key_in(0, 2, MUTATIONS);
-    let (last, partition) = world.submit(change(Op::Update, &key, "last")).await;
-    world
-        .outcome(partition, world.applied(last, vec![applied_row(&key, Some(image(&key, "last", "1")), None, (1, 2))]))
+    let (last, partition) = deployment.submit(change(Op::Update, &key, "last")).await;
+    deployment
+        .outcome(
+            partition,
+            deployment.applied(last, vec![applied_row(&key, Some(image(&key, "last", "1")), None, (1, 2))]),
+        )
         .await;
-    assert_eq!(world.finished(last).await, "applied");
+    assert_eq!(deployment.finished(last).await, "applied");
     let mut states = std::collections::BTreeMap::new();
     for (mutation, key) in mutations {
-        let state = world.finished(mutation).await;
-        let version: Option<i64> = world.value(&format!("select _version from crm.contact where id = '{key}'")).await;
+        let state = deployment.finished(mutation).await;
+        let version: Option<i64> =
+            deployment.value(&format!("select _version from crm.contact where id = '{key}'")).await;
         assert_eq!(version, (state == "applied").then_some(1), "{state}");
         *states.entry(state).or_insert(0) += 1;
     }
     assert!(states.len() >= 4, "not much came about: {states:?}");
-    let foreign: i64 = world.value("select count(*) from upwrite.dead_letters where value is not null").await.unwrap();
+    let foreign: i64 =
+        deployment.value("select count(*) from upwrite.dead_letters where value is not null").await.unwrap();
     assert_eq!(foreign, 2 * i64::try_from(MUTATIONS).unwrap() + 1);
-    let astray: String = world
+    let astray: String = deployment
         .value("select reason from upwrite.dead_letters where stream = 'observations' and value is null")
         .await
         .unwrap();
@@ -126,22 +133,22 @@ async fn b20_anything_twice_and_shuffled_among_foreign_bytes_stops_nothing() {
 /// released, and a reconciler started that has never heard of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn b20_a_late_word_of_what_was_released_before_a_restart_is_no_dead_letter() {
-    let mut world = World::start().await;
-    let (mutation, partition) = world.submit(change(Op::Update, &key_in(0, 2, 0), "x")).await;
-    let owner = world.owner;
-    world.outcome(partition, Event::MutationRevoked(MutationRevoked { mutation, owner })).await;
-    assert_eq!(world.finished(mutation).await, "revoked");
+    let mut deployment = TestDeployment::start().await;
+    let (mutation, partition) = deployment.submit(change(Op::Update, &key_in(0, 2, 0), "x")).await;
+    let owner = deployment.owner;
+    deployment.outcome(partition, Event::MutationRevoked(MutationRevoked { mutation, owner })).await;
+    assert_eq!(deployment.finished(mutation).await, "revoked");
     let released = format!("select released from upwrite.mutations where id = '{mutation}' and released");
-    world.wait::<bool>("its release", &released).await;
-    world.stop().await;
-    world.run();
+    deployment.wait::<bool>("its release", &released).await;
+    deployment.stop().await;
+    deployment.run();
     let attempted = |mutation| {
         Event::MutationAttempted(MutationAttempted { mutation, owner, attempt: 1, rows: vec![0], attempted_at_us: 1 })
     };
     let stranger = MutationId(uuid::Uuid::now_v7());
     let late = vec![attempted(mutation), attempted(stranger)];
-    let positions = world.log.append(partition, late).await.unwrap();
-    world.reached(partition, positions[1]).await;
-    let dead = world.value::<Vec<i64>>("select array_agg(position) from upwrite.dead_letters").await;
+    let positions = deployment.log.append(partition, late).await.unwrap();
+    deployment.reached(partition, positions[1]).await;
+    let dead = deployment.value::<Vec<i64>>("select array_agg(position) from upwrite.dead_letters").await;
     assert_eq!(dead, Some(vec![positions[1].0]), "only what nobody has ever heard of");
 }

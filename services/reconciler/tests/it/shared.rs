@@ -7,8 +7,8 @@ use upwrite_event_log::Change;
 use upwrite_event_log::EventLog as _;
 use upwrite_events::*;
 
+use crate::deployment::*;
 use crate::member::{Member, quick};
-use crate::world::*;
 
 const PARTITIONS: u16 = 4;
 const WRITERS: usize = 6;
@@ -16,51 +16,51 @@ const WRITES: usize = 25;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b15_an_image_that_was_parked_is_written_by_another_reconciler() {
-    let world = World::without_reconciler(2).await;
-    let mut first = Member::start(&world, quick());
+    let deployment = TestDeployment::without_reconciler(2).await;
+    let mut first = Member::start(&deployment, quick());
     first.assign([0, 1]).await;
-    world.observe((1, 2), vec![seen_row("003A", "a", "2026-01-01")]).await;
-    let lock = world.lock("select from crm.contact where id = '003A' for update").await;
-    let (mutation, partition) = world.submit(change(Op::Update, "003A", "a2")).await;
+    deployment.observe((1, 2), vec![seen_row("003A", "a", "2026-01-01")]).await;
+    let lock = deployment.lock("select from crm.contact where id = '003A' for update").await;
+    let (mutation, partition) = deployment.submit(change(Op::Update, "003A", "a2")).await;
     let row = applied_row("003A", Some(image("003A", "a2", "1")), Some("2026-01-02"), (10, 20));
-    world.outcome(partition, world.applied(mutation, vec![row])).await;
+    deployment.outcome(partition, deployment.applied(mutation, vec![row])).await;
     let parked = "select stream || '/' || partition from upwrite.parked";
-    assert_eq!(world.wait::<String>("the parked image", parked).await, partition.to_string());
-    world.reached(partition, Position(2)).await;
+    assert_eq!(deployment.wait::<String>("the parked image", parked).await, partition.to_string());
+    deployment.reached(partition, Position(2)).await;
     first.kill().await;
 
     // One that has another partition leaves it alone.
-    let mut other = Member::start(&world, quick());
+    let mut other = Member::start(&deployment, quick());
     other.assign([1 - partition.number]).await;
-    let mut listener = sqlx::postgres::PgListener::connect_with(&world.admin).await.unwrap();
+    let mut listener = sqlx::postgres::PgListener::connect_with(&deployment.admin).await.unwrap();
     listener.listen(upwrite_event_log::VERDICT_CHANNEL).await.unwrap();
-    let mut second = Member::start(&world, quick());
+    let mut second = Member::start(&deployment, quick());
     second.assign([partition.number]).await;
     second.until("the count of parked images", |progress| progress.partitions.iter().any(|p| p.parked == 1)).await;
     lock.rollback().await.unwrap();
-    assert_eq!(world.finished(mutation).await, "applied");
+    assert_eq!(deployment.finished(mutation).await, "applied");
     let told = async { while !listener.recv().await.unwrap().payload().contains(&mutation.to_string()) {} };
     tokio::time::timeout(LIMIT, told).await.expect("the client is not told");
-    let name: String = world.value("select name from crm.contact where id = '003A'").await.unwrap();
+    let name: String = deployment.value("select name from crm.contact where id = '003A'").await.unwrap();
     assert_eq!(name, "a2");
-    assert_eq!(world.claims(mutation).await, 0);
+    assert_eq!(deployment.claims(mutation).await, 0);
     second.until("no parked images", |progress| progress.partitions.iter().all(|p| p.parked == 0)).await;
     second.stop().await;
     other.stop().await;
 }
 
 /// Each writer changes its own record again and again; upstream's answers and what a sync sees come in between.
-async fn write(world: Arc<World>, writer: usize) {
+async fn write(deployment: Arc<TestDeployment>, writer: usize) {
     let key = format!("003W{writer}");
     for n in 0..WRITES {
         let name = format!("{writer}.{n}");
-        let (mutation, partition) = world.submit(change(Op::Update, &key, &name)).await;
+        let (mutation, partition) = deployment.submit(change(Op::Update, &key, &name)).await;
         let begun = 100 * i64::try_from(n).unwrap();
         let version = format!("{n:03}");
         let row = applied_row(&key, Some(image(&key, &name, "1")), Some(&version), (begun, begun + 10));
-        world.outcome(partition, world.applied(mutation, vec![row])).await;
-        assert_eq!(world.finished(mutation).await, "applied");
-        let seen: Option<String> = world.value(&format!("select name from crm.contact where id = '{key}'")).await;
+        deployment.outcome(partition, deployment.applied(mutation, vec![row])).await;
+        assert_eq!(deployment.finished(mutation).await, "applied");
+        let seen: Option<String> = deployment.value(&format!("select name from crm.contact where id = '{key}'")).await;
         assert_eq!(seen.as_deref(), Some(name.as_str()), "told before the row showed it");
         // Already known: nothing may change.
         let event = RecordsObserved {
@@ -70,7 +70,7 @@ async fn write(world: Arc<World>, writer: usize) {
             rows: vec![seen_row(&key, "older", &version)],
         };
         let observations = upwrite_event_log::partition_for(Stream::Observations, &table(), "", PARTITIONS);
-        world.log.append(observations, vec![Event::RecordsObserved(event)]).await.unwrap();
+        deployment.log.append(observations, vec![Event::RecordsObserved(event)]).await.unwrap();
     }
 }
 
@@ -78,13 +78,13 @@ async fn write(world: Arc<World>, writer: usize) {
 async fn swap(members: &mut [Member; 2], item: u16, to: usize, orderly: bool) {
     let from = 1 - to;
     if orderly {
-        members[from].tell([Change::Recalled(item)]);
+        members[from].send([Change::Recalled(item)]);
         assert_eq!(members[from].returned().await, item);
-        members[to].tell([Change::Assigned(item)]);
+        members[to].send([Change::Assigned(item)]);
     } else {
         // For a while both believe to have it.
-        members[to].tell([Change::Assigned(item)]);
-        members[from].tell([Change::Lost(item)]);
+        members[to].send([Change::Assigned(item)]);
+        members[from].send([Change::Lost(item)]);
     }
     members[to]
         .until("the partition", |progress| progress.partitions.iter().any(|partition| partition.number == item))
@@ -93,10 +93,10 @@ async fn swap(members: &mut [Member; 2], item: u16, to: usize, orderly: bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_reconcilers_swap_partitions_under_load_and_lose_and_repeat_nothing() {
-    let world = Arc::new(World::without_reconciler(PARTITIONS).await);
-    let mut members = [Member::start(&world, quick()), Member::start(&world, quick())];
+    let deployment = Arc::new(TestDeployment::without_reconciler(PARTITIONS).await);
+    let mut members = [Member::start(&deployment, quick()), Member::start(&deployment, quick())];
     members[0].assign(0..PARTITIONS).await;
-    let writers: Vec<_> = (0..WRITERS).map(|writer| tokio::spawn(write(Arc::clone(&world), writer))).collect();
+    let writers: Vec<_> = (0..WRITERS).map(|writer| tokio::spawn(write(Arc::clone(&deployment), writer))).collect();
     let written = Arc::new(AtomicBool::new(false));
     let done = Arc::clone(&written);
     let all = tokio::spawn(async move {
@@ -115,7 +115,7 @@ async fn two_reconcilers_swap_partitions_under_load_and_lose_and_repeat_nothing(
     }
     all.await.unwrap();
     assert!(swaps > 5, "only {swaps} swaps");
-    let wrong: i64 = world
+    let wrong: i64 = deployment
         .value(&format!(
             "select count(*) from generate_series(0, {WRITERS} - 1) w left join crm.contact c on c.id = '003W' || w
               where c.name is distinct from w || '.{}' or c._version is distinct from {WRITES}",
@@ -124,10 +124,10 @@ async fn two_reconcilers_swap_partitions_under_load_and_lose_and_repeat_nothing(
         .await
         .unwrap();
     let rows: Vec<String> =
-        world.value("select array_agg(format('%s %s %s', id, name, _version)) from crm.contact").await.unwrap();
+        deployment.value("select array_agg(format('%s %s %s', id, name, _version)) from crm.contact").await.unwrap();
     assert_eq!(wrong, 0, "each record was to be written {WRITES} times: {rows:?}");
-    assert_eq!(world.value::<i64>("select count(*) from upwrite.claims").await, Some(0));
-    assert_eq!(world.value::<i64>("select count(*) from upwrite.mutations where not released").await, Some(0));
+    assert_eq!(deployment.value::<i64>("select count(*) from upwrite.claims").await, Some(0));
+    assert_eq!(deployment.value::<i64>("select count(*) from upwrite.mutations where not released").await, Some(0));
     for member in members {
         member.stop().await;
     }

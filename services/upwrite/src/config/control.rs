@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::file::file;
 use super::reader::Section;
 use super::secret::{Secret, secret};
 
@@ -25,7 +26,7 @@ pub(super) fn control(root: &Section<'_, '_>) -> Option<Control> {
         .parsed("listen", "an address and port, like 127.0.0.1:6433")
         .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 6433)));
     let token = secret(&section, "token");
-    let (tls_certificate, tls_key) = (super::file(&section, "tls_certificate"), super::file(&section, "tls_key"));
+    let (tls_certificate, tls_key) = (file(&section, "tls_certificate"), file(&section, "tls_key"));
     if tls_certificate.is_some() != tls_key.is_some() {
         section.wrong("tls_certificate", "tls_certificate and tls_key go together");
     }

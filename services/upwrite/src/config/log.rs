@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::file::file;
 use super::reader::Section;
-use super::secret::{Secret, option};
+use super::secret::{Secret, option, secret};
 
-/// The log's engine. Nothing but `connect.rs` asks which one it is.
+/// The log's engine. Nothing but `connect/log.rs` asks which one it is.
 #[derive(Debug, Clone)]
 pub enum Engine {
     Postgres,
@@ -22,13 +23,13 @@ pub struct Kafka {
     pub replication: u16,
     pub min_insync: u16,
     pub retention: Duration,
-    /// How long whoever submits waits for the log to tell what became of a request without an answer.
+    /// How long a submission waits to learn from the log what became of a request without an answer.
     pub settle_timeout: Duration,
     /// Base URL of a Confluent-compatible schema registry.
     pub registry: Option<Registry>,
     /// Anything that librdkafka knows.
     pub options: BTreeMap<String, Secret>,
-    /// Where the token of OAUTHBEARER is. Whoever renews it may be later than this process: it is read when needed.
+    /// Where the token of OAUTHBEARER is. It may be renewed after this process has started: it is read when needed.
     pub token_file: Option<PathBuf>,
 }
 
@@ -109,11 +110,11 @@ fn registry(kafka: &Section<'_, '_>) -> Option<Registry> {
     if !url.is_empty() && !url.starts_with("http://") && !url.starts_with("https://") {
         section.wrong("url", "must begin with http:// or https://");
     }
-    let ca = super::file(&section, "ca");
+    let ca = file(&section, "ca");
     if ca.is_some() && url.starts_with("http://") {
         section.wrong("ca", "is of no use unless url begins with https://");
     }
-    let (username, password) = (section.string("username"), super::secret::secret(&section, "password"));
+    let (username, password) = (section.string("username"), secret(&section, "password"));
     if password.is_some() && username.is_none() {
         section.wrong("username", "is missing: the password is not sent without one");
     }

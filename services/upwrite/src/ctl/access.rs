@@ -3,20 +3,43 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use toml::Table;
 use upwrite_control::{ClientConfig, Token};
 
-use super::Access;
 use super::exit::Failure;
 
 const DEFAULT: &str = "http://127.0.0.1:6433";
 const CONFIG: &str = "upwrite.toml";
 
+/// Where the control API is, what it is shown, and how answers are written.
+#[derive(Args, Debug)]
+pub(super) struct Access {
+    /// Of the control API; by default what [control] of the configuration says, or http://127.0.0.1:6433.
+    #[arg(long, global = true, env = "UPWRITE_CONTROL_ADDRESS", value_name = "URL")]
+    address: Option<String>,
+    /// The token that it asks for. On the command line others can see it: rather set the variable, or use a file.
+    #[arg(long, global = true, env = "UPWRITE_CONTROL_TOKEN", hide_env_values = true, conflicts_with = "token_file")]
+    token: Option<String>,
+    /// A file that holds the token.
+    #[arg(long, global = true, env = "UPWRITE_CONTROL_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// The authority that signed its certificate (PEM); by default those that this machine trusts.
+    #[arg(long, global = true, env = "UPWRITE_CONTROL_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// The configuration file, if the control API of this machine is meant. It need not exist.
+    #[arg(short, long, global = true, env = "UPWRITE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Write JSON: one object a line, with the field names of proto/upwrite/control/v1.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
 pub(super) fn client_config(access: &Access) -> Result<ClientConfig, Failure> {
     let authority = access.ca.as_deref().map(read).transpose()?;
     let given = token(access)?;
     if let Some(address) = &access.address {
-        // The configured token is for the configured server, and for nobody else.
+        // The configured token is for the configured server only.
         return Ok(ClientConfig { address: address.clone(), token: given, authority });
     }
     let control = control(access.config.as_deref())?;

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use upwrite_control::ClientError;
 
-/// Why the command failed, and what scripts are told.
+/// Why the command failed, and the exit code for scripts.
 #[derive(Debug)]
 pub(super) enum Failure {
     Client(ClientError),
     /// Options that make no sense together, or files that cannot be read.
     Usage(String),
-    /// Nobody reads what is written (`| head`).
+    /// The reader of standard output is gone (`| head`).
     NoReader,
 }
 
@@ -43,7 +43,7 @@ impl Failure {
     }
 
     /// Says it on standard error.
-    pub(super) fn tell(self, json: bool) -> ExitCode {
+    pub(super) fn report(self, json: bool) -> ExitCode {
         let code = self.code();
         let message = match &self {
             Self::Client(error) => error.to_string(),

@@ -107,7 +107,7 @@ pub(super) fn detail(found: &v1::GetMutationResponse) -> String {
         ("not before", &mutation.not_before),
     ];
     lines.extend(times.into_iter().filter(|(_, time)| time.is_some()).map(|(name, time)| (name, at(time.as_ref()))));
-    let told = [
+    let texts = [
         ("sqlstate", &mutation.sqlstate),
         ("message", &mutation.message),
         ("detail", &mutation.detail),
@@ -118,7 +118,7 @@ pub(super) fn detail(found: &v1::GetMutationResponse) -> String {
         ("traceparent", &mutation.traceparent),
         ("redrive of", &mutation.redrive_of),
     ];
-    lines.extend(told.into_iter().filter_map(|(name, text)| text.clone().map(|text| (name, text))));
+    lines.extend(texts.into_iter().filter_map(|(name, text)| text.clone().map(|text| (name, text))));
     lines.push(("log", format!("mutations/{} from {} on", mutation.partition, mutation.position)));
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     let kept = lines.iter().filter(|(_, text)| !text.is_empty());

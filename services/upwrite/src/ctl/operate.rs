@@ -1,16 +1,16 @@
-//! Rebuild and recover: what they tell on their way.
+//! Rebuild and recover: their progress.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use futures::StreamExt as _;
-use upwrite_control::{Answers, ClientError, v1};
+use upwrite_control::{ClientError, Responses, v1};
 
 use super::exit::Failure;
 use super::page;
 use super::progress::{Lines, bar, text};
 
 /// Until it has succeeded. Without the last word it has not.
-pub(super) async fn show(mut progress: Answers<v1::Progress>, json: bool) -> Result<(), Failure> {
+pub(super) async fn show(mut progress: Responses<v1::Progress>, json: bool) -> Result<(), Failure> {
     let terminal = !json && std::io::stdout().is_terminal();
     let mut lines = Lines::default();
     let mut last: Option<v1::Progress> = None;
@@ -63,7 +63,7 @@ fn broken(error: ClientError) -> ClientError {
     }
 }
 
-/// Asks on a terminal; elsewhere nobody can be asked.
+/// Asks on a terminal; elsewhere there is nobody to ask.
 pub(super) fn confirm(yes: bool) -> Result<(), Failure> {
     if yes {
         return Ok(());

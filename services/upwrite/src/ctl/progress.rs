@@ -66,10 +66,10 @@ mod tests {
     #[test]
     fn lines_are_few() {
         let mut lines = Lines::default();
-        let told: Vec<String> =
+        let shown: Vec<String> =
             (0..=1_000).filter_map(|done| lines.line(&progress("reading", done, Some(1_000)))).collect();
-        assert_eq!(told.len(), 11);
-        assert_eq!(told[1], "reading  100/1000 events\n");
+        assert_eq!(shown.len(), 11);
+        assert_eq!(shown[1], "reading  100/1000 events\n");
         assert_eq!(lines.line(&progress("mending", 0, None)).as_deref(), Some("mending\n"));
         assert_eq!(lines.line(&progress("mending", 5, None)), None);
     }

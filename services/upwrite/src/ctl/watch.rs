@@ -17,21 +17,21 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Until interrupted (which is success), or until the server is gone for good.
 pub(super) async fn watch(
     client: Client,
-    place: ClientConfig,
+    server: ClientConfig,
     filter: v1::MutationFilter,
     resume_token: String,
     json: bool,
 ) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     tokio::select! {
-        ended = follow(client, place, filter, resume_token, json) => ended,
+        ended = follow(client, server, filter, resume_token, json) => ended,
         _ = signals.next() => Ok(()),
     }
 }
 
 async fn follow(
     client: Client,
-    place: ClientConfig,
+    server: ClientConfig,
     filter: v1::MutationFilter,
     mut resume_token: String,
     json: bool,
@@ -39,7 +39,7 @@ async fn follow(
     let mut connected = Some(client);
     let mut since = Instant::now();
     loop {
-        let error = match attempt(connected.take(), &place, &filter, &mut resume_token, &mut since, json).await {
+        let error = match attempt(connected.take(), &server, &filter, &mut resume_token, &mut since, json).await {
             Err(Failure::Client(ClientError::Unreachable(why))) => why,
             other => return other,
         };
@@ -54,7 +54,7 @@ async fn follow(
 /// Until the stream breaks. `since`: when something was last heard.
 async fn attempt(
     connected: Option<Client>,
-    place: &ClientConfig,
+    server: &ClientConfig,
     filter: &v1::MutationFilter,
     resume_token: &mut String,
     since: &mut Instant,
@@ -62,7 +62,7 @@ async fn attempt(
 ) -> Result<(), Failure> {
     let mut client = match connected {
         Some(client) => client,
-        None => Client::connect(place.clone()).await?,
+        None => Client::connect(server.clone()).await?,
     };
     let request = v1::WatchMutationsRequest { filter: Some(filter.clone()), resume_token: resume_token.clone() };
     let mut changes = client.watch_mutations(request).await?;

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use anyhow::Context as _;
 use tokio::process::{Child, Command};
 
-use super::paint;
+use super::paint::paint;
 
 /// A way to connect.
 #[derive(Debug, Clone)]

@@ -6,17 +6,17 @@ use anyhow::ensure;
 use serde_json::json;
 use upwrite_testkit::until;
 
-use super::paint;
-use super::world::World;
+use super::paint::paint;
+use super::processes::Processes;
 
 /// Takes every step; fails if one does not do what it shows.
-pub(super) async fn take(world: &mut World) -> anyhow::Result<()> {
-    reads(world).await?;
-    writes(world).await?;
-    procedure(world).await?;
-    refusals(world).await?;
-    lost_answer(world).await?;
-    killed(world).await?;
+pub(super) async fn take(processes: &mut Processes) -> anyhow::Result<()> {
+    reads(processes).await?;
+    writes(processes).await?;
+    procedure(processes).await?;
+    refusals(processes).await?;
+    lost_answer(processes).await?;
+    killed(processes).await?;
     say("That was the tour: every statement above went through the log to the stand-in and back.");
     Ok(())
 }
@@ -25,15 +25,15 @@ fn say(text: &str) {
     println!("\n{}", paint("36", &format!("── {text}")));
 }
 
-async fn reads(world: &World) -> anyhow::Result<()> {
+async fn reads(processes: &Processes) -> anyhow::Result<()> {
     say("Reads are plain Postgres, indexes, joins and all.");
     let account =
-        world.app.value("select account_id from salesforce.contact where account_id is not null limit 1").await?;
+        processes.app.value("select account_id from salesforce.contact where account_id is not null limit 1").await?;
     let sql = format!(
         "select id, first_name, last_name, email from salesforce.contact where account_id = '{account}' limit 100"
     );
-    world.app.show(&sql).await?;
-    let shown = world
+    processes.app.show(&sql).await?;
+    let shown = processes
         .app
         .show(
             "select a.name, count(c.id) as contacts, max(o.amount) as largest_deal from salesforce.account a \
@@ -45,25 +45,25 @@ async fn reads(world: &World) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn writes(world: &World) -> anyhow::Result<()> {
+async fn writes(processes: &Processes) -> anyhow::Result<()> {
     say("An INSERT creates the record in Salesforce and returns its real id.");
-    let shown = world
+    let shown = processes
         .app
         .show("insert into salesforce.contact (first_name, last_name, email) values ('Ada', 'Lovelace', 'ada@example.com') returning id")
         .await?;
     ensure!(shown.contains("INSERT 0 1"), "the insert did not succeed");
-    let id = world.app.value("select id from salesforce.contact where email = 'ada@example.com'").await?;
-    ensure!(world.stand_in.record("Contact", &id).await?.is_some(), "{id} is not upstream");
+    let id = processes.app.value("select id from salesforce.contact where email = 'ada@example.com'").await?;
+    ensure!(processes.stand_in.record("Contact", &id).await?.is_some(), "{id} is not upstream");
     say("UPDATE and DELETE go the same way; what comes back is what Salesforce holds.");
-    world
+    processes
         .app
         .show(&format!("update salesforce.contact set title = 'Countess' where id = '{id}' returning name, title"))
         .await?;
-    let upstream = world.stand_in.record("Contact", &id).await?;
+    let upstream = processes.stand_in.record("Contact", &id).await?;
     ensure!(upstream.is_some_and(|record| record["Title"] == "Countess"), "the update is not upstream");
-    world.app.show(&format!("delete from salesforce.contact where id = '{id}'")).await?;
+    processes.app.show(&format!("delete from salesforce.contact where id = '{id}'")).await?;
     say("500 rows in one statement: split into the vendor's batches, one verdict.");
-    let shown = world
+    let shown = processes
         .app
         .show("insert into salesforce.contact (last_name, email) select 'Row ' || n, 'row' || n || '@example.com' from generate_series(1, 500) n")
         .await?;
@@ -71,81 +71,85 @@ async fn writes(world: &World) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn procedure(world: &World) -> anyhow::Result<()> {
+async fn procedure(processes: &Processes) -> anyhow::Result<()> {
     say("A stored procedure that writes works too: Postgres itself says what a statement would do.");
-    world
+    processes
         .admin
         .value(
             "create or replace procedure raise_deal(deal text, by numeric) language sql as \
              $$ update salesforce.opportunity set amount = amount + by where id = deal $$",
         )
         .await?;
-    let deal = world.app.value("select id from salesforce.opportunity where amount > 0 order by id limit 1").await?;
-    let shown = world.app.show(&format!("call raise_deal('{deal}', 1000)")).await?;
+    let deal =
+        processes.app.value("select id from salesforce.opportunity where amount > 0 order by id limit 1").await?;
+    let shown = processes.app.show(&format!("call raise_deal('{deal}', 1000)")).await?;
     ensure!(shown.contains("CALL"), "the procedure did not succeed");
-    world.app.show(&format!("select name, amount from salesforce.opportunity where id = '{deal}'")).await?;
+    processes.app.show(&format!("select name, amount from salesforce.opportunity where id = '{deal}'")).await?;
     Ok(())
 }
 
-async fn refusals(world: &World) -> anyhow::Result<()> {
+async fn refusals(processes: &Processes) -> anyhow::Result<()> {
     say("What Salesforce refuses comes back as the Postgres error that drivers and ORMs know.");
-    let shown = world.app.show("insert into salesforce.contact (first_name) values ('Nameless')").await?;
+    let shown = processes.app.show("insert into salesforce.contact (first_name) values ('Nameless')").await?;
     ensure!(shown.contains("23502"), "a missing required field was not refused");
-    let shown = world
+    let shown = processes
         .app
         .show("update salesforce.opportunity set stage_name = 'No such stage' where id = (select min(id) from salesforce.opportunity)")
         .await?;
     ensure!(shown.contains("23514"), "a bad picklist value was not refused");
     say("A write around Upwrite, straight to Postgres, cannot commit.");
-    let shown = world.around.show("update salesforce.contact set title = 'sneaky'").await?;
+    let shown = processes.around.show("update salesforce.contact set title = 'sneaky'").await?;
     ensure!(shown.contains("UW001"), "a write around the proxy was not refused");
     Ok(())
 }
 
-async fn lost_answer(world: &World) -> anyhow::Result<()> {
+async fn lost_answer(processes: &Processes) -> anyhow::Result<()> {
     say("Salesforce creates the record, but its answer is lost on the way. It is looked up, not sent again.");
-    world.stand_in.fault(json!({"object": "Contact", "op": "create"}), json!("lose_answer"), 1).await?;
-    let shown = world
+    processes.stand_in.fault(json!({"object": "Contact", "op": "create"}), json!("lose_answer"), 1).await?;
+    let shown = processes
         .app
         .show("insert into salesforce.contact (last_name, email) values ('Lost', 'lost@example.com') returning id")
         .await?;
     ensure!(shown.contains("INSERT 0 1"), "the insert did not survive a lost answer");
-    let copies = copies(world, "lost@example.com").await?;
+    let copies = copies(processes, "lost@example.com").await?;
     println!("Records upstream with that address: {copies}");
     ensure!(copies == 1, "{copies} records upstream instead of one");
     Ok(())
 }
 
-async fn killed(world: &mut World) -> anyhow::Result<()> {
+async fn killed(processes: &mut Processes) -> anyhow::Result<()> {
     say("kill -9 in mid-write: Upwrite is killed while Salesforce is at work. Nothing is lost, nothing is doubled.");
-    world.stand_in.fault(json!({"object": "Contact", "op": "create"}), json!("hold"), 1).await?;
-    let client = world
+    processes.stand_in.fault(json!({"object": "Contact", "op": "create"}), json!("hold"), 1).await?;
+    let client = processes
         .app
         .begin("insert into salesforce.contact (last_name, email) values ('Survivor', 'survivor@example.com')")?;
-    world.stand_in.held(1).await?;
+    processes.stand_in.held(1).await?;
     println!("Salesforce has the request; kill -9 of Upwrite");
-    world.kill_upwrite().await;
+    processes.kill_upwrite().await;
     let output = client.wait_with_output().await?;
     print!("{}", String::from_utf8_lossy(&output.stderr));
-    world.stand_in.release().await?;
-    world.start_upwrite().await?;
+    processes.stand_in.release().await?;
+    processes.start_upwrite().await?;
     let state = until(Duration::from_secs(60), "the verdict of the write that was cut off", || async {
         let sql = "select m.state from upwrite.mutations m join salesforce.contact c on c.id = any (m.keys)
                     where c.email = 'survivor@example.com' and m.finished_at is not null";
-        let state = world.admin.value(sql).await.ok()?;
+        let state = processes.admin.value(sql).await.ok()?;
         (!state.is_empty()).then_some(state)
     })
     .await;
     ensure!(state == "applied", "the write that was cut off is {state}");
-    world.app.show("select id, last_name, email from salesforce.contact where email = 'survivor@example.com'").await?;
-    world.app.show("select state, operation, row_count, attempts, finished_at - requested_at as took from upwrite.mutations order by requested_at desc limit 3").await?;
-    let copies = copies(world, "survivor@example.com").await?;
+    processes
+        .app
+        .show("select id, last_name, email from salesforce.contact where email = 'survivor@example.com'")
+        .await?;
+    processes.app.show("select state, operation, row_count, attempts, finished_at - requested_at as took from upwrite.mutations order by requested_at desc limit 3").await?;
+    let copies = copies(processes, "survivor@example.com").await?;
     println!("Records upstream with that address: {copies}");
     ensure!(copies == 1, "{copies} records upstream instead of one");
     Ok(())
 }
 
 /// How many contacts upstream have this address.
-async fn copies(world: &World, email: &str) -> anyhow::Result<usize> {
-    Ok(world.stand_in.records("Contact").await?.iter().filter(|record| record["Email"] == email).count())
+async fn copies(processes: &Processes, email: &str) -> anyhow::Result<usize> {
+    Ok(processes.stand_in.records("Contact").await?.iter().filter(|record| record["Email"] == email).count())
 }

@@ -17,14 +17,15 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use upwrite_connectors::Budget;
 
-use super::{Readiness, describe};
+use super::describe;
+use super::readiness::Readiness;
 
 /// Upper bounds of what is measured in seconds.
 const SECONDS: [f64; 17] =
     [0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 /// Upper bounds of what is counted.
 const COUNTS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0];
-/// How often what was measured is put into its buckets, when nobody asks.
+/// How often measurements are put into their buckets while nothing scrapes /metrics.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// What the pages are made from.

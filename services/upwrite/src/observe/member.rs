@@ -7,13 +7,13 @@ use tokio::sync::watch;
 use upwrite_event_log::{Change, Membership};
 
 /// Passes everything on, and keeps count of the items.
-pub(super) struct Watched {
+pub(super) struct CountedMembership {
     inner: Box<dyn Membership>,
     items: HashSet<u16>,
     count: watch::Sender<usize>,
 }
 
-impl Watched {
+impl CountedMembership {
     pub(super) fn new(inner: Box<dyn Membership>) -> (Self, watch::Receiver<usize>) {
         let (count, counted) = watch::channel(0);
         (Self { inner, items: HashSet::new(), count }, counted)
@@ -21,7 +21,7 @@ impl Watched {
 }
 
 #[async_trait]
-impl Membership for Watched {
+impl Membership for CountedMembership {
     async fn changed(&mut self) -> Change {
         let change = self.inner.changed().await;
         match change {
@@ -48,7 +48,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_given_back_is_not_had() {
-        let (mut member, items) = Watched::new(Box::new(Alone::new(2)));
+        let (mut member, items) = CountedMembership::new(Box::new(Alone::new(2)));
         assert_eq!(*items.borrow(), 0);
         let (first, _second) = (member.changed().await, member.changed().await);
         assert_eq!((first, *items.borrow()), (Change::Assigned(0), 2));

@@ -12,15 +12,15 @@ use upwrite_event_log::{EventLog, Membership};
 use upwrite_events::{Partition, Stream};
 use upwrite_reconciler::Progress;
 
-use super::member::Watched;
-use crate::stages::Stage;
+use super::member::CountedMembership;
+use crate::stage::Stage;
 
 /// What does not answer within this is not ready.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a part says: what it does, or why it is not ready.
-type Said = Result<String, String>;
-type Probe = Arc<dyn Fn() -> BoxFuture<'static, Said> + Send + Sync>;
+type PartState = Result<String, String>;
+type Probe = Arc<dyn Fn() -> BoxFuture<'static, PartState> + Send + Sync>;
 
 /// The parts of this process. Those that have not begun are not ready.
 pub(crate) struct Readiness {
@@ -34,7 +34,7 @@ impl Readiness {
     }
 
     /// All parts, asked at the same time.
-    pub(super) async fn ask(&self) -> Vec<(&'static str, Said)> {
+    pub(super) async fn ask(&self) -> Vec<(&'static str, PartState)> {
         let parts: Vec<_> = self.parts().iter().map(|(name, probe)| (*name, probe.clone())).collect();
         let asked = parts.into_iter().map(|(name, probe)| async move {
             let Some(probe) = probe else { return (name, Err("has not begun".to_owned())) };
@@ -44,7 +44,7 @@ impl Readiness {
         join_all(asked).await
     }
 
-    fn begins(&self, part: &'static str, probe: impl Fn() -> BoxFuture<'static, Said> + Send + Sync + 'static) {
+    fn begins(&self, part: &'static str, probe: impl Fn() -> BoxFuture<'static, PartState> + Send + Sync + 'static) {
         self.parts().insert(part, Some(Arc::new(probe)));
     }
 
@@ -53,7 +53,7 @@ impl Readiness {
             let pool = pool.clone();
             async move {
                 let asked = sqlx::query("/* upwrite.ready */ SELECT 1").execute(&pool).await;
-                // Who can reach this page need not be somebody who may know where Postgres is.
+                // Not everyone who can reach this page may know where Postgres is.
                 asked.map(|_| "reachable".to_owned()).map_err(|_| "cannot be reached".to_owned())
             }
             .boxed()
@@ -87,18 +87,18 @@ impl Readiness {
 
     /// The same membership; the part is ready, whether it has a share or waits for one.
     pub(crate) fn member(&self, part: &'static str, membership: Box<dyn Membership>) -> Box<dyn Membership> {
-        let (watched, items) = Watched::new(membership);
+        let (watched, items) = CountedMembership::new(membership);
         self.begins(part, move || std::future::ready(Ok(share(*items.borrow()))).boxed());
         Box::new(watched)
     }
 
-    /// With a share, the reconciler must have a session, and stand nowhere still.
+    /// With a share, the reconciler must have begun a term, and none of its partitions may stand still.
     pub(crate) fn reconciler(
         &self,
         membership: Box<dyn Membership>,
         progress: watch::Receiver<Progress>,
     ) -> Box<dyn Membership> {
-        let (watched, items) = Watched::new(membership);
+        let (watched, items) = CountedMembership::new(membership);
         self.begins(Stage::Reconciler.as_str(), move || {
             let said = reconciles(*items.borrow(), &progress.borrow());
             std::future::ready(said).boxed()
@@ -124,7 +124,7 @@ fn share(items: usize) -> String {
     if items == 0 { "waits for a share of the work".to_owned() } else { format!("has {items} of its group's items") }
 }
 
-fn reconciles(items: usize, progress: &Progress) -> Said {
+fn reconciles(items: usize, progress: &Progress) -> PartState {
     if let Some(halted) = progress.partitions.iter().find(|partition| partition.halted.is_some()) {
         return Err(format!("{}/{} stands still", halted.stream, halted.number));
     }

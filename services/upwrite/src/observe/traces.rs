@@ -15,7 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 use upwrite_event_log::trace;
 
 use crate::config::Observe;
-use crate::stages::Stage;
+use crate::stage::Stage;
 
 /// What the collector is given to take the last spans.
 const FLUSH_LIMIT: Duration = Duration::from_secs(3);
@@ -28,7 +28,7 @@ pub(crate) struct Traces {
 }
 
 impl Traces {
-    /// `None`: nobody asked for traces. Needs a runtime. The collector may be away: spans are then lost, nothing else.
+    /// `None`: traces are not configured. Needs a runtime. The collector may be away: spans are then lost, nothing else.
     pub(crate) fn begin(observe: &Observe, stages: &[Stage]) -> anyhow::Result<Option<Self>> {
         let set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.is_empty());
         if observe.otlp.is_none() && !ENDPOINTS.iter().any(set) {

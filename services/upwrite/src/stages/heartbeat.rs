@@ -8,7 +8,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::Stage;
+use crate::stage::Stage;
 
 const EVERY: Duration = Duration::from_secs(2);
 
@@ -18,11 +18,11 @@ const BEAT: &str = "/* upwrite.heartbeat */
     VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT (id) DO UPDATE SET seen_at = now(), status = excluded.status";
 
-/// What a stage tells of itself, as JSON; docs/operations.md lists it.
-pub(super) type Telling = Box<dyn Fn() -> Value + Send + Sync>;
+/// What a stage says of itself, as JSON; docs/operations.md lists it.
+pub(super) type Report = Box<dyn Fn() -> Value + Send + Sync>;
 
 /// Until `stop`; then the row goes.
-pub(super) async fn keep(pool: PgPool, stages: Vec<Stage>, tellings: Vec<(Stage, Telling)>, stop: CancellationToken) {
+pub(super) async fn keep(pool: PgPool, stages: Vec<Stage>, reports: Vec<(Stage, Report)>, stop: CancellationToken) {
     let id = Uuid::now_v7();
     let names: Vec<&str> = stages.iter().map(|stage| stage.as_str()).collect();
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -33,7 +33,7 @@ pub(super) async fn keep(pool: PgPool, stages: Vec<Stage>, tellings: Vec<(Stage,
             .bind(i32::try_from(std::process::id()).unwrap_or_default())
             .bind(env!("CARGO_PKG_VERSION"))
             .bind(&names)
-            .bind(status(&tellings))
+            .bind(status(&reports))
             .execute(&pool);
         if let Err(error) = beat.await {
             tracing::debug!(%error, "no heartbeat");
@@ -50,6 +50,6 @@ pub(super) async fn keep(pool: PgPool, stages: Vec<Stage>, tellings: Vec<(Stage,
 }
 
 /// By stage.
-fn status(tellings: &[(Stage, Telling)]) -> Value {
-    tellings.iter().map(|(stage, tell)| (stage.as_str().to_owned(), tell())).collect()
+fn status(reports: &[(Stage, Report)]) -> Value {
+    reports.iter().map(|(stage, report)| (stage.as_str().to_owned(), report())).collect()
 }

@@ -7,11 +7,11 @@ use anyhow::Context as _;
 use sqlx::PgPool;
 use upwrite_event_log::{EventLog, LogError, Measured, Notifier};
 
-use super::Stage;
 use super::stops::Stops;
 use crate::config::Config;
 use crate::connect;
 use crate::setup::mismatches;
+use crate::stage::Stage;
 
 /// What every stage gets.
 #[derive(Clone)]
@@ -45,7 +45,7 @@ async fn try_open(
     notifier: &Notifier,
     stops: &Stops,
 ) -> anyhow::Result<Result<Log, String>> {
-    let binding = match connect::log_binding(config).await {
+    let binding = match connect::log::binding(config).await {
         Ok(binding) => binding,
         Err(away) => return Ok(Err(away.to_string())),
     };
@@ -69,7 +69,7 @@ async fn try_open(
         }
         Err(away) => return Ok(Err(away.to_string())),
     }
-    let engine = connect::engine(config);
+    let engine = connect::log::engine(config);
     let engine = if stages == [Stage::Control] { engine.whatever_it_was_bound_to() } else { engine };
     match upwrite_event_log::open(engine, pool.clone(), notifier.clone(), stops.log.clone()).await {
         Ok(events) => Ok(Ok(Log { notifier: notifier.clone(), events: Measured::of(events) })),

@@ -11,10 +11,10 @@ use upwrite_events::TableName;
 /// How often it is looked whether there are other tables than before.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Publishes its share of the tables until `stop`. When `upwrite setup` adds or removes some, the work is shared anew.
+/// Publishes its share of the tables until `stop`. When `upwrite setup` adds or removes some, the work is shared out again.
 ///
 /// # Parameters
-/// `join`: a place in the group, which has so many items, until that is cancelled.
+/// `join`: becomes a member of the group, which has so many items, until the token is cancelled.
 ///
 /// # Errors
 /// If options or schemas are not what they must be.

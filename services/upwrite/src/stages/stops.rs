@@ -1,4 +1,4 @@
-//! Stopping: what tells each stage to, and in which order.
+//! Stopping: the signal to each stage, and in which order.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::Stage;
+use crate::stage::Stage;
 
 /// How long a stage may take beyond the grace period that it keeps itself.
 const BEYOND_GRACE: Duration = Duration::from_secs(5);
@@ -15,7 +15,7 @@ const BEYOND_GRACE: Duration = Duration::from_secs(5);
 /// How long taking leave may take: Postgres may be away.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// What tells each part to stop.
+/// The signal to stop, for each part.
 #[derive(Default)]
 pub(super) struct Stops {
     pub(super) proxy: CancellationToken,

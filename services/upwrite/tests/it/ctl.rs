@@ -22,13 +22,13 @@ struct Deployment {
 }
 
 /// What one call said, and how it ended.
-struct Said {
+struct CtlOutput {
     code: i32,
     out: String,
     err: String,
 }
 
-impl Said {
+impl CtlOutput {
     fn json(&self) -> Vec<Value> {
         self.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"))).collect()
     }
@@ -66,7 +66,7 @@ impl Deployment {
     }
 
     /// `upwrite ctl` as on the same machine: with the configuration file.
-    async fn ctl(&self, arguments: &[&str]) -> Said {
+    async fn ctl(&self, arguments: &[&str]) -> CtlOutput {
         let config = self.dir.path().join("upwrite.toml");
         call(&[&["ctl", "--config", config.to_str().unwrap()], arguments].concat()).await
     }
@@ -80,14 +80,14 @@ async fn serve(config: &Path) -> Process {
     server
 }
 
-async fn call(arguments: &[&str]) -> Said {
+async fn call(arguments: &[&str]) -> CtlOutput {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_upwrite"));
     for variable in ["ADDRESS", "TOKEN", "TOKEN_FILE", "CA"] {
         command.env_remove(format!("UPWRITE_CONTROL_{variable}"));
     }
     let ended = tokio::time::timeout(LIMIT, command.env_remove("UPWRITE_CONFIG").args(arguments).output()).await;
     let Output { status, stdout, stderr } = ended.expect("an answer in time").unwrap();
-    Said {
+    CtlOutput {
         code: status.code().expect("not killed"),
         out: String::from_utf8(stdout).unwrap(),
         err: String::from_utf8(stderr).unwrap(),

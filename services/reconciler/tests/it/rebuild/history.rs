@@ -2,7 +2,7 @@
 
 use upwrite_events::*;
 
-use crate::world::*;
+use crate::deployment::*;
 
 /// The same numbers for the same seed.
 pub(crate) struct Dice(u64);
@@ -19,7 +19,7 @@ impl Dice {
 }
 
 /// Mutations with every kind of outcome, and observations, new and stale, of a few records.
-pub(crate) async fn make(world: &World, dice: &mut Dice, steps: i64) {
+pub(crate) async fn make(deployment: &TestDeployment, dice: &mut Dice, steps: i64) {
     for step in 1..=steps {
         let key = format!("003{}", dice.below(12));
         let seen = (step * 100, step * 100 + 50);
@@ -29,67 +29,69 @@ pub(crate) async fn make(world: &World, dice: &mut Dice, steps: i64) {
                 let name = format!("seen\t{step}\\ \"quoted\"\nline");
                 let stale = dice.below(4) == 0;
                 let version = if stale { "000000".to_owned() } else { version };
-                world.observe(seen, vec![seen_row(&key, &name, &version), seen_row("003X", "other", &version)]).await;
+                deployment
+                    .observe(seen, vec![seen_row(&key, &name, &version), seen_row("003X", "other", &version)])
+                    .await;
             }
             2 => {
                 let gone = ObservedRow { key, image: None, vendor_version: Some(version) };
-                world.observe(seen, vec![gone]).await;
+                deployment.observe(seen, vec![gone]).await;
             }
-            3 => mutate(world, insert(), &key, Some(("made", &version)), seen).await,
-            4 => mutate(world, change(Op::Update, &key, "changed"), &key, Some(("changed", &version)), seen).await,
-            5 => mutate(world, change(Op::Delete, &key, ""), &key, None, seen).await,
-            6 => refused(world, &key).await,
-            _ => in_doubt(world, &key, &version, seen, dice.below(2) == 0).await,
+            3 => mutate(deployment, insert(), &key, Some(("made", &version)), seen).await,
+            4 => mutate(deployment, change(Op::Update, &key, "changed"), &key, Some(("changed", &version)), seen).await,
+            5 => mutate(deployment, change(Op::Delete, &key, ""), &key, None, seen).await,
+            6 => refused(deployment, &key).await,
+            _ => in_doubt(deployment, &key, &version, seen, dice.below(2) == 0).await,
         }
     }
 }
 
-async fn mutate(world: &World, change: RowChange, key: &str, to: Option<(&str, &str)>, seen: (i64, i64)) {
-    let (mutation, partition) = world.submit(change).await;
+async fn mutate(deployment: &TestDeployment, change: RowChange, key: &str, to: Option<(&str, &str)>, seen: (i64, i64)) {
+    let (mutation, partition) = deployment.submit(change).await;
     let row = applied_row(key, to.map(|(name, _)| image(key, name, "2.5")), to.map(|(_, version)| version), seen);
-    let applied = world.applied(mutation, vec![row]);
-    world.outcome(partition, applied.clone()).await;
-    world.outcome(partition, applied).await;
-    world.finished(mutation).await;
-    released(world, mutation).await;
+    let applied = deployment.applied(mutation, vec![row]);
+    deployment.outcome(partition, applied.clone()).await;
+    deployment.outcome(partition, applied).await;
+    deployment.finished(mutation).await;
+    released(deployment, mutation).await;
 }
 
-async fn released(world: &World, mutation: MutationId) {
+async fn released(deployment: &TestDeployment, mutation: MutationId) {
     let sql = format!("select true from upwrite.mutations where id = '{mutation}' and released");
-    world.wait::<bool>("the release", &sql).await;
+    deployment.wait::<bool>("the release", &sql).await;
 }
 
 pub(crate) fn failure() -> Failure {
     Failure::new(ErrorClass::Unavailable, Outcome::Unknown, "58030", "away")
 }
 
-async fn refused(world: &World, key: &str) {
-    let (mutation, partition) = world.submit(change(Op::Update, key, "refused")).await;
-    let (owner, attempt) = (world.owner, 1);
+async fn refused(deployment: &TestDeployment, key: &str) {
+    let (mutation, partition) = deployment.submit(change(Op::Update, key, "refused")).await;
+    let (owner, attempt) = (deployment.owner, 1);
     let deferred = MutationDeferred { mutation, owner, attempt, not_before_us: 7_000_000, failure: failure() };
-    world.outcome(partition, Event::MutationDeferred(deferred)).await;
+    deployment.outcome(partition, Event::MutationDeferred(deferred)).await;
     let rejected =
         MutationRejected { mutation, owner, attempt: 2, rows: vec![0], failure: failure(), keep_claims: false };
-    world.outcome(partition, Event::MutationRejected(rejected)).await;
-    world.finished(mutation).await;
+    deployment.outcome(partition, Event::MutationRejected(rejected)).await;
+    deployment.finished(mutation).await;
     let outlived = MutationOutlivedRollback { mutation, reason: "rollback".into() };
-    world.outcome(partition, Event::MutationOutlivedRollback(outlived)).await;
+    deployment.outcome(partition, Event::MutationOutlivedRollback(outlived)).await;
     let sql = format!("select true from upwrite.mutations where id = '{mutation}' and outlived_rollback");
-    world.wait::<bool>("the note", &sql).await;
+    deployment.wait::<bool>("the note", &sql).await;
 }
 
-async fn in_doubt(world: &World, key: &str, version: &str, seen: (i64, i64), settles: bool) {
+async fn in_doubt(deployment: &TestDeployment, key: &str, version: &str, seen: (i64, i64), settles: bool) {
     // Those that stay in doubt keep their claims: each a record of its own.
     let key = if settles { key.to_owned() } else { format!("003D{version}") };
-    let (mutation, partition) = world.submit(change(Op::Update, &key, "in doubt")).await;
-    let owner = world.owner;
+    let (mutation, partition) = deployment.submit(change(Op::Update, &key, "in doubt")).await;
+    let owner = deployment.owner;
     let event = MutationInDoubt { mutation, owner, attempt: 1, rows: vec![0], failure: failure() };
-    world.outcome(partition, Event::MutationInDoubt(event)).await;
-    world.finished(mutation).await;
+    deployment.outcome(partition, Event::MutationInDoubt(event)).await;
+    deployment.finished(mutation).await;
     if settles {
         let rows = vec![applied_row(&key, Some(image(&key, "settled", "3")), Some(version), seen)];
         let settled = MutationSettled { mutation, owner, applied: vec![0], not_applied: vec![], rows };
-        world.outcome(partition, Event::MutationSettled(settled)).await;
-        released(world, mutation).await;
+        deployment.outcome(partition, Event::MutationSettled(settled)).await;
+        released(deployment, mutation).await;
     }
 }

@@ -7,24 +7,24 @@ use upwrite_events::*;
 use upwrite_reconciler::Rebuild;
 
 use super::{damage, rebuild_table};
-use crate::world::*;
+use crate::deployment::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rebuild_goes_on_beside_writes() {
-    let world = Arc::new(World::start().await);
+    let deployment = Arc::new(TestDeployment::start().await);
     for chunk in 0..4 {
         let rows = (0..500).map(|n| seen_row(&format!("{chunk}-{n}"), "Ada", "1")).collect();
-        world.observe((chunk * 10, chunk * 10 + 1), rows).await;
+        deployment.observe((chunk * 10, chunk * 10 + 1), rows).await;
     }
     damage(
-        &world,
+        &deployment,
         "update crm.contact set name = 'Mallory' where id like '3-%'; delete from crm.contact where id like '2-%'",
     )
     .await;
     let stop = Arc::new(AtomicBool::new(false));
     let writers: Vec<_> = (0..3_i64)
         .map(|writer| {
-            let (world, stop) = (Arc::clone(&world), Arc::clone(&stop));
+            let (deployment, stop) = (Arc::clone(&deployment), Arc::clone(&stop));
             tokio::spawn(async move {
                 let mut step = 0;
                 while !stop.load(Ordering::Relaxed) {
@@ -32,11 +32,11 @@ async fn a_rebuild_goes_on_beside_writes() {
                     // Of its own rows and of damaged ones.
                     let key = format!("{}-{}", 1 + step % 3, writer * 160 + step % 160);
                     let (seen, version) = ((step * 100, step * 100 + 9), format!("2-{step:06}"));
-                    let (mutation, partition) = world.submit(change(Op::Update, &key, "new")).await;
+                    let (mutation, partition) = deployment.submit(change(Op::Update, &key, "new")).await;
                     let name = format!("step {step}");
                     let row = applied_row(&key, Some(image(&key, &name, "3")), Some(&version), seen);
-                    world.outcome(partition, world.applied(mutation, vec![row])).await;
-                    assert_eq!(world.finished(mutation).await, "applied");
+                    deployment.outcome(partition, deployment.applied(mutation, vec![row])).await;
+                    assert_eq!(deployment.finished(mutation).await, "applied");
                 }
                 step
             })
@@ -45,7 +45,8 @@ async fn a_rebuild_goes_on_beside_writes() {
     let (mut mended, mut runs) = (0, 0);
     while runs < 3 {
         let (teller, mut told) = tokio::sync::mpsc::channel(8);
-        let report = Rebuild::new(world.reconciler.clone(), world.log.clone(), Some(teller)).table(&table()).await;
+        let report =
+            Rebuild::new(deployment.reconciler.clone(), deployment.log.clone(), Some(teller)).table(&table()).await;
         let report = report.unwrap();
         assert_eq!(report.rows, 2000, "{report:?}");
         mended += report.mended + report.inserted;
@@ -62,8 +63,8 @@ async fn a_rebuild_goes_on_beside_writes() {
     }
     assert!(steps > 20, "writers went on: {steps} steps");
     assert!(mended > 900, "of 1000 damaged rows, those that no writer changed first: {mended}");
-    let last = rebuild_table(&world).await;
+    let last = rebuild_table(&deployment).await;
     assert!(!last.changed(), "{last:?}");
-    let wrong: i64 = world.value("select count(*) from crm.contact where name = 'Mallory'").await.unwrap();
+    let wrong: i64 = deployment.value("select count(*) from crm.contact where name = 'Mallory'").await.unwrap();
     assert_eq!(wrong, 0);
 }

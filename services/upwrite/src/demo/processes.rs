@@ -18,7 +18,7 @@ const START: Duration = Duration::from_secs(60);
 /// The demo's application user.
 const PASSWORD: &str = "demo";
 
-pub(super) struct World {
+pub(super) struct Processes {
     pub(super) stand_in: AdminClient,
     /// Through Upwrite.
     pub(super) app: Psql,
@@ -31,16 +31,16 @@ pub(super) struct World {
     proxy_port: u16,
     _stand_in: Process,
     cluster: Cluster,
-    kafka: Option<Kafka>,
+    kafka: Option<KafkaProcesses>,
 }
 
 /// Where the log is, if not in Postgres.
-struct Kafka {
+struct KafkaProcesses {
     brokers: Brokers,
     registry: Registry,
 }
 
-impl Kafka {
+impl KafkaProcesses {
     async fn start() -> anyhow::Result<Self> {
         println!("Starting a Kafka broker and a schema registry …");
         let (brokers, registry) = tokio::try_join!(
@@ -59,12 +59,12 @@ impl Kafka {
     }
 }
 
-impl World {
+impl Processes {
     /// `kafka`: with the log there instead of in Postgres.
     pub(super) async fn start(kafka: bool) -> anyhow::Result<Self> {
         println!("Starting a private PostgreSQL cluster …");
         let cluster = tokio::task::spawn_blocking(|| Cluster::start_blocking(Options::default())).await??;
-        let kafka = if kafka { Some(Kafka::start().await?) } else { None };
+        let kafka = if kafka { Some(KafkaProcesses::start().await?) } else { None };
         let folder = tempfile::Builder::new().prefix("upwrite-demo-").tempdir()?;
         let (stand_in_port, proxy_port) = (free_port(), free_port());
         println!("Starting the stand-in for Salesforce …");
@@ -78,7 +78,7 @@ impl World {
         admin.value("create database app").await?;
         let admin = Psql { url: cluster.superuser_url("app") };
         admin.value(&format!("create role app login password '{PASSWORD}'")).await?;
-        let mut world = Self {
+        let mut processes = Self {
             stand_in: AdminClient::new(format!("http://{address}"))?,
             app: Psql { url: format!("postgresql://app:{PASSWORD}@127.0.0.1:{proxy_port}/app") },
             around: Psql { url: cluster.url("app", "app", PASSWORD) },
@@ -90,11 +90,11 @@ impl World {
             cluster,
             kafka,
         };
-        world.write_config(&address)?;
-        world.setup().await?;
-        world.start_upwrite().await?;
-        world.backfilled().await?;
-        Ok(world)
+        processes.write_config(&address)?;
+        processes.setup().await?;
+        processes.start_upwrite().await?;
+        processes.backfilled().await?;
+        Ok(processes)
     }
 
     fn config(&self) -> PathBuf {
@@ -106,7 +106,7 @@ impl World {
             .replace("@postgres_port@", &self.cluster.port().to_string())
             .replace("@proxy_port@", &self.proxy_port.to_string())
             .replace("@stand_in@", stand_in)
-            .replace("@log@", &self.kafka.as_ref().map(Kafka::config).unwrap_or_default());
+            .replace("@log@", &self.kafka.as_ref().map(KafkaProcesses::config).unwrap_or_default());
         std::fs::write(self.config(), text).context("writing the demo's configuration")
     }
 

@@ -1,17 +1,17 @@
-//! Everything that the reconciler writes is a projection of the log. Here it is made anew from there, while reconcilers
-//! and clients go on: a table's rows, `upwrite.records`, `upwrite.mutations`; and, behind a closed gate, claims.
+//! Everything that the reconciler writes is a projection of the log. Here it is rebuilt from the log, while reconcilers
+//! and clients go on: a table's rows, `upwrite.records`, `upwrite.mutations`; and, behind the recovery barrier, claims.
 //!
-//! The log is folded into temporary tables by the rules that the reconciler itself goes by ([`crate::decide`], the fold
-//! of `events`). Then one snapshot of Postgres gives the live rows together with the positions that they stand for; the
+//! The log is folded into temporary tables by the reconciler's own rules ([`crate::merge::decide`], the fold of
+//! `events`). Then one snapshot of Postgres gives the live rows together with the positions that they stand for; the
 //! temporary tables are brought to exactly these positions and compared. What differs, and nothing else, is looked at
 //! again in short transactions that hold the positions, so that no reconciler commits meanwhile, and is mended there.
 //!
-//! What the log does not tell stays as it is where a row exists: `_version` and `_synced_at` of rows that are right,
+//! What is not in the log stays as it is where a row exists: `_version` and `_synced_at` of rows that are right,
 //! `finished_at` and `settled_at` of mutations (the reconciler's clock). A mended row's `_version` is one higher; a row
 //! that was missing begins at 1. Columns that no image in the log speaks of are left alone, and so is a record while an
 //! image of it is parked: the reconciler will write it.
 //!
-//! Memory does not grow with the table: a few ranges of the log are decoded at a time, and the keys that differ are held.
+//! Memory does not grow with the table: a few ranges of the log are decoded at a time, and the keys that differ are kept.
 
 mod claims;
 mod compare;
@@ -23,20 +23,22 @@ mod expected;
 mod feed;
 mod fold;
 mod judge;
+mod look;
 mod mend;
 mod mutations;
 mod positions;
 mod recover;
+mod report;
 mod scan;
+mod scope;
 mod shadow;
 mod shapes;
 mod table;
-mod told;
 mod write;
 
 pub use error::RebuildError;
 pub use recover::{Binding, RecoverReport};
-pub use told::{MutationsReport, ProjectionsReport, RebuildProgress, TableReport};
+pub use report::{MutationsReport, ProjectionsReport, RebuildProgress, TableReport};
 
 use std::sync::Arc;
 
@@ -48,18 +50,18 @@ use upwrite_event_log::EventLog;
 pub struct Rebuild {
     options: PgConnectOptions,
     log: Arc<dyn EventLog>,
-    told: told::Told,
+    progress: report::ProgressSender,
     outbox: bool,
 }
 
 impl Rebuild {
-    /// `options` log in as `upwrite_reconciler`. Whoever listens to `progress` too slowly misses some of it.
+    /// `options` log in as `upwrite_reconciler`. A listener that is too slow misses some of `progress`.
     pub fn new(
         options: PgConnectOptions,
         log: Arc<dyn EventLog>,
         progress: Option<mpsc::Sender<RebuildProgress>>,
     ) -> Self {
-        Self { options, log, told: told::Told(progress), outbox: false }
+        Self { options, log, progress: report::ProgressSender(progress), outbox: false }
     }
 
     /// Whether rows that are mended go to the topics of records, as those that the reconciler writes (log on Kafka).

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio_util::sync::CancellationToken;
-use upwrite_control::{Client, ClientConfig, Config, NotHere, Operations, Server};
+use upwrite_control::{Client, ClientConfig, Config, Operations, Server, Unsupported};
 use upwrite_event_log::{Config as LogConfig, EventLog as _, PostgresLog, Submission, Submitted};
 use upwrite_events::*;
 use upwrite_testkit::postgres::Cluster;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
-pub(crate) struct World {
+pub(crate) struct TestServer {
     /// As the superuser: plays the reconciler.
     pub(crate) admin: PgPool,
     pub(crate) pool: PgPool,
@@ -39,9 +39,9 @@ fn spec() -> TableSpec {
     TableSpec::new(TableName::new("crm", "contact"), "id", columns).with_object("Contact")
 }
 
-impl World {
+impl TestServer {
     pub(crate) async fn start() -> Self {
-        Self::start_with(Arc::new(NotHere)).await
+        Self::start_with(Arc::new(Unsupported)).await
     }
 
     pub(crate) async fn start_with(operations: Arc<dyn Operations>) -> Self {
@@ -140,7 +140,7 @@ impl World {
     }
 }
 
-impl Drop for World {
+impl Drop for TestServer {
     fn drop(&mut self) {
         self.stop.cancel();
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, PgPool, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use upwrite_event_log::{Alone, Config as LogConfig, EventLog, PostgresLog, Submission, Submitted, partition_for};
@@ -15,8 +15,9 @@ use upwrite_testkit::{schema, until};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
-pub(crate) struct World {
+pub(crate) struct TestDeployment {
     pub(crate) admin: PgPool,
+    superuser: String,
     pub(crate) log: Arc<PostgresLog>,
     service: String,
     pub(crate) reconciler: PgConnectOptions,
@@ -44,12 +45,12 @@ fn spec() -> TableSpec {
         .with_version_column("stamp")
 }
 
-impl World {
+impl TestDeployment {
     /// Two partitions, and a reconciler that has both.
     pub(crate) async fn start() -> Self {
-        let mut world = Self::without_reconciler(2).await;
-        world.run();
-        world
+        let mut deployment = Self::without_reconciler(2).await;
+        deployment.run();
+        deployment
     }
 
     pub(crate) async fn without_reconciler(partitions: u16) -> Self {
@@ -60,8 +61,9 @@ impl World {
         let service = cluster.url(&database, "upwrite_service", schema::SERVICE_PASSWORD);
         let log = open_log(&service).await;
         let reconciler = cluster.url(&database, "upwrite_reconciler", schema::RECONCILER_PASSWORD).parse().unwrap();
-        let world = Self {
+        let deployment = Self {
             admin: PgPoolOptions::new().max_connections(5).connect(&url).await.unwrap(),
+            superuser: url,
             log,
             service,
             reconciler,
@@ -69,11 +71,11 @@ impl World {
             owner: OwnerId(uuid::Uuid::now_v7()),
         };
         for number in 0..partitions {
-            let taken = PartitionTaken { owner: world.owner, process: "test".into(), lease_ms: 10_000 };
+            let taken = PartitionTaken { owner: deployment.owner, process: "test".into(), lease_ms: 10_000 };
             let partition = Partition { stream: Stream::Mutations, number };
-            world.log.append(partition, vec![Event::PartitionTaken(taken)]).await.unwrap();
+            deployment.log.append(partition, vec![Event::PartitionTaken(taken)]).await.unwrap();
         }
-        world
+        deployment
     }
 
     /// The log as another process sees it: with nothing in memory.
@@ -178,6 +180,41 @@ impl World {
         sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut *tx).await.unwrap();
         tx
     }
+}
+
+/// Whatever a test does: nothing that belongs to a mutation is left behind once the mutation is released.
+impl Drop for TestDeployment {
+    fn drop(&mut self) {
+        if let Some((stop, _)) = &self.running {
+            stop.cancel();
+        }
+        if std::thread::panicking() {
+            return;
+        }
+        let superuser = self.superuser.clone();
+        // The test's own runtime may be this very thread's.
+        let left = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(left_behind(&superuser))
+        });
+        assert_eq!(left.join().unwrap(), [""; 0], "left behind by released mutations");
+    }
+}
+
+async fn left_behind(superuser: &str) -> Vec<String> {
+    let options: PgConnectOptions = superuser.parse().unwrap();
+    // A lock that the test has not given back must not hang it.
+    let mut connection = PgConnection::connect_with(&options.options([("statement_timeout", "5s")])).await.unwrap();
+    sqlx::query_scalar(
+        "select 'claim ' || c.key from upwrite.claims c join upwrite.mutations m on m.id = c.mutation
+          where m.released or m.state = 'voided'
+         union all
+         select 'parked image of ' || p.key from upwrite.parked p join upwrite.mutations m on m.id = p.mutation
+          where m.released",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap()
 }
 
 async fn open_log(service: &str) -> Arc<PostgresLog> {

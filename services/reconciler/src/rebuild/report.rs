@@ -1,4 +1,4 @@
-//! What an operation tells while it runs, and at its end.
+//! What an operation reports while it runs, and at its end.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub struct RebuildProgress {
 pub struct TableReport {
     /// Log positions read.
     pub events: u64,
-    /// Whether the log still begins at its beginning. Otherwise rows that only its lost part can tell of stay.
+    /// Whether the log still begins at its beginning. Otherwise rows that only its lost part can have had stay.
     pub log_is_complete: bool,
     /// Rows that the table is to have according to the log.
     pub rows: u64,
@@ -41,7 +41,7 @@ pub struct TableReport {
     pub unknown: u64,
     /// Rows that differ and were left: an image of theirs is parked, the reconciler will write it.
     pub waiting: u64,
-    /// Rows that differ and were left: somebody's lock stayed on them. Run it again later.
+    /// Rows that differ and were left, since they stayed locked. Run it again later.
     pub locked: u64,
     /// Rows that differ and that a constraint, or the column's type, refused.
     pub refused: u64,
@@ -62,7 +62,7 @@ pub struct MutationsReport {
     pub events: u64,
     /// As in [`TableReport`].
     pub log_is_complete: bool,
-    /// Mutations that the log tells of.
+    /// Mutations in the log.
     pub mutations: u64,
     /// Rows that differed.
     pub mended: u64,
@@ -82,14 +82,14 @@ pub struct ProjectionsReport {
     pub records: Vec<(TableName, TableReport)>,
 }
 
-/// Whoever wants to know.
+/// Where an operation says how far it is; `None`: nobody listens.
 #[derive(Debug, Clone)]
-pub(super) struct Told(pub(super) Option<mpsc::Sender<RebuildProgress>>);
+pub(super) struct ProgressSender(pub(super) Option<mpsc::Sender<RebuildProgress>>);
 
-impl Told {
-    pub(super) fn tell(&self, phase: &'static str, of: Option<&TableName>, done: u64, total: u64) {
+impl ProgressSender {
+    pub(super) fn send(&self, phase: &'static str, of: Option<&TableName>, done: u64, total: u64) {
         if let Some(listener) = &self.0 {
-            // Full: it hears of the next step.
+            // Full: the listener gets the next step.
             let _ = listener.try_send(RebuildProgress { phase, of: of.cloned(), done, total });
         }
     }

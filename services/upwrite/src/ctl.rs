@@ -11,12 +11,12 @@ mod table;
 mod watch;
 mod when;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use upwrite_control::{Client, v1};
 
+use access::Access;
 use exit::Failure;
 use when::Since;
 
@@ -29,29 +29,6 @@ pub struct Ctl {
     command: Command,
 }
 
-/// Where the control API is, what it is shown, and how answers are written.
-#[derive(Args, Debug)]
-struct Access {
-    /// Of the control API; by default what [control] of the configuration says, or http://127.0.0.1:6433.
-    #[arg(long, global = true, env = "UPWRITE_CONTROL_ADDRESS", value_name = "URL")]
-    address: Option<String>,
-    /// The token that it asks for. On the command line others can see it: rather set the variable, or use a file.
-    #[arg(long, global = true, env = "UPWRITE_CONTROL_TOKEN", hide_env_values = true, conflicts_with = "token_file")]
-    token: Option<String>,
-    /// A file that holds the token.
-    #[arg(long, global = true, env = "UPWRITE_CONTROL_TOKEN_FILE", value_name = "FILE")]
-    token_file: Option<PathBuf>,
-    /// The authority that signed its certificate (PEM); by default those that this machine trusts.
-    #[arg(long, global = true, env = "UPWRITE_CONTROL_CA", value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// The configuration file, if the control API of this machine is meant. It need not exist.
-    #[arg(short, long, global = true, env = "UPWRITE_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Write JSON: one object a line, with the field names of proto/upwrite/control/v1.
-    #[arg(long, global = true)]
-    json: bool,
-}
-
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Processes, stages, partitions, tables, what waits, and what is wrong. Exit code 1 if something is.
@@ -59,14 +36,14 @@ enum Command {
     /// What became of mutations.
     #[command(subcommand)]
     Mutations(Mutations),
-    /// Make a synced table or the projections anew from the log, while everything runs on.
+    /// Rebuild a synced table or the projections from the log, while everything runs on.
     ///
     /// Interrupted, it ends; what it has mended by then stays, and it may be run again.
     Rebuild(Rebuild),
     /// Bring back to work what refuses to go on: a database that was restored, a log that was truncated.
     ///
-    /// Stop all other stages first. Claims and projections are made anew, unfinished mutations are marked in doubt,
-    /// upstream is read anew. Interrupted, it may be run again; until it has succeeded no new mutation is accepted.
+    /// Stop all other stages first. Claims and projections are rebuilt, unfinished mutations are marked in doubt,
+    /// upstream is read again. Interrupted, it may be run again; until it has succeeded no new mutation is accepted.
     Recover {
         /// Do not ask.
         #[arg(long)]
@@ -136,22 +113,22 @@ impl From<Filter> for v1::MutationFilter {
 pub const EXIT_CODES: &str = "Exit codes: 0 done · 1 the operation failed, or `status` found problems · 2 wrong usage \
     · 3 no such mutation or table · 4 the control API cannot be reached · 5 not authorised (token)";
 
-/// Does what the command line says; the exit code tells scripts how it went.
+/// Does what the command line says; the exit code says how it went.
 pub async fn ctl(ctl: Ctl) -> ExitCode {
     let json = ctl.access.json;
     match run(ctl).await {
         Ok(code) => code,
-        Err(failure) => failure.tell(json),
+        Err(failure) => failure.report(json),
     }
 }
 
 async fn run(ctl: Ctl) -> Result<ExitCode, Failure> {
     let json = ctl.access.json;
-    let place = access::client_config(&ctl.access)?;
+    let server = access::client_config(&ctl.access)?;
     if let Command::Recover { yes } = ctl.command {
         operate::confirm(yes)?;
     }
-    let mut client = Client::connect(place.clone()).await?;
+    let mut client = Client::connect(server.clone()).await?;
     match ctl.command {
         Command::Status => {
             let status = client.status().await?;
@@ -166,7 +143,7 @@ async fn run(ctl: Ctl) -> Result<ExitCode, Failure> {
             page::print(&if json { page::json(&found) } else { mutations::detail(&found) })?;
         }
         Command::Mutations(Mutations::Watch { filter, resume }) => {
-            watch::watch(client, place, filter.into(), resume.unwrap_or_default(), json).await?;
+            watch::watch(client, server, filter.into(), resume.unwrap_or_default(), json).await?;
         }
         Command::Rebuild(target) => operate::show(client.rebuild(target.table).await?, json).await?,
         Command::Recover { .. } => operate::show(client.recover().await?, json).await?,

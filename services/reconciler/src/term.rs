@@ -1,4 +1,5 @@
-//! One session: batch after batch, each one transaction, until the process's partitions are others or something fails.
+//! One term: from taking partitions over, which raises their epochs, through batch after batch, each one transaction,
+//! until the assignment changes or something fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,38 +15,46 @@ use upwrite_event_log::{EventLog, LogError, LogRecord};
 use upwrite_events::{Event, Partition, Position, Stream};
 
 use crate::assignment::{Assignment, Urgency};
+use crate::environment::Environment;
 use crate::error::doing;
 use crate::load::{Start, load};
 use crate::reconcile::Reconciler;
-use crate::run::{Outside, succeeded};
 use crate::{Config, ReconcilerError, voids};
 
-/// How long records that nobody waits for wait for company: mostly the outcome of the same mutation, with a fast
-/// upstream, which then shares a transaction with its request instead of waiting for that to end. Two appends and a call
-/// on the way between them fit in on either engine; what waits is only that others see the request.
+/// How long records that no client waits for are kept back, so that others can share their transaction: mostly the outcome
+/// of the same mutation, with a fast upstream, which would otherwise wait for the request's transaction to end. Two
+/// appends and a call between them fit in on either engine; only the visibility of the request is delayed.
 const LINGER: Duration = Duration::from_millis(20);
 /// When an image that was just parked is tried again for the first time.
 const FIRST_RETRY: Duration = Duration::from_millis(5);
-/// So many batches of mutations may come before an observation that waits.
+/// How many batches of mutations may go before an observation that waits.
 const MUTATION_BATCHES_IN_A_ROW: u32 = 16;
-/// How often it is said that a partition stands still.
+/// How often the log repeats that a partition stands still.
 const REMIND: Duration = Duration::from_secs(60);
 
-/// Why a session ended in good order.
+/// How a term ended.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) reason: Result<EndReason, ReconcilerError>,
+    /// Whether a batch was committed.
+    pub(crate) worked: bool,
+}
+
+/// Why a term ended in good order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum EndReason {
     Shutdown,
     /// The process has other partitions now.
     Reassigned,
 }
 
-/// What a partition has to say.
-type Told = (Partition, Result<Vec<LogRecord>, LogError>);
+/// What the subscription of a partition delivers.
+type Delivery = (Partition, Result<Vec<LogRecord>, LogError>);
 
-pub(crate) struct Session {
+pub(crate) struct Term {
     reconciler: Reconciler,
-    mutations: SelectAll<BoxStream<'static, Told>>,
-    observations: SelectAll<BoxStream<'static, Told>>,
+    mutations: SelectAll<BoxStream<'static, Delivery>>,
+    observations: SelectAll<BoxStream<'static, Delivery>>,
     /// Partitions that stand still, and why.
     halted: BTreeMap<Partition, String>,
     items: Vec<i16>,
@@ -54,67 +63,67 @@ pub(crate) struct Session {
     next_look: Instant,
     next_reminder: Instant,
     in_a_row: u32,
+    worked: bool,
 }
 
-impl Session {
+impl Term {
     /// Takes the partitions over.
-    pub(crate) async fn begin(outside: &Outside, items: &BTreeSet<u16>) -> Result<Self, ReconcilerError> {
-        let mut connection = connect(&outside.config, &outside.options).await?;
-        let start = load(&mut connection, outside.log.as_ref(), items).await?;
+    pub(crate) async fn begin(environment: &Environment, items: &BTreeSet<u16>) -> Result<Self, ReconcilerError> {
+        let mut connection = connect(&environment.config, &environment.options).await?;
+        let start = load(&mut connection, environment.log.as_ref(), items).await?;
         tracing::info!(partitions = ?items, unreleased = start.state.tracked.len(), "reconciling");
-        let feed = |stream| feed(outside.log.as_ref(), &start, stream);
+        let feed = |stream| feed(environment.log.as_ref(), &start, stream);
         let (mutations, observations) = (feed(Stream::Mutations), feed(Stream::Observations));
         let now = Instant::now();
         Ok(Self {
-            reconciler: Reconciler::new(connection, start, outside),
+            reconciler: Reconciler::new(connection, start, environment),
             mutations,
             observations,
             halted: BTreeMap::new(),
             items: items.iter().filter_map(|item| i16::try_from(*item).ok()).collect(),
-            max_batch: outside.config.max_batch,
+            max_batch: environment.config.max_batch,
             next_retry: now,
-            next_look: now + outside.config.void_check,
+            next_look: now + environment.config.void_check,
             next_reminder: now + REMIND,
             in_a_row: 0,
+            worked: false,
         })
     }
 
     pub(crate) async fn work(
-        self,
-        outside: &Outside,
+        mut self,
+        environment: &Environment,
         assignment: &mut Assignment,
         shutdown: &CancellationToken,
-        pause: &mut Duration,
-    ) -> Result<End, ReconcilerError> {
+    ) -> End {
         let items = self.items.clone();
-        tokio::select! {
-            ended = self.batches(&outside.config, assignment, shutdown, pause) => ended,
-            () = voids::keep_voided(&outside.config, &outside.options, outside.log.as_ref(), &items) => Ok(End::Reassigned),
-        }
+        let Environment { config, options, log, .. } = environment;
+        let reason = tokio::select! {
+            ended = self.batches(config, assignment, shutdown) => ended,
+            () = voids::keep_voided(config, options, log.as_ref(), &items) => Ok(EndReason::Reassigned),
+        };
+        End { reason, worked: self.worked }
     }
 
     async fn batches(
-        mut self,
+        &mut self,
         config: &Config,
         assignment: &mut Assignment,
         shutdown: &CancellationToken,
-        pause: &mut Duration,
-    ) -> Result<End, ReconcilerError> {
+    ) -> Result<EndReason, ReconcilerError> {
         loop {
             if shutdown.is_cancelled() {
-                return Ok(End::Shutdown);
+                return Ok(EndReason::Shutdown);
             }
             if assignment.has_changed() {
-                return Ok(End::Reassigned);
+                return Ok(EndReason::Reassigned);
             }
             let Some(due) = self.due(assignment, shutdown).await else { continue };
             let is_batch = matches!(due, Due::Mutations(_) | Due::Observations(_));
             let Some(()) = unless_lost(config, assignment, self.run(config, due)).await? else {
-                return Ok(End::Reassigned);
+                return Ok(EndReason::Reassigned);
             };
-            if is_batch {
-                succeeded(pause);
-            }
+            self.worked |= is_batch;
         }
     }
 
@@ -126,8 +135,8 @@ impl Session {
         }
         if self.in_a_row >= MUTATION_BATCHES_IN_A_ROW {
             self.in_a_row = 0;
-            if let Some(Some(told)) = self.observations.next().now_or_never() {
-                return Some(Due::Observations(told));
+            if let Some(Some(delivery)) = self.observations.next().now_or_never() {
+                return Some(Due::Observations(delivery));
             }
         }
         let some_parked = self.reconciler.some_parked();
@@ -136,10 +145,10 @@ impl Session {
             biased;
             () = shutdown.cancelled() => None,
             _ = assignment.changes() => None,
-            Some(told) = self.mutations.next() => Some(Due::Mutations(told)),
+            Some(delivery) = self.mutations.next() => Some(Due::Mutations(delivery)),
             () = tokio::time::sleep_until(self.next_retry), if some_parked => Some(Due::Parked),
             () = tokio::time::sleep_until(self.next_look) => Some(Due::Look),
-            Some(told) = self.observations.next() => Some(Due::Observations(told)),
+            Some(delivery) = self.observations.next() => Some(Due::Observations(delivery)),
         }
     }
 
@@ -149,16 +158,16 @@ impl Session {
                 self.reconciler.retry_parked().await?;
                 self.next_retry = Instant::now() + config.parked_retry;
             }
-            Due::Mutations(told) => {
-                let records = self.gather(told).await?;
+            Due::Mutations(delivery) => {
+                let records = self.gather(delivery).await?;
                 if self.reconciler.reconcile(records).await? {
-                    // Mostly somebody's dry run, which is over in no time.
+                    // Mostly a dry run, which is over in no time.
                     self.next_retry = self.next_retry.min(Instant::now() + FIRST_RETRY);
                 }
                 self.in_a_row += 1;
             }
-            Due::Observations(told) => {
-                let records = self.heard(told)?;
+            Due::Observations(delivery) => {
+                let records = self.records_of(delivery)?;
                 self.reconciler.reconcile(records).await?;
             }
             Due::Look => {
@@ -171,8 +180,8 @@ impl Session {
     }
 
     /// A batch of mutations, with those that come in time to share its transaction.
-    async fn gather(&mut self, first: Told) -> Result<Vec<LogRecord>, ReconcilerError> {
-        let mut records = self.heard(first)?;
+    async fn gather(&mut self, first: Delivery) -> Result<Vec<LogRecord>, ReconcilerError> {
+        let mut records = self.records_of(first)?;
         let mut linger = Instant::now() + LINGER;
         if self.reconciler.some_parked() {
             linger = linger.min(self.next_retry);
@@ -184,14 +193,14 @@ impl Session {
                 self.mutations.next().now_or_never()
             };
             let Some(Some(more)) = more else { break };
-            records.extend(self.heard(more)?);
+            records.extend(self.records_of(more)?);
         }
         Ok(records)
     }
 
-    /// Events that only a newer version can read stop their partition; any other error ends the session.
-    fn heard(&mut self, (partition, told): Told) -> Result<Vec<LogRecord>, ReconcilerError> {
-        match told {
+    /// Events that only a newer version can read stop their partition; any other error ends the term.
+    fn records_of(&mut self, (partition, delivery): Delivery) -> Result<Vec<LogRecord>, ReconcilerError> {
+        match delivery {
             Ok(records) => Ok(records),
             Err(LogError::Newer(reason)) => {
                 tracing::error!(%partition, %reason, "the partition stands still until this program is as new");
@@ -215,23 +224,23 @@ impl Session {
     }
 }
 
-/// What a session has to do.
+/// What a term has to do.
 enum Due {
-    Mutations(Told),
-    Observations(Told),
+    Mutations(Delivery),
+    Observations(Delivery),
     Parked,
     /// Now and then: voids that need not be remembered any more, reminders.
     Look,
 }
 
 /// The streams of all partitions as one, which ends with the last of them. None of them may end without an error.
-fn feed(log: &dyn EventLog, start: &Start, stream: Stream) -> SelectAll<BoxStream<'static, Told>> {
+fn feed(log: &dyn EventLog, start: &Start, stream: Stream) -> SelectAll<BoxStream<'static, Delivery>> {
     let wanted = start.positions.iter().filter(|(partition, _)| partition.stream == stream);
     select_all(wanted.map(|(partition, position): (&Partition, &Position)| {
         let partition = *partition;
         let ended = LogError::Unavailable(format!("the subscription of {partition} ended"));
-        let told = log.subscribe(partition, *position).chain(once(ready(Err(ended))));
-        told.map(move |batch| (partition, batch)).boxed()
+        let delivery = log.subscribe(partition, *position).chain(once(ready(Err(ended))));
+        delivery.map(move |batch| (partition, batch)).boxed()
     }))
 }
 

@@ -5,6 +5,7 @@ mod budgets;
 mod heartbeat;
 mod log;
 mod publisher;
+mod settings;
 mod start;
 mod stops;
 
@@ -15,47 +16,21 @@ use sqlx::PgPool;
 
 use crate::config::Config;
 use crate::connect;
-use crate::observe::Observed;
+use crate::observe;
 use crate::setup::{Severity, check};
 use crate::signals::Signals;
+use crate::stage::Stage;
+use start::Start;
 use stops::{Running, Stops};
-
-/// One of the things that a process can do. `upwrite run` does all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
-    Proxy,
-    Applier,
-    Syncer,
-    Control,
-    Reconciler,
-}
-
-impl Stage {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Proxy => "proxy",
-            Self::Applier => "applier",
-            Self::Syncer => "syncer",
-            Self::Control => "control",
-            Self::Reconciler => "reconciler",
-        }
-    }
-
-    /// What `upwrite run` runs.
-    pub(crate) fn all(config: &Config) -> Vec<Self> {
-        let mut all = vec![Self::Proxy, Self::Applier, Self::Syncer, Self::Reconciler];
-        all.extend(config.control.as_ref().map(|_| Self::Control));
-        all
-    }
-}
 
 /// Runs until a signal has drained everything, or a stage fails for good.
 pub(crate) async fn run(config: Config, stages: Vec<Stage>) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let stops = Stops::default();
-    let pool = connect::service_pool(&config.postgres, "upwrite log", 8);
-    let observed = Observed::begin(&config.observe, &stages, budgets::budgets(&config), stops.log.clone()).await?;
-    observed.readiness.postgres(pool.clone());
+    let pool = connect::postgres::service_pool(&config.postgres, "upwrite log", 8);
+    let budgets = budgets::budgets(&config);
+    let readiness = observe::begin(&config.observe, &stages, &budgets, stops.log.clone()).await?;
+    readiness.postgres(pool.clone());
     let log = tokio::select! {
         log = log::open(&config, &stages, &pool, &stops) => log?,
         signal = signals.next() => {
@@ -71,11 +46,12 @@ pub(crate) async fn run(config: Config, stages: Vec<Stage>) -> anyhow::Result<()
         }
     }
     let mut running = Running::default();
-    observed.readiness.log(log.events.clone());
-    let opened = start::start(&config, &stages, &pool, &log, &observed, &stops, &mut running).await?;
+    readiness.log(log.events.clone());
+    let start = Start::new(&config, &stages, &pool, &log, &readiness, &stops, budgets)?;
+    let opened = start.run(&mut running).await?;
     tokio::spawn(async move {
-        for gate in opened {
-            gate.cancelled().await;
+        for one in opened {
+            one.cancelled().await;
         }
         let stages: Vec<_> = stages.iter().map(|stage| stage.as_str()).collect();
         tracing::info!(stages = stages.join(","), "ready");

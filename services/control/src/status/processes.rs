@@ -1,4 +1,4 @@
-//! What processes tell of themselves (`upwrite.processes`) and hold (locks of groups) → held clients, owners, stages.
+//! What processes say of themselves (`upwrite.processes`) and have (locks of groups) → held clients, owners, stages.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::v1::{Process, Stage, StatusResponse};
 /// Stages, and whether mutations get no verdict without them. The syncer's turn comes with the first synced table.
 const STAGES: [(&str, bool); 4] = [("proxy", true), ("applier", true), ("reconciler", true), ("syncer", false)];
 
-/// One item of a group, held by a process.
+/// One item of a group, and the process that has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Member {
     group: String,
@@ -18,7 +18,7 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// From the name of the session that holds the lock: `upwrite group <group> <pid>@<host>`.
+    /// From the name of the Postgres session that has the lock: `upwrite group <group> <pid>@<host>`.
     pub(super) fn parse(session: &str, item: u32) -> Option<Self> {
         let (group, who) = session.strip_prefix("upwrite group ")?.split_once(' ')?;
         let (pid, host) = who.split_once('@')?;
@@ -31,13 +31,13 @@ impl Member {
     }
 }
 
-/// Fills in what follows from what processes told, and from what they hold. What they do not tell, or in another form,
-/// stays unknown.
+/// Fills in what follows from what processes say, and from the group items that they have. What they do not say, or say
+/// in another form, stays unknown.
 pub(super) fn fill(status: &mut StatusResponse, members: &[Member]) {
     for process in &mut status.processes {
-        let told: Value = serde_json::from_str(&process.detail_json).unwrap_or(Value::Null);
-        process.held = told["proxy"]["held"].as_u64();
-        process.clients = told["proxy"]["clients"].as_u64();
+        let detail: Value = serde_json::from_str(&process.detail_json).unwrap_or(Value::Null);
+        process.held = detail["proxy"]["held"].as_u64();
+        process.clients = detail["proxy"]["clients"].as_u64();
     }
     let who = |group: &str, number: u32| {
         let holder = members.iter().find(|member| member.group == group && member.item == number);
@@ -58,9 +58,9 @@ pub(super) fn fill(status: &mut StatusResponse, members: &[Member]) {
 pub(super) fn halted(processes: &[Process]) -> Vec<String> {
     let mut halted = Vec::new();
     for process in processes.iter().filter(|process| process.alive) {
-        let told: Value = serde_json::from_str(&process.detail_json).unwrap_or(Value::Null);
+        let detail: Value = serde_json::from_str(&process.detail_json).unwrap_or(Value::Null);
         for stage in ["applier", "reconciler"] {
-            for partition in told[stage]["partitions"].as_array().into_iter().flatten() {
+            for partition in detail[stage]["partitions"].as_array().into_iter().flatten() {
                 let Some(why) = partition["halted"].as_str() else { continue };
                 let number = partition["partition"].as_u64().or_else(|| partition["number"].as_u64());
                 let stream = partition["stream"].as_str().unwrap_or("mutations");
