@@ -5,7 +5,7 @@ insert into upwrite.mutations as m (
     id, state, source, table_name, operation, row_count, applied_count, keys, database, username, application_name,
     attempts, sqlstate, message, detail, hint, upstream_code, upstream_request_id,
     requested_at, accepted_at, attempted_at, answered_at, finished_at, settled_at, not_before,
-    revocation_requested, outlived_rollback, client_key, traceparent, redrive_of, partition, position,
+    revocation_requested, outlived_rollback, traceparent, redrive_of, partition, position,
     failure, lifecycle, released)
 select x.id, x.state, x.source, x.table_name, x.operation, x.row_count, x.applied_count, x.keys, x.database, x.username,
        x.application_name, x.attempts,
@@ -24,13 +24,13 @@ select x.id, x.state, x.source, x.table_name, x.operation, x.row_count, x.applie
        case when x.finished then clock_timestamp() end,
        case when x.released or x.state = 'voided' then clock_timestamp() end,
        'epoch'::timestamptz + x.not_before_us * interval '1 microsecond',
-       x.revocation_requested, x.outlived_rollback, x.client_key, x.traceparent, x.redrive_of, x.partition, x.position,
+       x.revocation_requested, x.outlived_rollback, x.traceparent, x.redrive_of, x.partition, x.position,
        x.failure, coalesce(x.lifecycle, '{}'), x.released
   from jsonb_to_recordset($1) as x (
        id uuid, state text, source text, table_name text, operation text, row_count int4, applied_count int4,
        keys text[], database text, username text, application_name text, attempts int4,
        requested_at_us int8, accepted_at_us int8, attempted_at_us int8, answered_at_us int8, not_before_us int8,
-       revocation_requested bool, outlived_rollback bool, client_key text, traceparent text, redrive_of uuid,
+       revocation_requested bool, outlived_rollback bool, traceparent text, redrive_of uuid,
        partition int2, position int8, failure jsonb, lifecycle jsonb, finished bool, released bool)
 on conflict (id) do update set
     state = excluded.state, applied_count = excluded.applied_count, keys = excluded.keys, attempts = excluded.attempts,

@@ -10,7 +10,7 @@ select jsonb_build_object(
          'answered_at_us', (extract(epoch from m.answered_at) * 1000000)::int8,
          'not_before_us', (extract(epoch from m.not_before) * 1000000)::int8,
          'revocation_requested', m.revocation_requested, 'outlived_rollback', m.outlived_rollback,
-         'client_key', m.client_key, 'traceparent', m.traceparent, 'redrive_of', m.redrive_of)
+         'traceparent', m.traceparent, 'redrive_of', m.redrive_of)
        || jsonb_build_object(
          'partition', m.partition, 'position', m.position, 'failure', m.failure, 'lifecycle', m.lifecycle,
          'finished', m.finished_at is not null, 'released', m.released),

@@ -8,7 +8,7 @@ pub(super) const OUTLIVED: &str = "upwrite_outlived";
 /// Columns that the log determines. `lifecycle` without what depends on when the reconciler looked.
 const COLUMNS: &str = "state, source, table_name, operation, row_count, applied_count, keys, database, username, \
     application_name, attempts, sqlstate, message, detail, hint, upstream_code, upstream_request_id, requested_at, \
-    accepted_at, attempted_at, answered_at, not_before, revocation_requested, outlived_rollback, client_key, \
+    accepted_at, attempted_at, answered_at, not_before, revocation_requested, outlived_rollback, \
     traceparent, redrive_of, partition, position, failure, lifecycle";
 
 /// Rows as they should be, and whether the mutation is `finished`, `released`, `settled`. `only`: SQL about `s.id`.
@@ -30,7 +30,7 @@ pub(super) fn expected(only: &str) -> String {
                 'epoch'::timestamptz + x.attempted_at_us * interval '1 microsecond' as attempted_at,
                 'epoch'::timestamptz + x.answered_at_us * interval '1 microsecond' as answered_at,
                 'epoch'::timestamptz + x.not_before_us * interval '1 microsecond' as not_before,
-                x.revocation_requested, x.outlived_rollback or o.id is not null as outlived_rollback, x.client_key,
+                x.revocation_requested, x.outlived_rollback or o.id is not null as outlived_rollback,
                 x.traceparent, x.redrive_of, x.partition, x.position, x.failure,
                 coalesce(x.lifecycle, '{{}}') as lifecycle,
                 x.finished and p.mutation is null as finished, x.released and p.mutation is null as released,
@@ -40,7 +40,7 @@ pub(super) fn expected(only: &str) -> String {
                 id uuid, state text, source text, table_name text, operation text, row_count int4, applied_count int4,
                 keys text[], database text, username text, application_name text, attempts int4,
                 requested_at_us int8, accepted_at_us int8, attempted_at_us int8, answered_at_us int8,
-                not_before_us int8, revocation_requested bool, outlived_rollback bool, client_key text,
+                not_before_us int8, revocation_requested bool, outlived_rollback bool,
                 traceparent text, redrive_of uuid, partition int2, position int8, failure jsonb, lifecycle jsonb,
                 finished bool, released bool)
            left join (select distinct id from {OUTLIVED}) o on o.id = x.id
