@@ -26,7 +26,9 @@ const BINDING: &str = "/* control.binding */
 
 const HAS_MIGRATIONS: &str = "/* control.has_migrations */ select to_regclass('upwrite.migrations') is not null";
 
-const SCHEMA: &str = "/* control.schema */ select max(file) from upwrite.migrations";
+/// The newest file of tables; functions and rights have no order.
+const SCHEMA: &str = "/* control.schema */
+    select max(substr(file, length('tables/') + 1)) from upwrite.migrations where starts_with(file, 'tables/')";
 
 const PROCESSES: &str = "/* control.processes */
     select p.id, p.host, p.pid, p.version, p.stages, p.status::text as status,

@@ -4,8 +4,9 @@ use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 use upwrite_events::TableSpec;
 
 use super::binding;
-use super::migrations::{ROLES, migrate};
+use super::files::ROLES;
 use super::plan::{Grant, SetupError, SetupPlan, SetupReport, at};
+use super::schema::migrate;
 use super::verifier;
 
 /// One setup at a time in a database. Any number will do that no application is likely to use.
