@@ -17,17 +17,17 @@ pub const RECONCILER_PASSWORD: &str = "reconciler";
 pub async fn install(superuser_url: &str, tables: &[impl AsRef<str>], partitions: u16) {
     let mut connection = migrate(superuser_url).await;
     for table in tables {
-        sqlx::query("/* testkit.define_table */ SELECT upwrite.define_table($1::text::jsonb)")
+        sqlx::query("/* testkit.define_table */ select upwrite.define_table($1::text::jsonb)")
             .bind(table.as_ref())
             .execute(&mut connection)
             .await
             .unwrap_or_else(|error| panic!("define_table: {error}"));
     }
     let deployment = format!(
-        "/* testkit.deployment */ INSERT INTO upwrite.deployment
+        "/* testkit.deployment */ insert into upwrite.deployment
              (deployment, system_identifier, log_engine, partitions)
-         SELECT gen_random_uuid(), system_identifier::text, 'postgres', {partitions} FROM pg_control_system();
-         SELECT upwrite.open_log()"
+         select gen_random_uuid(), system_identifier::text, 'postgres', {partitions} from pg_control_system();
+         select upwrite.open_log()"
     );
     run(&mut connection, deployment, "deployment").await;
     let _ = connection.close().await;
@@ -66,12 +66,12 @@ pub async fn create_user(superuser_url: &str, tables: &[&str]) -> (String, Strin
     let name = format!("app_{}", uuid::Uuid::new_v4().simple());
     let password = "secret".to_owned();
     let mut sql = format!(
-        "/* testkit.create_user */ CREATE ROLE {name} LOGIN PASSWORD '{password}';
-         GRANT USAGE, CREATE ON SCHEMA public TO {name};"
+        "/* testkit.create_user */ create role {name} login password '{password}';
+         grant usage, create on schema public to {name};"
     );
     for table in tables {
         sql +=
-            &format!("SELECT upwrite.grant_table('{table}', '{name}', '{{select,insert,update,delete,references}}');");
+            &format!("select upwrite.grant_table('{table}', '{name}', '{{select,insert,update,delete,references}}');");
     }
     run(&mut connection, sql, "create_user").await;
     let _ = connection.close().await;
@@ -105,12 +105,12 @@ pub fn files() -> Vec<(String, String)> {
 /// Once for each cluster: roles are common to all its databases.
 async fn set_password(connection: &mut PgConnection, role: &str, password: &str) {
     let sql = format!(
-        "/* testkit.set_password */ DO $$ BEGIN
-             LOCK TABLE pg_authid IN SHARE ROW EXCLUSIVE MODE;
-             IF EXISTS (SELECT FROM pg_authid WHERE rolname = '{role}' AND rolpassword IS NULL) THEN
-                 ALTER ROLE {role} PASSWORD '{password}';
-             END IF;
-         END $$"
+        "/* testkit.set_password */ do $$ begin
+             lock table pg_authid in share row exclusive mode;
+             if exists (select from pg_authid where rolname = '{role}' and rolpassword is null) then
+                 alter role {role} password '{password}';
+             end if;
+         end $$"
     );
     run(connection, sql, "set_password").await;
 }

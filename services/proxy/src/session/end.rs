@@ -63,7 +63,7 @@ impl Session {
             self.shared.gate.outlived_rollback(&outlived, "connection ended").await;
         }
         if self.captures {
-            let forgotten = sqlx::query("/* proxy.forget */ SELECT upwrite.forget($1)")
+            let forgotten = sqlx::query("/* proxy.forget */ select upwrite.forget($1)")
                 .bind(self.cancel.pid().cast_signed())
                 .execute(&self.shared.control)
                 .await;

@@ -32,11 +32,11 @@ struct Recorded {
 
 /// Of the database: system identifier, and the timeline that it writes on. Fails on a standby, which is right.
 const HERE: &str = "/* binding.here */
-    SELECT s.system_identifier::text, ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int
-    FROM pg_control_system() s";
+    select s.system_identifier::text, ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int
+    from pg_control_system() s";
 
 const RECORDED: &str = "/* binding.recorded */
-    SELECT system_identifier, timeline, log_engine, log_cluster, partitions::int, gate FROM upwrite.deployment";
+    select system_identifier, timeline, log_engine, log_cluster, partitions::int, gate from upwrite.deployment";
 
 pub(super) async fn here(connection: &mut PgConnection) -> sqlx::Result<(String, i32)> {
     let row = sqlx::query(HERE).fetch_one(connection).await?;
