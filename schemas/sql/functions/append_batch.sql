@@ -4,17 +4,17 @@
 --               an item without events, which only claims (its request goes to a log that is not here)
 --   'claimed'   claim (index into claim_*) belongs to the unfinished mutation claimed_by
 --   'stale'     a row is not at the version that was captured (or a claim was released just now: look again)
--- An item that is not accepted leaves nothing behind. Raises 58030 for items with claims while deployment.gate is closed.
+-- An item that is not accepted leaves nothing behind. Raises 58030 for items with claims while deployment.recovery_barrier is set.
 --
 -- Two rules keep several processes, and the reconciler's deletions, free of deadlocks: claims are inserted in the
 -- order of the arrays, which the caller has sorted by (source, table_name, key) bytewise over the whole batch; and no
 -- counter is locked before the last claim is in. The caller makes sure that no key occurs twice in a batch.
 --
 -- It must be VOLATILE and run under READ COMMITTED: then each statement has a snapshot of its own, and the version
--- check reads what was committed by whomever the claims waited for. In one statement with the claims it would get the
+-- check reads what those transactions committed that the claims waited for. In one statement with the claims it would get the
 -- claim and read the row as it was before.
 --
--- Its statements are written for generic plans: the appender's connection forces them, because planning anew for every
+-- Its statements are written for generic plans: the appender's connection forces them, because planning again for every
 -- batch costs more than the batch.
 --
 -- With the caller's rights.
@@ -27,7 +27,7 @@ create or replace function upwrite.append_batch(
 language plpgsql volatile as $$
 #variable_conflict use_column
 declare
-    lost    int[];                -- indexes into claim_*: not inserted, somebody has them
+    lost    int[];                -- indexes into claim_*: not inserted, other mutations have them
     refused int[] := '{}';        -- items with a lost claim
     stale   int[] := '{}';
     expected bigint;
@@ -49,17 +49,17 @@ begin
             on conflict do nothing;
         get diagnostics written = row_count;
 
-        -- Behind the claims, not before: whoever closes the gate then waits for those who write claims, and after that
-        -- nobody gets by.
-        if exists (select from upwrite.deployment d where d.gate is not null) then
+        -- After the claims, not before: a recovery that has set the barrier then waits for those that write claims, and
+        -- after that none gets by.
+        if exists (select from upwrite.deployment d where d.recovery_barrier is not null) then
             raise exception using
                 errcode = '58030',
-                message = (select 'no new mutation is accepted: ' || d.gate from upwrite.deployment d),
+                message = (select 'no new mutation is accepted: ' || d.recovery_barrier from upwrite.deployment d),
                 hint = 'Run `upwrite ctl recover` to its end.';
         end if;
 
         if written < cardinality(claim_item) then
-            -- Whatever of them this transaction has not written is somebody else's, or was until just now.
+            -- Those that this transaction has not written belong to other mutations, or did until just now.
             select array_agg(w.n::int order by w.n), array_agg(distinct w.item)
               into lost, refused
               from unnest(claim_item, claim_source, claim_table, claim_key)

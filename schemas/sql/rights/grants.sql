@@ -32,7 +32,7 @@ grant select, insert, update, delete on upwrite.claims, upwrite.mutations, upwri
     upwrite.parked, upwrite.conflicts, upwrite.dead_letters, upwrite.rereads, upwrite.processes to upwrite_reconciler;
 grant select on upwrite.deployment, upwrite.tables, upwrite.log, upwrite.log_partitions to upwrite_reconciler;
 grant update (backfilled_at, backfill_cursor) on upwrite.tables to upwrite_reconciler;
-grant update (gate, system_identifier, timeline, log_cluster) on upwrite.deployment to upwrite_reconciler;
+grant update (recovery_barrier, system_identifier, timeline, log_cluster) on upwrite.deployment to upwrite_reconciler;
 grant select, insert, delete on upwrite.outbox to upwrite_reconciler;
 
 reset role;

@@ -9,7 +9,7 @@ create table upwrite.deployment (
     created_at          timestamptz not null default now(),
     log_cluster         text,                  -- the Kafka cluster's id; null where the log is in this database
     timeline            integer not null default 1, -- on which the database writes
-    -- Not null: why no new mutation is accepted and no stage starts (`upwrite ctl recover` closes the gate and opens it
-    -- again).
-    gate                text
+    -- Not null: why no new mutation is accepted and no stage starts. `upwrite ctl recover` sets it, and takes it away when
+    -- it has succeeded.
+    recovery_barrier    text
 );

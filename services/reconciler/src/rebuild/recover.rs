@@ -127,7 +127,7 @@ impl Rebuild {
 
 /// No submission gets by any more once this has returned (see `upwrite.append_batch`).
 async fn close(connection: &mut PgConnection) -> Result<(), RebuildError> {
-    let close = sqlx::query("/* rebuild.close */ update upwrite.deployment set gate = $1").bind(GATE);
+    let close = sqlx::query("/* rebuild.close */ update upwrite.deployment set recovery_barrier = $1").bind(GATE);
     close.execute(&mut *connection).await.map_err(doing("closing the gate"))?;
     let mut tx = connection.begin().await.map_err(doing("waiting for submissions"))?;
     run(&mut tx, "waiting for submissions", CLAIMS_PATIENCE).await?;
@@ -179,7 +179,7 @@ async fn open(connection: &mut PgConnection, binding: &Binding) -> Result<(), Re
         "/* rebuild.open */ update upwrite.deployment
             set system_identifier = (select s.system_identifier::text from pg_control_system() s),
                 timeline = ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int,
-                log_cluster = $1, gate = null",
+                log_cluster = $1, recovery_barrier = null",
     );
     open.bind(&binding.log_cluster).execute(connection).await.map_err(doing("opening the gate"))?;
     Ok(())

@@ -93,7 +93,7 @@ async fn b11_a_database_restored_to_an_older_state_is_recovered() {
     assert_eq!(report.positions_set, 0);
     let again = recover(&world).await;
     assert_eq!((again.in_doubt, again.claims), (0, 1), "twice is once: {again:?}");
-    assert_eq!(world.value::<String>("select gate from upwrite.deployment").await, None);
+    assert_eq!(world.value::<String>("select recovery_barrier from upwrite.deployment").await, None);
     let swept: Option<bool> = world.value("select true from upwrite.tables where backfilled_at is null").await;
     assert_eq!(swept, Some(true));
 
@@ -174,7 +174,7 @@ async fn b11_a_truncated_log_is_refused_and_recovered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_accepted_while_the_gate_is_closed() {
     let world = World::start().await;
-    world.admin.execute("update upwrite.deployment set gate = 'closed by a test'").await.unwrap();
+    world.admin.execute("update upwrite.deployment set recovery_barrier = 'closed by a test'").await.unwrap();
     let claim = upwrite_event_log::Claim { table: table(), key: upwrite_event_log::ClaimKey("id=003A".into()) };
     let request = request(MutationId(uuid::Uuid::now_v7()), change(Op::Update, "003A", "Ada"));
     let submission = Submission { claims: vec![claim], versions: vec![], request };
@@ -218,7 +218,7 @@ async fn a_recovery_killed_anywhere_is_run_again() {
         }
     };
     assert_eq!((report.in_doubt, report.claims, report.lost), (0, 1, 0), "marked by one of those before: {report:?}");
-    assert_eq!(world.value::<String>("select gate from upwrite.deployment").await, None);
+    assert_eq!(world.value::<String>("select recovery_barrier from upwrite.deployment").await, None);
     assert_eq!(folded(&world, open, open_at).await.phase, Phase::InDoubt);
     let doubts: i64 = world.value("select count(*) from upwrite.log where event = 'MutationInDoubt'").await.unwrap();
     assert_eq!(doubts, 1);
