@@ -1,6 +1,6 @@
 -- The SCRAM verifier of a login; null: no such login (or expired, or one of ours).
 --
--- Owned by the superuser that runs setup: nobody else may read verifiers.
+-- Owned by the superuser that runs setup: no other role may read verifiers.
 reset role;
 create or replace function upwrite.auth(name text) returns text language sql stable security definer
     set search_path = pg_catalog, pg_temp

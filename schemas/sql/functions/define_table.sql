@@ -46,7 +46,7 @@ begin
     on conflict on constraint tables_source_table_name_key do update set
         spec = excluded.spec,
         relation = excluded.relation,
-        -- A table that was dropped and made anew is empty, and so is a new column: all of it is read again.
+        -- A table that was dropped and made again is empty, and so is a new column: all of it is read again.
         backfilled_at = case when t.relation = excluded.relation and altered = '{}' then t.backfilled_at end,
         backfill_cursor = case when t.relation = excluded.relation and altered = '{}' then t.backfill_cursor end
     where t.spec is distinct from excluded.spec or t.relation <> excluded.relation or altered <> '{}';

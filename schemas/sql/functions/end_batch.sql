@@ -2,7 +2,7 @@
 -- statement, in one round trip. Refuses to commit it if it moved fewer positions than it meant to
 -- (another reconciler has a newer epoch), or added fewer records to upwrite.records (another one added them first, and
 -- this transaction decided without knowing of that). Then releases the claims of `released` mutations.
--- `may_be_lost`: a crash costs nothing but doing it again, so nobody waits for the disk.
+-- `may_be_lost`: a crash costs nothing but doing it again, so the commit does not wait for the disk.
 create or replace function upwrite.end_batch(
     moved bigint, to_move bigint, added bigint, to_add bigint, released uuid[], may_be_lost boolean
 ) returns void language plpgsql volatile as $$

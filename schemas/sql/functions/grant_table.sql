@@ -7,7 +7,7 @@ as $$
 declare
     privilege text;
     schema_oid oid := (select relnamespace from pg_class where oid = relation);
-    news boolean := false;
+    granted boolean := false;
 begin
     if not exists (select from upwrite.tables t where t.relation = grant_table.relation) then
         raise exception using errcode = '42P01', message = format('%s is not a synced table', relation);
@@ -17,7 +17,7 @@ begin
     end if;
     if not has_schema_privilege(grantee, schema_oid, 'usage') then
         execute format('grant usage on schema %s to %I', schema_oid::regnamespace, grantee);
-        news := true;
+        granted := true;
     end if;
     foreach privilege in array privileges loop
         if lower(privilege) not in ('select', 'insert', 'update', 'delete', 'references') then
@@ -27,10 +27,10 @@ begin
         end if;
         if not has_table_privilege(grantee, relation, privilege) then
             execute format('grant %s on %s to %I', privilege, relation, grantee);
-            news := true;
+            granted := true;
         end if;
     end loop;
-    return news;
+    return granted;
 end
 $$;
 

@@ -34,5 +34,5 @@ end
 $$;
 
 revoke all on function upwrite.locks() from public;
--- upwrite.mark calls it with the rights of whoever called that.
+-- upwrite.mark calls it with the rights of its own caller.
 grant execute on function upwrite.locks() to public;

@@ -14,5 +14,5 @@ end
 $$;
 
 revoke all on function upwrite.rearm() from public;
--- upwrite.flush calls it with the rights of whoever called that.
+-- upwrite.flush calls it with the rights of its own caller.
 grant execute on function upwrite.rearm() to public;

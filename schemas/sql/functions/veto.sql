@@ -2,9 +2,9 @@
 -- of upwrite.armed, ENABLE ALWAYS.
 --
 -- Fired with grace (SET CONSTRAINTS … IMMEDIATE, so that users' own deferred constraints can be checked before the
--- end), it defers itself and queues itself anew; fired without, it refuses. At the end of a transaction both happen one
+-- end), it defers itself and queues itself again; fired without, it refuses. At the end of a transaction both happen one
 -- after the other, so no order of SET CONSTRAINTS, savepoints, PREPARE TRANSACTION or COMMIT gets by (A2).
--- `set constraints … deferred` runs nobody's trigger; `immediate` would, as this function's owner: never here.
+-- `set constraints … deferred` runs no trigger of any user; `immediate` would, as this function's owner: never here.
 create or replace function upwrite.veto() returns trigger language plpgsql security definer
     set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$

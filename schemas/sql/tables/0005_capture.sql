@@ -19,11 +19,11 @@ create index captured_xid on upwrite.captured (xid);
 create unlogged table upwrite.armed (
     xid                 xid8 primary key,
     grace               boolean not null default true, -- the veto may be put off once more
-    put_off             integer not null default 0     -- how often that happened; its update queues the veto anew
+    put_off             integer not null default 0     -- how often that happened; its update queues the veto again
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_cost_delay = 0,
         autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 2000, fillfactor = 50);
 
--- Connections that the proxy made. A row outlives its connection harmlessly: nobody else knows its secret.
+-- Connections that the proxy made. A row outlives its connection harmlessly: no other connection knows its secret.
 create unlogged table upwrite.secrets (
     pid                 integer primary key,   -- of the backend
     hash                bytea not null,        -- sha256 of the secret

@@ -8,8 +8,8 @@ create table upwrite.positions (
     owner               uuid,                  -- the partition's applier (marker), as of that position
     epoch               bigint not null default 0, -- of the reconciler that writes; compare-and-set
     updated_at          timestamptz not null default now(),
-    -- When the last folded record was appended, in the log's clock (Unix microseconds): a log that was set back and
-    -- filled anew has another record there.
+    -- When the last folded event was appended, in the log's clock (Unix microseconds): a log that was set back and
+    -- written again has another event there.
     stamp_us            bigint,
     primary key (stream, partition)
 );
@@ -28,7 +28,7 @@ create table upwrite.mutations (
     username            text not null,
     application_name    text not null,
     attempts            integer not null default 0,
-    sqlstate            text,                  -- the verdict's, as the client is told it, as the next three; null: success
+    sqlstate            text,                  -- the verdict's, as are the next three; null: success
     message             text,
     detail              text,
     hint                text,
@@ -36,7 +36,7 @@ create table upwrite.mutations (
     upstream_request_id text,                  -- to ask the vendor about
     requested_at        timestamptz not null,
     accepted_at         timestamptz,           -- in the log
-    attempted_at        timestamptz,           -- latest attempt that the log tells of
+    attempted_at        timestamptz,           -- latest attempt in the log
     answered_at         timestamptz,           -- outcome in the log
     finished_at         timestamptz,           -- verdict, with the synced table showing it
     settled_at          timestamptz,           -- claims released

@@ -1,6 +1,6 @@
 -- What the reconciler keeps beside the rows of synced tables.
 
--- What it knows of a record beside its row: the order of images, and tombstones.
+-- Of each record the order of its images, and tombstones.
 create table upwrite.records (
     source              text not null,
     table_name          text not null,
@@ -10,14 +10,14 @@ create table upwrite.records (
     seen_ended_us       bigint not null,       -- … to
     by_mutation         boolean not null default false, -- not by an observation
     deleted             boolean not null default false,
-    -- Of a record that was deleted: the version under which its deletion was told. Should it come back, its row's
-    -- _version goes on from there: neither a captured version nor a consumer's can then stand for two different rows.
+    -- Of a record that was deleted: the version under which consumers learned it. Should the record come back, its row's
+    -- _version goes on from there: no version, captured or consumed, can then stand for two different rows.
     last_version        bigint,
     primary key (source, table_name, key)
 );
 
--- Images that could not be written because somebody's lock was in the way. Written in the transaction of the
--- position; retried until the lock is gone.
+-- Images that could not be written because their row or table was locked. Parked in the transaction of the position,
+-- and tried again until the lock is gone.
 create table upwrite.parked (
     id                  bigint generated always as identity primary key,
     mutation            uuid,                  -- null: an observation
@@ -36,7 +36,7 @@ create table upwrite.parked (
 create index parked_record on upwrite.parked (source, table_name, key);
 create index parked_partition on upwrite.parked (stream, partition, id);
 
--- Rows that a constraint of the user's own refused. Reported, stops nothing.
+-- Images that a constraint of the user's own refused. They are reported and stop nothing.
 create table upwrite.conflicts (
     id                  bigint generated always as identity primary key,
     source              text not null,

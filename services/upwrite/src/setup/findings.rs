@@ -4,7 +4,7 @@ use std::fmt;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Works, but somebody should know.
+    /// Works, but an operator should know.
     Warning,
     /// A promise does not hold: do not start.
     Error,
@@ -63,7 +63,7 @@ pub(super) const CHECKS: &[Check] = &[
             where not exists (select from pg_trigger g
                 where g.tgrelid = 'upwrite.armed'::regclass and g.tgname = 'veto' and g.tgenabled = 'A'
                   and g.tgfoid = 'upwrite.veto()'::regprocedure and g.tgdeferrable and g.tginitdeferred)",
-        remedy: "Somebody altered schema upwrite: set the database up anew",
+        remedy: "Schema upwrite was altered: set up a new database",
     },
     Check {
         severity: Severity::Error,
@@ -109,7 +109,7 @@ pub(super) const CHECKS: &[Check] = &[
             where p.pronamespace = 'upwrite'::regnamespace and p.prosecdef
               and (not (r.rolname = 'upwrite_owner' or r.rolsuper)
                    or not coalesce('search_path=pg_catalog, pg_temp' = any (p.proconfig), false)) order by 1",
-        remedy: "Somebody altered schema upwrite: set the database up anew",
+        remedy: "Schema upwrite was altered: set up a new database",
     },
     Check {
         severity: Severity::Error,

@@ -94,8 +94,8 @@ async fn roles(connection: &mut PgConnection, plan: &SetupPlan, report: &mut Set
     for role in now {
         report.note(!present.contains(&role), format!("created role {role}"), format!("role {role}"));
     }
-    for (role, news) in changed {
-        report.note(news, format!("set the password of {role}"), format!("password of {role}"));
+    for (role, set) in changed {
+        report.note(set, format!("set the password of {role}"), format!("password of {role}"));
     }
     Ok(())
 }
@@ -192,7 +192,7 @@ async fn define(connection: &mut PgConnection, table: &TableSpec, report: &mut S
 
 async fn permit(connection: &mut PgConnection, grant: &Grant, report: &mut SetupReport) -> Result<(), SetupError> {
     let Grant { role, table, privileges } = grant;
-    let news: bool = sqlx::query_scalar(
+    let granted: bool = sqlx::query_scalar(
         "/* setup.grant_table */ select upwrite.grant_table(format('%I.%I', $1::text, $2::text)::regclass, $3, $4)",
     )
     .bind(&table.source)
@@ -203,6 +203,6 @@ async fn permit(connection: &mut PgConnection, grant: &Grant, report: &mut Setup
     .await
     .map_err(|source| SetupError::Grant { table: table.clone(), role: role.clone(), source })?;
     let what = format!("{} on {table} to {role}", privileges.join(", "));
-    report.note(news, format!("granted {what}"), format!("grant of {what}"));
+    report.note(granted, format!("granted {what}"), format!("grant of {what}"));
     Ok(())
 }

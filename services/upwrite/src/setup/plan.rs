@@ -51,8 +51,8 @@ pub struct SetupReport {
 }
 
 impl SetupReport {
-    pub(super) fn note(&mut self, news: bool, done: String, unchanged: String) {
-        if news {
+    pub(super) fn note(&mut self, changed: bool, done: String, unchanged: String) {
+        if changed {
             self.done.push(done);
         } else {
             self.unchanged.push(unchanged);
