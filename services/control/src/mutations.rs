@@ -14,8 +14,8 @@ macro_rules! columns {
     () => {
         "m.id, m.state, m.source, m.table_name, m.operation, m.row_count, m.applied_count, m.keys, m.database, \
          m.username, m.application_name, m.attempts, m.sqlstate, m.message, m.detail, m.hint, m.upstream_code, \
-         m.upstream_request_id, m.revocation_requested, m.outlived_rollback, m.client_key, m.traceparent, \
-         m.redrive_of, m.partition, m.position, m.released, \
+         m.upstream_request_id, m.revocation_requested, m.outlived_rollback, m.traceparent, m.redrive_of, \
+         m.partition, m.position, m.released, \
          (extract(epoch from m.requested_at) * 1000000)::bigint as requested_us, \
          (extract(epoch from m.accepted_at) * 1000000)::bigint as accepted_us, \
          (extract(epoch from m.attempted_at) * 1000000)::bigint as attempted_us, \
@@ -181,7 +181,6 @@ fn mutation(row: &PgRow) -> Result<Mutation, sqlx::Error> {
         not_before: at("not_before_us")?,
         revocation_requested: row.try_get("revocation_requested")?,
         outlived_rollback: row.try_get("outlived_rollback")?,
-        client_key: row.try_get("client_key")?,
         traceparent: row.try_get("traceparent")?,
         redrive_of: row.try_get::<Option<Uuid>, _>("redrive_of")?.map(|id| id.to_string()),
         partition: u32::try_from(row.try_get::<i16, _>("partition")?).unwrap_or_default(),

@@ -131,7 +131,7 @@ async fn establish(
 /// The hash of the session's secret goes to the database by another connection. At login, not at the first dry run: a
 /// snapshot that is taken before would not show it.
 async fn register(control: &PgPool, pid: u32, own: &OwnStatements) -> Result<(), LoginError> {
-    let registered = sqlx::query("/* proxy.register */ SELECT upwrite.register($1, $2)")
+    let registered = sqlx::query("/* proxy.register */ select upwrite.register($1, $2)")
         .bind(pid.cast_signed())
         .bind(own.secret_hash().as_slice())
         .execute(control)
@@ -172,12 +172,12 @@ async fn lookup(startup: &Startup, admission: &Admission) -> Result<UserRecord, 
         return Ok(UserRecord { verifier: None, configured: Vec::new() });
     }
     let found: Result<(Option<String>, Vec<String>), _> = sqlx::query_as(
-        "/* proxy.lookup */ SELECT upwrite.auth($1), \
-         array(SELECT lower(split_part(setting, '=', 1)) \
-         FROM pg_catalog.pg_db_role_setting s, unnest(s.setconfig) AS setting \
-         WHERE s.setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $1)) \
-         AND s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = $2)) \
-         AND setting ILIKE 'upwrite.%')",
+        "/* proxy.lookup */ select upwrite.auth($1), \
+         array(select lower(split_part(setting, '=', 1)) \
+         from pg_catalog.pg_db_role_setting s, unnest(s.setconfig) as setting \
+         where s.setrole in (0, (select oid from pg_catalog.pg_roles where rolname = $1)) \
+         and s.setdatabase in (0, (select oid from pg_catalog.pg_database where datname = $2)) \
+         and setting ilike 'upwrite.%')",
     )
     .bind(&startup.user)
     .bind(&startup.database)

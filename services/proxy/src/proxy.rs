@@ -195,6 +195,6 @@ async fn open(
 
 async fn first(control: &PgPool) -> Result<(String, CatalogCache), sqlx::Error> {
     let database =
-        sqlx::query_scalar("/* proxy.database */ SELECT current_database()::text").fetch_one(control).await?;
+        sqlx::query_scalar("/* proxy.database */ select current_database()::text").fetch_one(control).await?;
     Ok((database, CatalogCache::load(control.clone()).await?))
 }

@@ -5,12 +5,12 @@
 pub(crate) const FIELDS: &str = "id uuid, state text, source text, table_name text, operation text, row_count int4, \
     applied_count int4, keys text[], database text, username text, application_name text, attempts int4, \
     requested_at_us int8, accepted_at_us int8, attempted_at_us int8, answered_at_us int8, not_before_us int8, \
-    revocation_requested bool, outlived_rollback bool, client_key text, traceparent text, redrive_of uuid, \
+    revocation_requested bool, outlived_rollback bool, traceparent text, redrive_of uuid, \
     partition int2, position int8, failure jsonb, lifecycle jsonb, finished bool, released bool";
 
 /// Each column but `id`, and its value where `x` has the fields. Apart from these are `finished_at`, `settled_at` and
 /// `released`, which depend on when the reconciler looked, and on what is parked.
-const COLUMNS: [(&str, &str); 31] = [
+const COLUMNS: [(&str, &str); 30] = [
     ("state", "x.state"),
     ("source", "x.source"),
     ("table_name", "x.table_name"),
@@ -41,7 +41,6 @@ const COLUMNS: [(&str, &str); 31] = [
     ("not_before", "'epoch'::timestamptz + x.not_before_us * interval '1 microsecond'"),
     ("revocation_requested", "x.revocation_requested"),
     ("outlived_rollback", "x.outlived_rollback"),
-    ("client_key", "x.client_key"),
     ("traceparent", "x.traceparent"),
     ("redrive_of", "x.redrive_of"),
     ("partition", "x.partition"),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use upwrite_events::{Failure, Lifecycle, MutationRequested, Op, Phase, Position, RowState};
 
-/// The row, column by column (see `schemas/sql/0001_schema.sql`). Times are Unix microseconds; `store` turns them
+/// The row, column by column (see `schemas/sql/tables/0006_mutations.sql`). Times are Unix microseconds; `store` turns them
 /// into `timestamptz`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq)]
 pub(crate) struct Status {
@@ -26,7 +26,6 @@ pub(crate) struct Status {
     pub(crate) not_before_us: Option<i64>,
     pub(crate) revocation_requested: bool,
     pub(crate) outlived_rollback: bool,
-    pub(crate) client_key: Option<String>,
     pub(crate) traceparent: Option<String>,
     pub(crate) redrive_of: Option<uuid::Uuid>,
     pub(crate) partition: i16,
@@ -57,7 +56,6 @@ impl Status {
             database: request.database.clone(),
             username: request.user.clone(),
             application_name: request.application_name.clone(),
-            client_key: request.client_key.clone(),
             traceparent: request.traceparent.clone(),
             redrive_of: request.redrive_of.map(|id| id.0),
             ..Self::unknown(request.mutation.0, partition, position, request.requested_at_us)

@@ -1,8 +1,6 @@
 //! Schema "upwrite" in a test's database, without the executable: the files of `schemas/sql` in their order, as
 //! `upwrite setup` runs them.
 
-use std::path::PathBuf;
-
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use crate::binary::workspace_root;
@@ -19,17 +17,17 @@ pub const RECONCILER_PASSWORD: &str = "reconciler";
 pub async fn install(superuser_url: &str, tables: &[impl AsRef<str>], partitions: u16) {
     let mut connection = migrate(superuser_url).await;
     for table in tables {
-        sqlx::query("/* testkit.define_table */ SELECT upwrite.define_table($1::text::jsonb)")
+        sqlx::query("/* testkit.define_table */ select upwrite.define_table($1::text::jsonb)")
             .bind(table.as_ref())
             .execute(&mut connection)
             .await
             .unwrap_or_else(|error| panic!("define_table: {error}"));
     }
     let deployment = format!(
-        "/* testkit.deployment */ INSERT INTO upwrite.deployment
+        "/* testkit.deployment */ insert into upwrite.deployment
              (deployment, system_identifier, log_engine, partitions)
-         SELECT gen_random_uuid(), system_identifier::text, 'postgres', {partitions} FROM pg_control_system();
-         SELECT upwrite.open_log()"
+         select gen_random_uuid(), system_identifier::text, 'postgres', {partitions} from pg_control_system();
+         select upwrite.open_log()"
     );
     run(&mut connection, deployment, "deployment").await;
     let _ = connection.close().await;
@@ -39,9 +37,10 @@ pub async fn install(superuser_url: &str, tables: &[impl AsRef<str>], partitions
 /// connection.
 pub async fn migrate(superuser_url: &str) -> PgConnection {
     let mut connection = connect(superuser_url).await;
-    for file in files() {
-        let sql = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
-        run(&mut connection, sql, &file.display().to_string()).await;
+    for (name, sql) in files() {
+        // As setup does: everything in the folders belongs to the owner.
+        let sql = if name.contains('/') { format!("set local role upwrite_owner; {sql} reset role;") } else { sql };
+        run(&mut connection, sql, &name).await;
     }
     for (role, password) in [("upwrite_service", SERVICE_PASSWORD), ("upwrite_reconciler", RECONCILER_PASSWORD)] {
         set_password(&mut connection, role, password).await;
@@ -67,39 +66,51 @@ pub async fn create_user(superuser_url: &str, tables: &[&str]) -> (String, Strin
     let name = format!("app_{}", uuid::Uuid::new_v4().simple());
     let password = "secret".to_owned();
     let mut sql = format!(
-        "/* testkit.create_user */ CREATE ROLE {name} LOGIN PASSWORD '{password}';
-         GRANT USAGE, CREATE ON SCHEMA public TO {name};"
+        "/* testkit.create_user */ create role {name} login password '{password}';
+         grant usage, create on schema public to {name};"
     );
     for table in tables {
         sql +=
-            &format!("SELECT upwrite.grant_table('{table}', '{name}', '{{select,insert,update,delete,references}}');");
+            &format!("select upwrite.grant_table('{table}', '{name}', '{{select,insert,update,delete,references}}');");
     }
     run(&mut connection, sql, "create_user").await;
     let _ = connection.close().await;
     (name, password)
 }
 
-/// `roles.sql`, then `NNNN_*.sql` by number.
-fn files() -> Vec<PathBuf> {
-    let dir = workspace_root().join("schemas/sql");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(&dir)
-        .unwrap_or_else(|error| panic!("{dir:?}: {error}"))
-        .map(|entry| entry.expect("a readable folder").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
-        .collect();
-    files.sort_by_key(|path| (!path.ends_with("roles.sql"), path.clone()));
-    files
+/// Names, as setup records them, and texts of all files in the order in which setup runs them.
+///
+/// # Panics
+///
+/// If the folder of the checkout cannot be read.
+pub fn files() -> Vec<(String, String)> {
+    let mut names = vec!["roles".to_owned(), "schema".to_owned()];
+    let root = workspace_root().join("schemas/sql");
+    for folder in ["tables", "functions", "rights"] {
+        let path = root.join(folder);
+        let entries = std::fs::read_dir(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        let entries = entries.map(|entry| entry.expect("a readable folder").file_name());
+        let mut stems: Vec<String> =
+            entries.filter_map(|name| Some(name.to_str()?.strip_suffix(".sql")?.to_owned())).collect();
+        stems.sort();
+        names.extend(stems.iter().map(|stem| format!("{folder}/{stem}")));
+    }
+    let read = |name: String| {
+        let sql = std::fs::read_to_string(root.join(format!("{name}.sql")));
+        (name.clone(), sql.unwrap_or_else(|error| panic!("{name}: {error}")))
+    };
+    names.into_iter().map(read).collect()
 }
 
 /// Once for each cluster: roles are common to all its databases.
 async fn set_password(connection: &mut PgConnection, role: &str, password: &str) {
     let sql = format!(
-        "/* testkit.set_password */ DO $$ BEGIN
-             LOCK TABLE pg_authid IN SHARE ROW EXCLUSIVE MODE;
-             IF EXISTS (SELECT FROM pg_authid WHERE rolname = '{role}' AND rolpassword IS NULL) THEN
-                 ALTER ROLE {role} PASSWORD '{password}';
-             END IF;
-         END $$"
+        "/* testkit.set_password */ do $$ begin
+             lock table pg_authid in share row exclusive mode;
+             if exists (select from pg_authid where rolname = '{role}' and rolpassword is null) then
+                 alter role {role} password '{password}';
+             end if;
+         end $$"
     );
     run(connection, sql, "set_password").await;
 }

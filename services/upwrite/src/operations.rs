@@ -21,9 +21,9 @@ const STEPS: usize = 64;
 
 /// Processes that do anything but answer `upwrite ctl`.
 const AT_WORK: &str = "/* upwrite.at_work */
-    SELECT coalesce(string_agg(format('%s/%s (%s)', host, pid, array_to_string(stages, ', ')), '; '), '')
-    FROM upwrite.processes
-    WHERE seen_at > clock_timestamp() - interval '10 seconds' AND stages <> '{control}'";
+    select coalesce(string_agg(format('%s/%s (%s)', host, pid, array_to_string(stages, ', ')), '; '), '')
+    from upwrite.processes
+    where seen_at > clock_timestamp() - interval '10 seconds' and stages <> '{control}'";
 
 /// One deployment's.
 pub(crate) struct LogOperations {

@@ -17,7 +17,7 @@ const SNAPSHOT: &str = "/* control.snapshot */ set transaction isolation level r
 
 const BINDING: &str = "/* control.binding */
     select d.deployment, d.system_identifier, s.system_identifier::text as system_identifier_found,
-           d.timeline, d.log_engine, d.log_cluster, d.partitions, d.gate,
+           d.timeline, d.log_engine, d.log_cluster, d.partitions, d.recovery_barrier,
            case when pg_is_in_recovery() then 0
                 else ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int end as timeline_found,
            current_setting('server_version') as server_version,
@@ -26,7 +26,9 @@ const BINDING: &str = "/* control.binding */
 
 const HAS_MIGRATIONS: &str = "/* control.has_migrations */ select to_regclass('upwrite.migrations') is not null";
 
-const SCHEMA: &str = "/* control.schema */ select max(file) from upwrite.migrations";
+/// The newest file of tables; functions and rights have no order.
+const SCHEMA: &str = "/* control.schema */
+    select max(substr(file, length('tables/') + 1)) from upwrite.migrations where starts_with(file, 'tables/')";
 
 const PROCESSES: &str = "/* control.processes */
     select p.id, p.host, p.pid, p.version, p.stages, p.status::text as status,
@@ -121,7 +123,7 @@ fn binding(row: &PgRow, schema: Option<String>) -> Result<Binding, sqlx::Error> 
         server_version: row.try_get("server_version")?,
         schema,
         version: String::new(),
-        gate: row.try_get("gate")?,
+        gate: row.try_get("recovery_barrier")?,
     })
 }
 

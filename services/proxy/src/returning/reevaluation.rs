@@ -34,15 +34,15 @@ impl Reevaluation {
         let name = table.name();
         let target = format!("{}.{}", quoted(&name.source), quoted(&name.table));
         let (named, called) = match &self.alias {
-            Some(alias) => (format!("{target} AS {}", quoted(alias)), quoted(alias)),
+            Some(alias) => (format!("{target} as {}", quoted(alias)), quoted(alias)),
             None => (target, quoted(&name.table)),
         };
         let key_type = table.key_column().map_or("text", |column| column.sql_type.as_str());
         format!(
-            "/* proxy.returning */ SELECT upwrite_row.* FROM unnest($1::text[]) WITH ORDINALITY \
-             AS upwrite_key (upwrite_key, upwrite_ordinality) CROSS JOIN LATERAL (SELECT {} FROM {named} \
-             WHERE {called}.{} OPERATOR(pg_catalog.=) upwrite_key.upwrite_key::{key_type}) AS upwrite_row \
-             ORDER BY upwrite_key.upwrite_ordinality",
+            "/* proxy.returning */ select upwrite_row.* from unnest($1::text[]) with ordinality \
+             as upwrite_key (upwrite_key, upwrite_ordinality) cross join lateral (select {} from {named} \
+             where {called}.{} operator(pg_catalog.=) upwrite_key.upwrite_key::{key_type}) as upwrite_row \
+             order by upwrite_key.upwrite_ordinality",
             self.list,
             quoted(&table.spec.key),
         )
@@ -62,10 +62,10 @@ mod tests {
     fn the_statement_names_what_the_list_names() {
         let again = Reevaluation { list: "c.*, $2".into(), alias: Some("c".into()), params: vec![4] };
         let sql = again.sql(&testing::contact());
-        assert!(sql.contains("(SELECT c.*, $2 FROM \"sf\".\"contact\" AS \"c\" WHERE \"c\".\"id\" OPERATOR"), "{sql}");
+        assert!(sql.contains("(select c.*, $2 from \"sf\".\"contact\" as \"c\" where \"c\".\"id\" operator"), "{sql}");
         let again = Reevaluation { list: "contact.id".into(), alias: None, params: vec![] };
         let sql = again.sql(&testing::contact());
-        assert!(sql.contains("FROM \"sf\".\"contact\" WHERE \"contact\".\"id\" OPERATOR"), "{sql}");
+        assert!(sql.contains("from \"sf\".\"contact\" where \"contact\".\"id\" operator"), "{sql}");
         assert!(pg_query::parse(&sql, 0).is_ok());
     }
 }

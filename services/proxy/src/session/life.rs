@@ -88,7 +88,7 @@ impl Session {
             self.environment.submitter.outlived_rollback(&outlived, "connection ended").await;
         }
         if self.has_synced_tables {
-            let forgotten = sqlx::query("/* proxy.forget */ SELECT upwrite.forget($1)")
+            let forgotten = sqlx::query("/* proxy.forget */ select upwrite.forget($1)")
                 .bind(pid.cast_signed())
                 .execute(&self.environment.control)
                 .await;

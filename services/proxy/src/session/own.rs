@@ -50,25 +50,25 @@ impl OwnStatements {
     /// The SQL of a step that has a statement of its own.
     pub(super) fn text(&self, step: Step) -> String {
         match step {
-            Step::Begin => "BEGIN".to_owned(),
-            Step::Rollback => "ROLLBACK".to_owned(),
-            Step::Savepoint => format!("SAVEPOINT {}", self.savepoint),
-            Step::RollbackTo => format!("ROLLBACK TO SAVEPOINT {}", self.savepoint),
-            Step::Release => format!("RELEASE SAVEPOINT {}", self.savepoint),
-            Step::Mark => "/* proxy.mark */ SELECT upwrite.mark()".to_owned(),
-            Step::Flush => "/* proxy.flush */ SELECT upwrite.flush()".to_owned(),
+            Step::Begin => "begin".to_owned(),
+            Step::Rollback => "rollback".to_owned(),
+            Step::Savepoint => format!("savepoint {}", self.savepoint),
+            Step::RollbackTo => format!("rollback to savepoint {}", self.savepoint),
+            Step::Release => format!("release savepoint {}", self.savepoint),
+            Step::Mark => "/* proxy.mark */ select upwrite.mark()".to_owned(),
+            Step::Flush => "/* proxy.flush */ select upwrite.flush()".to_owned(),
             Step::DryRun => {
-                "/* proxy.dry_run */ SELECT seq, relation, op, old, new, session FROM upwrite.dry_run($1)".to_owned()
+                "/* proxy.dry_run */ select seq, relation, op, old, new, session from upwrite.dry_run($1)".to_owned()
             }
             Step::Raise => concat!(
-                "/* proxy.raise */ DO $upwrite$ BEGIN RAISE EXCEPTION USING ERRCODE = 'UW002', ",
-                "MESSAGE = 'the statement failed in Upwrite; the client has been told why'; END $upwrite$"
+                "/* proxy.raise */ do $upwrite$ begin raise exception using errcode = 'UW002', ",
+                "message = 'the statement failed in Upwrite; the client has been told why'; end $upwrite$"
             )
             .to_owned(),
             Step::LastMutation => {
-                "/* proxy.last_mutation */ SELECT pg_catalog.set_config('upwrite.last_mutation', $1, false)".to_owned()
+                "/* proxy.last_mutation */ select pg_catalog.set_config('upwrite.last_mutation', $1, false)".to_owned()
             }
-            Step::FlushSynced => "/* proxy.flush_synced */ SELECT upwrite.flush_synced()".to_owned(),
+            Step::FlushSynced => "/* proxy.flush_synced */ select upwrite.flush_synced()".to_owned(),
             // Not among STATEMENTS.
             Step::Prepare
             | Step::Rebind

@@ -1,5 +1,5 @@
 //! Back to work after a restore, a truncation, a failover to an older state: database and log are bound to each other
-//! again. All of it happens behind the recovery barrier (`upwrite.deployment.gate`), and every step may be done twice:
+//! again. All of it happens behind the recovery barrier (`upwrite.deployment.recovery_barrier`), and every step may be done twice:
 //! killed in the middle, it is run again.
 
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ pub struct RecoverReport {
     pub took: Duration,
 }
 
-/// In `upwrite.deployment.gate`: no submission is accepted while it stands there.
+/// In `upwrite.deployment.recovery_barrier`: no submission is accepted while it stands there.
 const BARRIER: &str = "the deployment is being recovered";
 /// How long transactions that write claims may take to end.
 const CLAIMS_PATIENCE: &str = "set local lock_timeout = '30s'";
@@ -60,7 +60,7 @@ impl Rebuild {
         let begun = Instant::now();
         let mut report = RecoverReport::default();
         let mut connection = connect(&self.options).await?;
-        self.progress.send("closing the gate", None, 0, 0);
+        self.progress.send("raising the recovery barrier", None, 0, 0);
         raise_barrier(&mut connection).await?;
         positions::ensure(&mut connection, self.log.as_ref()).await?;
         report.positions_set = self.set_positions(&mut connection).await?;
@@ -129,7 +129,7 @@ impl Rebuild {
 
 /// No submission gets by any more once this has returned (see `upwrite.append_batch`).
 async fn raise_barrier(connection: &mut PgConnection) -> Result<(), RebuildError> {
-    let raise = sqlx::query("/* rebuild.close */ update upwrite.deployment set gate = $1").bind(BARRIER);
+    let raise = sqlx::query("/* rebuild.close */ update upwrite.deployment set recovery_barrier = $1").bind(BARRIER);
     raise.execute(&mut *connection).await.map_err(doing("raising the recovery barrier"))?;
     let mut tx = connection.begin().await.map_err(doing("waiting for submissions"))?;
     run(&mut tx, "waiting for submissions", CLAIMS_PATIENCE).await?;
@@ -181,7 +181,7 @@ async fn lift_barrier(connection: &mut PgConnection, binding: &Binding) -> Resul
         "/* rebuild.open */ update upwrite.deployment
             set system_identifier = (select s.system_identifier::text from pg_control_system() s),
                 timeline = ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int,
-                log_cluster = $1, gate = null",
+                log_cluster = $1, recovery_barrier = null",
     );
     lift.bind(&binding.log_cluster).execute(connection).await.map_err(doing("lifting the recovery barrier"))?;
     Ok(())

@@ -122,7 +122,7 @@ impl Cluster {
         let mut connection = sqlx::PgConnection::connect(&self.superuser_url("postgres"))
             .await
             .unwrap_or_else(|error| panic!("connecting to the test cluster: {error}\n{}", self.log()));
-        let create = format!("/* testkit.create_database */ CREATE DATABASE {name}");
+        let create = format!("/* testkit.create_database */ create database {name}");
         connection
             .execute(sqlx::AssertSqlSafe(create))
             .await

@@ -114,7 +114,6 @@ pub(super) fn detail(found: &v1::GetMutationResponse) -> String {
         ("hint", &mutation.hint),
         ("upstream code", &mutation.upstream_code),
         ("upstream request", &mutation.upstream_request_id),
-        ("client key", &mutation.client_key),
         ("traceparent", &mutation.traceparent),
         ("redrive of", &mutation.redrive_of),
     ];

@@ -20,7 +20,7 @@ fn status() -> v1::StatusResponse {
             log_cluster: Some("MkU3".into()),
             partitions: 2,
             server_version: "15.6".into(),
-            schema: Some("0006_processes".into()),
+            schema: Some("0008_processes".into()),
             version: "0.1.0".into(),
             gate: None,
         }),
@@ -83,7 +83,7 @@ fn status() -> v1::StatusResponse {
 fn everything_at_a_glance() {
     let expected = "\
 NOT HEALTHY, 2023-11-14 22:13:20.000
-deployment 0190b0c0-0000-7000-8000-000000000001: PostgreSQL 15.6 (system 7301, timeline 1), log on kafka cluster MkU3 with 2 partitions, schema 0006_processes, upwrite 0.1.0
+deployment 0190b0c0-0000-7000-8000-000000000001: PostgreSQL 15.6 (system 7301, timeline 1), log on kafka cluster MkU3 with 2 partitions, schema 0008_processes, upwrite 0.1.0
 
 PROBLEMS
   no process runs the syncer

@@ -52,7 +52,7 @@ impl Readiness {
         self.begins("postgres", move || {
             let pool = pool.clone();
             async move {
-                let asked = sqlx::query("/* upwrite.ready */ SELECT 1").execute(&pool).await;
+                let asked = sqlx::query("/* upwrite.ready */ select 1").execute(&pool).await;
                 // Not everyone who can reach this page may know where Postgres is.
                 asked.map(|_| "reachable".to_owned()).map_err(|_| "cannot be reached".to_owned())
             }

@@ -1,4 +1,4 @@
-//! Which database and which log belong together (DESIGN 7, Binding). Setup records it, every start compares it: a
+//! Which database and which log belong together. Setup records it, every start compares it: a
 //! database or log that was restored, promoted from behind, or swapped for another one is noticed, never continued.
 
 use sqlx::{PgConnection, PgPool, Row as _};
@@ -27,16 +27,16 @@ struct Recorded {
     cluster: Option<String>,
     partitions: i32,
     /// Why nothing may start: a recovery that has not ended.
-    gate: Option<String>,
+    barrier: Option<String>,
 }
 
 /// Of the database: system identifier, and the timeline that it writes on. Fails on a standby, which is right.
 const HERE: &str = "/* binding.here */
-    SELECT s.system_identifier::text, ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int
-    FROM pg_control_system() s";
+    select s.system_identifier::text, ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int
+    from pg_control_system() s";
 
 const RECORDED: &str = "/* binding.recorded */
-    SELECT system_identifier, timeline, log_engine, log_cluster, partitions::int, gate FROM upwrite.deployment";
+    select system_identifier, timeline, log_engine, log_cluster, partitions::int, recovery_barrier from upwrite.deployment";
 
 pub(super) async fn here(connection: &mut PgConnection) -> sqlx::Result<(String, i32)> {
     let row = sqlx::query(HERE).fetch_one(connection).await?;
@@ -54,7 +54,7 @@ pub async fn mismatches(pool: &PgPool, log: &LogBinding, partitions: u16) -> sql
         engine: row.try_get(2)?,
         cluster: row.try_get(3)?,
         partitions: row.try_get(4)?,
-        gate: row.try_get(5)?,
+        barrier: row.try_get(5)?,
     };
     let here = Recorded {
         system_identifier,
@@ -62,15 +62,15 @@ pub async fn mismatches(pool: &PgPool, log: &LogBinding, partitions: u16) -> sql
         engine: log.engine.to_owned(),
         cluster: log.cluster.clone(),
         partitions: i32::from(partitions),
-        gate: None,
+        barrier: None,
     };
     Ok(Some(differences(&recorded, &here)))
 }
 
 fn differences(recorded: &Recorded, here: &Recorded) -> Vec<String> {
     let mut found = Vec::new();
-    if let Some(gate) = &recorded.gate {
-        found.push(format!("{gate}, and that has not ended: run `upwrite ctl recover` again"));
+    if let Some(barrier) = &recorded.barrier {
+        found.push(format!("{barrier}, and that has not ended: run `upwrite ctl recover` again"));
     }
     if recorded.engine != here.engine {
         found.push(format!("the log of this deployment is on {}, configured is {}", recorded.engine, here.engine));
@@ -113,14 +113,14 @@ mod tests {
             engine: "kafka".to_owned(),
             cluster: Some("abc".to_owned()),
             partitions: 8,
-            gate: None,
+            barrier: None,
         }
     }
 
     #[test]
     fn each_difference_is_named() {
         assert!(differences(&recorded(), &recorded()).is_empty());
-        let closed = Recorded { gate: Some("the deployment is being recovered".to_owned()), ..recorded() };
+        let closed = Recorded { barrier: Some("the deployment is being recovered".to_owned()), ..recorded() };
         assert!(differences(&closed, &recorded())[0].contains("recover"));
         for (here, expected) in [
             (Recorded { timeline: 2, ..recorded() }, "timeline 2, recorded is 1"),

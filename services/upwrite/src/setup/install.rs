@@ -4,8 +4,9 @@ use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 use upwrite_events::TableSpec;
 
 use super::binding;
-use super::migrations::{ROLES, migrate};
+use super::files::ROLES;
 use super::plan::{Grant, SetupError, SetupPlan, SetupReport, at};
+use super::schema::migrate;
 use super::verifier;
 
 /// One setup at a time in a database. Any number will do that no application is likely to use.
@@ -22,7 +23,7 @@ pub async fn setup(superuser: &mut PgConnection, plan: &SetupPlan) -> Result<Set
     require_fit_server(superuser).await?;
     lock(superuser).await?;
     let outcome = steps(superuser, plan).await;
-    let unlocked = sqlx::query("/* setup.unlock */ SELECT pg_advisory_unlock($1)").bind(LOCK).execute(superuser).await;
+    let unlocked = sqlx::query("/* setup.unlock */ select pg_advisory_unlock($1)").bind(LOCK).execute(superuser).await;
     let report = outcome?;
     unlocked.map_err(at("unlock"))?;
     Ok(report)
@@ -45,7 +46,7 @@ async fn steps(connection: &mut PgConnection, plan: &SetupPlan) -> Result<SetupR
 async fn require_fit_server(connection: &mut PgConnection) -> Result<(), SetupError> {
     let step = "looking at the server";
     let row = sqlx::query(
-        "/* setup.server */ SELECT current_setting('server_version_num')::int, current_setting('server_version'),
+        "/* setup.server */ select current_setting('server_version_num')::int, current_setting('server_version'),
                 current_setting('server_encoding'), current_setting('is_superuser')::bool, current_user::text",
     )
     .fetch_one(connection)
@@ -65,7 +66,7 @@ async fn require_fit_server(connection: &mut PgConnection) -> Result<(), SetupEr
 }
 
 async fn lock(connection: &mut PgConnection) -> Result<(), SetupError> {
-    sqlx::query("/* setup.lock */ SELECT pg_advisory_lock($1)")
+    sqlx::query("/* setup.lock */ select pg_advisory_lock($1)")
         .bind(LOCK)
         .execute(connection)
         .await
@@ -93,15 +94,15 @@ async fn roles(connection: &mut PgConnection, plan: &SetupPlan, report: &mut Set
     for role in now {
         report.note(!present.contains(&role), format!("created role {role}"), format!("role {role}"));
     }
-    for (role, news) in changed {
-        report.note(news, format!("set the password of {role}"), format!("password of {role}"));
+    for (role, set) in changed {
+        report.note(set, format!("set the password of {role}"), format!("password of {role}"));
     }
     Ok(())
 }
 
 async fn role_names(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar(
-        "/* setup.roles */ SELECT rolname::text FROM pg_roles WHERE rolname LIKE 'upwrite\\_%' ORDER BY 1",
+        "/* setup.roles */ select rolname::text from pg_roles where rolname like 'upwrite\\_%' order by 1",
     )
     .fetch_all(connection)
     .await
@@ -109,7 +110,7 @@ async fn role_names(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::
 
 async fn set_password(connection: &mut PgConnection, role: &'static str, password: &str) -> Result<bool, sqlx::Error> {
     let stored: Option<String> =
-        sqlx::query_scalar("/* setup.stored_verifier */ SELECT rolpassword FROM pg_authid WHERE rolname = $1")
+        sqlx::query_scalar("/* setup.stored_verifier */ select rolpassword from pg_authid where rolname = $1")
             .bind(role)
             .fetch_one(&mut *connection)
             .await?;
@@ -118,7 +119,7 @@ async fn set_password(connection: &mut PgConnection, role: &'static str, passwor
     }
     // Both are of our own making: a fixed name, and base64 between `$` and `:`.
     let verifier = verifier::verifier(password, rand::random());
-    let sql = format!("/* setup.set_password */ ALTER ROLE {role} PASSWORD '{verifier}'");
+    let sql = format!("/* setup.set_password */ alter role {role} password '{verifier}'");
     connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await?;
     Ok(true)
 }
@@ -132,9 +133,9 @@ async fn deployment(
     let step = "deployment";
     let (here, timeline) = binding::here(connection).await.map_err(at(step))?;
     let made = sqlx::query(
-        "/* setup.deployment */ INSERT INTO upwrite.deployment
+        "/* setup.deployment */ insert into upwrite.deployment
              (deployment, system_identifier, timeline, log_engine, log_cluster, partitions)
-         VALUES (gen_random_uuid(), $1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+         values (gen_random_uuid(), $1, $2, $3, $4, $5) on conflict do nothing",
     )
     .bind(&here)
     .bind(timeline)
@@ -145,7 +146,7 @@ async fn deployment(
     .await
     .map_err(at(step))?;
     let row = sqlx::query(
-        "/* setup.recorded */ SELECT system_identifier, partitions, log_engine, log_cluster FROM upwrite.deployment",
+        "/* setup.recorded */ select system_identifier, partitions, log_engine, log_cluster from upwrite.deployment",
     )
     .fetch_one(&mut *connection)
     .await
@@ -167,7 +168,7 @@ async fn deployment(
         let (present, wanted) = (place(&engine, &cluster), place(plan.log.engine, &plan.log.cluster));
         return Err(SetupError::OtherLog { present, wanted });
     }
-    sqlx::query("/* setup.open_log */ SELECT upwrite.open_log()").execute(connection).await.map_err(at(step))?;
+    sqlx::query("/* setup.open_log */ select upwrite.open_log()").execute(connection).await.map_err(at(step))?;
     let place = if engine == "postgres" { "in this database" } else { "on Kafka" };
     let log = format!("the log {place}, {present} partitions a stream");
     report.note(made.rows_affected() > 0, format!("opened {log}"), log);
@@ -177,7 +178,7 @@ async fn deployment(
 async fn define(connection: &mut PgConnection, table: &TableSpec, report: &mut SetupReport) -> Result<(), SetupError> {
     let name = &table.name;
     let spec = serde_json::to_string(table).map_err(|source| SetupError::Json { table: name.clone(), source })?;
-    let done: Vec<String> = sqlx::query_scalar("/* setup.define_table */ SELECT upwrite.define_table($1::text::jsonb)")
+    let done: Vec<String> = sqlx::query_scalar("/* setup.define_table */ select upwrite.define_table($1::text::jsonb)")
         .bind(spec)
         .fetch_one(connection)
         .await
@@ -191,8 +192,8 @@ async fn define(connection: &mut PgConnection, table: &TableSpec, report: &mut S
 
 async fn permit(connection: &mut PgConnection, grant: &Grant, report: &mut SetupReport) -> Result<(), SetupError> {
     let Grant { role, table, privileges } = grant;
-    let news: bool = sqlx::query_scalar(
-        "/* setup.grant_table */ SELECT upwrite.grant_table(format('%I.%I', $1::text, $2::text)::regclass, $3, $4)",
+    let granted: bool = sqlx::query_scalar(
+        "/* setup.grant_table */ select upwrite.grant_table(format('%I.%I', $1::text, $2::text)::regclass, $3, $4)",
     )
     .bind(&table.source)
     .bind(&table.table)
@@ -202,6 +203,6 @@ async fn permit(connection: &mut PgConnection, grant: &Grant, report: &mut Setup
     .await
     .map_err(|source| SetupError::Grant { table: table.clone(), role: role.clone(), source })?;
     let what = format!("{} on {table} to {role}", privileges.join(", "));
-    report.note(news, format!("granted {what}"), format!("grant of {what}"));
+    report.note(granted, format!("granted {what}"), format!("grant of {what}"));
     Ok(())
 }

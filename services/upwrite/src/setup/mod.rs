@@ -3,10 +3,11 @@
 
 mod binding;
 mod check;
+mod files;
 mod findings;
 mod install;
-mod migrations;
 mod plan;
+mod schema;
 mod verifier;
 
 pub use binding::{LogBinding, mismatches};

@@ -51,8 +51,8 @@ pub struct SetupReport {
 }
 
 impl SetupReport {
-    pub(super) fn note(&mut self, news: bool, done: String, unchanged: String) {
-        if news {
+    pub(super) fn note(&mut self, changed: bool, done: String, unchanged: String) {
+        if changed {
             self.done.push(done);
         } else {
             self.unchanged.push(unchanged);
@@ -77,6 +77,11 @@ pub enum SetupError {
     MigrationChanged { file: String, recorded: String, compiled: String },
     #[error("schema upwrite was made by a newer version of Upwrite: it has {0}, which this version does not know")]
     MigrationUnknown(String),
+    #[error(
+        "schema upwrite was made by a build from before the first release, which this one cannot bring up to date \
+         (it has migration {0}): make a new database and run `upwrite setup` there"
+    )]
+    SchemaTooOld(String),
     #[error("the log of this database has {present} partitions, not {wanted}: that cannot be changed")]
     Partitions { present: i16, wanted: u16 },
     #[error("the log of this database is on {present}, not {wanted}: that cannot be changed")]

@@ -13,10 +13,10 @@ use crate::stage::Stage;
 const EVERY: Duration = Duration::from_secs(2);
 
 const BEAT: &str = "/* upwrite.heartbeat */
-    WITH gone AS (DELETE FROM upwrite.processes WHERE seen_at < now() - interval '1 hour' AND id <> $1)
-    INSERT INTO upwrite.processes (id, host, pid, version, stages, status)
-    VALUES ($1, $2, $3, $4, $5, $6)
-    ON CONFLICT (id) DO UPDATE SET seen_at = now(), status = excluded.status";
+    with gone as (delete from upwrite.processes where seen_at < now() - interval '1 hour' and id <> $1)
+    insert into upwrite.processes (id, host, pid, version, stages, status)
+    values ($1, $2, $3, $4, $5, $6)
+    on conflict (id) do update set seen_at = now(), status = excluded.status";
 
 /// What a stage says of itself, as JSON; docs/operations.md lists it.
 pub(super) type Report = Box<dyn Fn() -> Value + Send + Sync>;
@@ -43,7 +43,7 @@ pub(super) async fn keep(pool: PgPool, stages: Vec<Stage>, reports: Vec<(Stage, 
             () = stop.cancelled() => break,
         }
     }
-    let gone = sqlx::query("/* upwrite.gone */ DELETE FROM upwrite.processes WHERE id = $1").bind(id).execute(&pool);
+    let gone = sqlx::query("/* upwrite.gone */ delete from upwrite.processes where id = $1").bind(id).execute(&pool);
     if let Err(error) = gone.await {
         tracing::debug!(%error, "the process's row stays");
     }

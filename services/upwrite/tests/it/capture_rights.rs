@@ -31,9 +31,6 @@ async fn a1_user_code_never_runs_as_upwrite() {
     app.ok("BEGIN; UPDATE salesforce.contact SET n = 2; SELECT upwrite.flush(); SELECT upwrite.flush_synced();
             SELECT upwrite.mark(); SELECT upwrite.await('00000000-0000-0000-0000-000000000000', '1ms')")
         .await;
-    let changes = app.client.query("SELECT old FROM upwrite.changes($1::pg_catalog.text)", &[&SECRET]).await.unwrap();
-    assert_eq!(changes[0].get::<_, Vec<u8>>(0), b"(003A,Seed,,1,,1,)");
-    app.client.query_one("SELECT upwrite.session($1::pg_catalog.text)", &[&SECRET]).await.unwrap();
     let rows = app.client.query("SELECT old FROM upwrite.dry_run($1::pg_catalog.text)", &[&SECRET]).await.unwrap();
     assert_eq!(rows[1].get::<_, Vec<u8>>(0), b"(003A,Seed,,1,,1,)");
     let leaks = app.maybe("SELECT string_agg(DISTINCT who::pg_catalog.text, ' ') FROM public.leaks").await;
@@ -51,16 +48,14 @@ async fn nobody_reads_changes_without_the_connection_s_secret() {
     app.ok("BEGIN; INSERT INTO salesforce.contact (n) VALUES (1)").await;
     for guess in ["''", "null", "'another secret'"] {
         app.ok("SAVEPOINT s").await;
-        for function in ["changes", "session", "captured_count", "dry_run"] {
-            assert_eq!(app.refused(&format!("SELECT upwrite.{function}({guess})")).await.code, "42501", "{guess}");
-            app.ok("ROLLBACK TO s").await;
-        }
+        assert_eq!(app.refused(&format!("SELECT upwrite.dry_run({guess})")).await.code, "42501", "{guess}");
+        app.ok("ROLLBACK TO s").await;
     }
     assert_eq!(app.ops().await, "i");
     app.ok("ROLLBACK").await;
     let pid = app.one("SELECT pg_backend_pid()").await;
     service.ok(&format!("SELECT upwrite.forget({pid})")).await;
-    assert_eq!(app.refused(&format!("SELECT upwrite.changes('{SECRET}')")).await.code, "42501");
+    assert_eq!(app.refused(&format!("SELECT upwrite.dry_run('{SECRET}')")).await.code, "42501");
     assert_eq!(service.refused("SELECT upwrite.register(1, 'short')").await.code, "22023");
 }
 

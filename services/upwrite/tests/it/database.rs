@@ -199,9 +199,13 @@ impl Session {
         self.changes().await.iter().map(|change| change.op).collect()
     }
 
+    /// What a dry run tells beside the changes, and how many of them there are, as "captured".
     pub(crate) async fn session(&self) -> Value {
-        let row = self.client.query_one("SELECT upwrite.session($1)", &[&SECRET]).await.unwrap();
-        serde_json::from_str(row.get(0)).unwrap()
+        let rows = self.client.query("SELECT session FROM upwrite.dry_run($1)", &[&SECRET]).await.unwrap();
+        let (first, changes) = rows.split_first().expect("the session comes first");
+        let mut session: Value = serde_json::from_str(first.get(0)).unwrap();
+        session["captured"] = changes.len().into();
+        session
     }
 
     pub(crate) async fn mark(&self) -> Value {

@@ -14,3 +14,4 @@ mod capture_veto;
 mod ctl;
 mod setup_check;
 mod setup_install;
+mod setup_schema;

@@ -47,7 +47,7 @@ async fn makes_everything_once_and_again_changes_nothing() {
     for expected in [
         "created role upwrite_owner",
         "set the password of upwrite_service",
-        "ran migration 0003_capture",
+        "made schema upwrite",
         "opened the log in this database, 3 partitions a stream",
         "created table salesforce.contact",
         "indexed salesforce.contact.account_id",
@@ -121,11 +121,11 @@ async fn says_what_stops_it() {
     let refusal = setup(&mut connection, &other).await.expect_err("another number of partitions");
     assert!(matches!(refusal, SetupError::Partitions { present: 3, wanted: 4 }), "{refusal}");
 
-    root.ok("UPDATE upwrite.migrations SET sha256 = 'x' WHERE file = '0003_capture'").await;
+    root.ok("UPDATE upwrite.migrations SET sha256 = 'x' WHERE file = 'tables/0003_log'").await;
     let refusal = setup(&mut connection, &plan("app")).await.expect_err("a changed migration");
     assert!(matches!(refusal, SetupError::MigrationChanged { .. }), "{refusal}");
 
-    root.ok("UPDATE upwrite.migrations SET file = '0099_newer' WHERE file = '0003_capture'").await;
+    root.ok("UPDATE upwrite.migrations SET file = 'tables/0099_newer' WHERE file = 'tables/0003_log'").await;
     let refusal = setup(&mut connection, &plan("app")).await.expect_err("a newer schema");
     assert!(matches!(refusal, SetupError::MigrationUnknown(_)), "{refusal}");
 

@@ -93,7 +93,7 @@ async fn b11_a_database_restored_to_an_older_state_is_recovered() {
     assert_eq!(report.positions_set, 0);
     let again = recover(&deployment).await;
     assert_eq!((again.in_doubt, again.claims), (0, 1), "twice is once: {again:?}");
-    assert_eq!(deployment.value::<String>("select gate from upwrite.deployment").await, None);
+    assert_eq!(deployment.value::<String>("select recovery_barrier from upwrite.deployment").await, None);
     let swept: Option<bool> = deployment.value("select true from upwrite.tables where backfilled_at is null").await;
     assert_eq!(swept, Some(true));
 
@@ -179,7 +179,7 @@ async fn b11_a_truncated_log_is_refused_and_recovered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_accepted_while_the_gate_is_closed() {
     let deployment = TestDeployment::start().await;
-    deployment.admin.execute("update upwrite.deployment set gate = 'closed by a test'").await.unwrap();
+    deployment.admin.execute("update upwrite.deployment set recovery_barrier = 'closed by a test'").await.unwrap();
     let claim = upwrite_event_log::Claim { table: table(), key: upwrite_event_log::ClaimKey("id=003A".into()) };
     let request = request(MutationId(uuid::Uuid::now_v7()), change(Op::Update, "003A", "Ada"));
     let submission = Submission { claims: vec![claim], versions: vec![], request };
@@ -188,7 +188,7 @@ async fn nothing_is_accepted_while_the_gate_is_closed() {
         other => panic!("{other:?}"),
     }
     assert_eq!(deployment.value::<i64>("select count(*) from upwrite.claims").await, Some(0));
-    // Killed in the middle: the gate is as it was left, and a run to the end opens it.
+    // Killed in the middle: the barrier is as it was left, and a run to the end lifts it.
     recover(&deployment).await;
     assert!(matches!(deployment.log.submit(submission).await.unwrap(), Submitted::Accepted { .. }));
 }
@@ -223,7 +223,7 @@ async fn a_recovery_killed_anywhere_is_run_again() {
         }
     };
     assert_eq!((report.in_doubt, report.claims, report.lost), (0, 1, 0), "marked by one of those before: {report:?}");
-    assert_eq!(deployment.value::<String>("select gate from upwrite.deployment").await, None);
+    assert_eq!(deployment.value::<String>("select recovery_barrier from upwrite.deployment").await, None);
     assert_eq!(folded(&deployment, open, open_at).await.phase, Phase::InDoubt);
     let doubts: i64 =
         deployment.value("select count(*) from upwrite.log where event = 'MutationInDoubt'").await.unwrap();

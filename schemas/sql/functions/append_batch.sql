@@ -1,45 +1,24 @@
--- The embedded log and claims: one function that appends whatever a process has queued, in one transaction with one
--- synchronous commit; and what each role may do with these tables. Needs 0001_schema.sql.
-
-set local role upwrite_owner;
-
--- The counters are written by every append: room for new versions beside the old ones.
-alter table upwrite.log_partitions set
-    (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
-
--- Makes the counters of partitions that have none yet (a new database, or a new stream), and returns how many
--- partitions each stream has; null if `upwrite setup` has not yet run. A counter starts behind what the log holds.
-create function upwrite.open_log() returns smallint
-language plpgsql volatile as $$
-declare
-    wanted smallint := (select d.partitions from upwrite.deployment d);
-begin
-    insert into upwrite.log_partitions (stream, partition, next_position)
-    select s.stream, n,
-           coalesce((select max(l.position) + 1 from upwrite.log l where l.stream = s.stream and l.partition = n), 0)
-      from unnest(array['mutations', 'observations']) as s (stream), generate_series(0, wanted - 1) as n
-        on conflict do nothing;
-    return wanted;
-end $$;
-
--- Appends a batch of items, each all or nothing: claims, version check, events. Items count from 1; arrays of one
--- prefix belong together, element by element. Answers one row per item:
---   'accepted'  first_position and at_us (Unix time, microseconds) say where and when its events stand
+-- Appends a batch of items, each all or nothing: claims, version check, events, in one transaction with one synchronous
+-- commit. Items count from 1; arrays of one prefix belong together, element by element. Answers one row per item:
+--   'accepted'  first_position and at_us (Unix time, microseconds) say where and when its events stand; both are null for
+--               an item without events, which only claims (its request goes to a log that is not here)
 --   'claimed'   claim (index into claim_*) belongs to the unfinished mutation claimed_by
 --   'stale'     a row is not at the version that was captured (or a claim was released just now: look again)
--- An item that is not accepted leaves nothing behind.
+-- An item that is not accepted leaves nothing behind. Raises 58030 for items with claims while deployment.recovery_barrier is set.
 --
 -- Two rules keep several processes, and the reconciler's deletions, free of deadlocks: claims are inserted in the
 -- order of the arrays, which the caller has sorted by (source, table_name, key) bytewise over the whole batch; and no
 -- counter is locked before the last claim is in. The caller makes sure that no key occurs twice in a batch.
 --
 -- It must be VOLATILE and run under READ COMMITTED: then each statement has a snapshot of its own, and the version
--- check reads what was committed by whomever the claims waited for. In one statement with the claims it would get the
+-- check reads what those transactions committed that the claims waited for. In one statement with the claims it would get the
 -- claim and read the row as it was before.
 --
--- Its statements are written for generic plans: the appender's connection forces them, because planning anew for every
+-- Its statements are written for generic plans: the appender's connection forces them, because planning again for every
 -- batch costs more than the batch.
-create function upwrite.append_batch(
+--
+-- With the caller's rights.
+create or replace function upwrite.append_batch(
     item_stream text[], item_partition smallint[], item_mutation uuid[],
     claim_item int[], claim_source text[], claim_table text[], claim_key text[],
     version_item int[], version_source text[], version_table text[], version_key text[], version_wanted bigint[],
@@ -48,7 +27,7 @@ create function upwrite.append_batch(
 language plpgsql volatile as $$
 #variable_conflict use_column
 declare
-    lost    int[];                -- indexes into claim_*: not inserted, somebody has them
+    lost    int[];                -- indexes into claim_*: not inserted, other mutations have them
     refused int[] := '{}';        -- items with a lost claim
     stale   int[] := '{}';
     expected bigint;
@@ -62,16 +41,25 @@ begin
     end if;
 
     if cardinality(claim_item) > 0 then
-        insert into upwrite.claims (source, table_name, key, mutation)
-        select w.source, w.table_name, w.key, item_mutation[w.item]
+        insert into upwrite.claims (source, table_name, key, mutation, partition)
+        select w.source, w.table_name, w.key, item_mutation[w.item], item_partition[w.item]
           from unnest(claim_item, claim_source, claim_table, claim_key)
                with ordinality as w (item, source, table_name, key, n)
          order by w.n
             on conflict do nothing;
         get diagnostics written = row_count;
 
+        -- After the claims, not before: a recovery that has set the barrier then waits for those that write claims, and
+        -- after that none gets by.
+        if exists (select from upwrite.deployment d where d.recovery_barrier is not null) then
+            raise exception using
+                errcode = '58030',
+                message = (select 'no new mutation is accepted: ' || d.recovery_barrier from upwrite.deployment d),
+                hint = 'Run `upwrite ctl recover` to its end.';
+        end if;
+
         if written < cardinality(claim_item) then
-            -- Whatever of them this transaction has not written is somebody else's, or was until just now.
+            -- Those that this transaction has not written belong to other mutations, or did until just now.
             select array_agg(w.n::int order by w.n), array_agg(distinct w.item)
               into lost, refused
               from unnest(claim_item, claim_source, claim_table, claim_key)
@@ -123,6 +111,31 @@ begin
            and (w.item = any (refused) or w.item = any (stale));
     end if;
 
+    -- The ordinary case, one event alone: the general one costs more than twice as much.
+    if cardinality(item_stream) = 1 and cardinality(event_item) = 1 and refused = '{}' and stale = '{}' then
+        -- RETURNING comes after the lock: the times of a partition never go back, whichever process appends.
+        update upwrite.log_partitions p set next_position = p.next_position + 1
+         where p.stream = item_stream[1] and p.partition = item_partition[1]
+        returning p.next_position - 1, clock_timestamp() into first_position, appended;
+        if not found then
+            raise exception 'the event log has no such partition';
+        end if;
+        insert into upwrite.log (stream, partition, position, event, mutation, value, appended_at)
+        values (item_stream[1], item_partition[1], first_position, event_name[1], event_mutation[1], event_value[1],
+                appended);
+        item := 1;
+        outcome := 'accepted';
+        at_us := (extract(epoch from appended) * 1000000)::bigint;
+        return next;
+        return;
+    end if;
+
+    -- Claims alone: the request goes to a log that is not here.
+    return query
+    select i, 'accepted', null::bigint, null::bigint, null::int, null::uuid
+      from generate_subscripts(item_stream, 1) as i
+     where i <> all (event_item) and i <> all (refused) and i <> all (stale);
+
     select count(*) into expected from unnest(event_item) e where e <> all (refused) and e <> all (stale);
     if expected = 0 then
         return;
@@ -170,23 +183,9 @@ begin
     end if;
 end $$;
 
-revoke execute on function upwrite.open_log() from public;
-revoke execute on function upwrite.append_batch(
+revoke all on function upwrite.append_batch(
     text[], smallint[], uuid[], int[], text[], text[], text[], int[], text[], text[], text[], bigint[], int[], text[],
     uuid[], bytea[]) from public;
-
--- The service appends (with its own rights: none of these functions is SECURITY DEFINER); the reconciler releases
--- claims, and claims real ids (DESIGN 5).
-grant usage on schema upwrite to upwrite_service, upwrite_reconciler;
-grant execute on function upwrite.open_log() to upwrite_service;
 grant execute on function upwrite.append_batch(
     text[], smallint[], uuid[], int[], text[], text[], text[], int[], text[], text[], text[], bigint[], int[], text[],
     uuid[], bytea[]) to upwrite_service;
-grant select on upwrite.deployment, upwrite.tables to upwrite_service, upwrite_reconciler;
-grant select, insert on upwrite.log to upwrite_service;
-grant select, insert, update on upwrite.log_partitions to upwrite_service;
-grant select, insert, delete on upwrite.claims to upwrite_service;
-grant select on upwrite.log, upwrite.log_partitions to upwrite_reconciler;
-grant select, insert, delete on upwrite.claims to upwrite_reconciler;
-
-reset role;
