@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Moment;
+use upwrite_event_log::Moment;
 
 /// The right to start calls for one partition. Every append to it, of whatever event of ours, that was acknowledged and
 /// read back with nobody's marker before it, renews it from the moment at which that append was *sent*: whoever takes

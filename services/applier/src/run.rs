@@ -6,10 +6,10 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use upwrite_connectors::{Budget, Connector};
-use upwrite_event_log::{EventLog, Membership};
+use upwrite_event_log::{BootClock, Clock, EventLog, Membership};
 
 use crate::engine::{Driver, Outside, Upstream};
-use crate::{ApplierError, BootClock, Clock, Config, PgProjections, Projections};
+use crate::{ApplierError, Config, PgProjections, Projections};
 
 /// Applies the mutations of the partitions that `membership` gives, until `shutdown`; then drains: what is in flight ends
 /// within the grace period, and the partitions are given back. `snapshot` logs in as `upwrite_service`; `connectors` by source name; `budgets` likewise, shared with
@@ -25,7 +25,7 @@ pub async fn run(
     budgets: HashMap<String, Budget>,
     shutdown: CancellationToken,
 ) -> Result<(), ApplierError> {
-    let clock = Arc::new(BootClock::new()?);
+    let clock = Arc::new(BootClock::new().map_err(ApplierError::Clock)?);
     let projections = Arc::new(PgProjections::new(snapshot));
     run_with(config, log, membership, projections, connectors, budgets, clock, shutdown).await
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod appender;
+mod clock;
 mod contract;
 mod engine;
 mod group;
@@ -12,6 +13,7 @@ mod postgres;
 mod tail;
 pub mod trace;
 
+pub use clock::{BootClock, Clock, Moment, PgClock};
 pub use contract::{
     Claim, ClaimKey, EventLog, LogError, LogRecord, Submission, Submitted, Subscription, Undecodable, VersionCheck,
     partition_for,

@@ -19,5 +19,5 @@ pub use ids::{MutationId, OwnerId, Partition, Position, Stream, TableName};
 pub use lifecycle::{Folded, Illegal, Lifecycle, PartitionFold, Phase, RowState, Verdict};
 pub use limits::*;
 pub use record::{RECORD_SCHEMAS, RecordChanged, decode_record, encode_record, newest_record_schema};
-pub use row::{AppliedRow, Interval, ObservedRow, Op, Row, RowChange};
+pub use row::{AppliedRow, Interval, LocalInterval, ObservedRow, Op, Row, RowChange};
 pub use table::{ColumnSpec, TableSpec};

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use upwrite_connectors::{RetryRule, UpstreamError};
+use upwrite_event_log::Moment;
 use upwrite_events::{ErrorClass, Event, Failure, MutationId, MutationRequested, OwnerId, RowState};
 
 use super::pieces::Piece;
 use super::recorded;
 use super::row::{Conclusion, Facts, Look, RowJob, RowStep, Seen};
-use crate::Moment;
 
 /// What one row of an answered call came to.
 #[derive(Debug, Clone)]

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use upwrite_connectors::{Idempotency, RetryRule, UpstreamError};
+use upwrite_event_log::Moment;
 use upwrite_events::{ErrorClass, Event, Failure, Interval, MutationId, Op, Outcome, OwnerId, TableName};
 use uuid::Uuid;
 
 use super::{Answer, Job, JobStep, Limits, Look, Origin, Seen, Taken, Times};
-use crate::Moment;
 use crate::testing;
 
 const LATE: Duration = Duration::from_secs(20);

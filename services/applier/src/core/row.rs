@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use upwrite_connectors::{Idempotency, RetryRule, UpstreamError};
+use upwrite_event_log::Moment;
 use upwrite_events::{Failure, MutationId, Outcome, Row};
 
 use super::failures;
-use crate::Moment;
 
 /// What upstream showed of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]

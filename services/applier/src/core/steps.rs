@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use upwrite_connectors::{Idempotency, RetryRule, UpstreamError};
+use upwrite_event_log::Moment;
 use upwrite_events::{ErrorClass, Event, Failure, Interval, MutationId, Op, Outcome, OwnerId, RowState, TableName};
 use uuid::Uuid;
 
 use super::pieces::Piece;
 use super::{Answer, Job, JobStep, Limits, Look, Origin, Seen, Taken, Times};
-use crate::{Moment, testing};
+use crate::testing;
 
 const MUTATION: MutationId = MutationId(Uuid::from_u128(5));
 const LIMITS: Limits = Limits { max_sends: 5 };

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use upwrite_connectors::Idempotency;
+use upwrite_event_log::Moment;
 use upwrite_events::{Lifecycle, MutationRequested, Outcome, OwnerId, Phase, RowState};
 
 use super::job::Job;
 use super::pieces::Piece;
 use super::row::RowJob;
-use crate::Moment;
 
 /// Whether a predecessor may have sent rows that have no outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use upwrite_event_log::{EventLog, LogError};
+use upwrite_event_log::{Clock, EventLog, LogError, Moment};
 use upwrite_events::{Event, Partition, Position};
 
 use crate::backoff_delay::Delays;
-use crate::{Clock, Moment};
 
 /// An acknowledged append: when it was sent (the lease counts from there) and where it stands.
 #[derive(Debug, Clone, Copy)]

@@ -9,11 +9,11 @@ use futures::FutureExt;
 use upwrite_connectors::{
     Call, CallReport, CallRow, Found, Idempotency, Priority, RetryRule, RowResult, UpstreamError,
 };
-use upwrite_events::{ErrorClass, Interval, Op, RowChange};
+use upwrite_event_log::{Clock, Moment};
+use upwrite_events::{ErrorClass, LocalInterval, Op, RowChange};
 
 use super::upstream::{Table, Upstream};
 use crate::core::no_answer;
-use crate::{Clock, Moment};
 
 /// What became of a call.
 #[derive(Debug)]
@@ -48,8 +48,12 @@ impl Writing {
         let call = Call { table: &self.table.spec, op: self.op, rows: &self.rows, atomic: self.atomic };
         let answer = in_time(self.table.whole_timeout(), self.upstream.connector.call(call)).await;
         let mut report = answer.unwrap_or_else(|(class, why)| {
-            CallReport { rows: Vec::new(), seen: Interval { begun_us, ended_us: self.clock.unix_us() }, pause: None }
-                .filled(self.rows.len(), class, why)
+            CallReport {
+                rows: Vec::new(),
+                seen: LocalInterval { begun_us, ended_us: self.clock.unix_us() },
+                pause: None,
+            }
+            .filled(self.rows.len(), class, why)
         });
         if report.rows.len() != self.rows.len() {
             report = report.filled(self.rows.len(), ErrorClass::Bug, "the connector did not answer for every row");
@@ -121,7 +125,7 @@ pub(crate) struct Looking {
 
 impl Looking {
     /// One answer per row, in order.
-    pub(crate) async fn run(&self) -> Result<(Vec<Found>, Interval), UpstreamError> {
+    pub(crate) async fn run(&self) -> Result<(Vec<Found>, LocalInterval), UpstreamError> {
         let searched = self.op == Op::Insert && self.idempotency != Idempotency::ClientId;
         let rows: Vec<CallRow> = self.rows.iter().map(|(row, _)| row.clone()).collect();
         let answer = async {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use upwrite_connectors::{CallRow, Priority};
+use upwrite_event_log::Moment;
 use upwrite_events::{MutationId, PENDING_PREFIX, RowChange, RowState};
 
 use super::calls::{Looking, Writing};
@@ -13,7 +14,6 @@ use super::partition::Stage;
 use super::traced::Traced;
 use super::upstream::{Table, Upstream};
 use super::{At, Driver, Slot, Timer};
-use crate::Moment;
 
 impl Driver {
     /// Starts whatever may start now.

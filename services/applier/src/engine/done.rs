@@ -1,8 +1,8 @@
 //! What came back from calls, look-ups, appends and reads.
 
 use upwrite_connectors::{CallRow, Found, RowResult, UpstreamError};
-use upwrite_event_log::LogError;
-use upwrite_events::{Interval, Outcome, OwnerId, Position, RowChange, TableSpec};
+use upwrite_event_log::{LogError, Moment, PgClock};
+use upwrite_events::{Interval, LocalInterval, Outcome, OwnerId, Position, RowChange, TableSpec};
 
 use super::append::{self, Appended};
 use super::calls::Called;
@@ -11,10 +11,9 @@ use super::partition::Stage;
 use super::start::Start;
 use super::upstream::Tables;
 use super::{At, Driver, JobId, Tenure};
+use crate::ApplierError;
 use crate::core::{Answer, Look, Question, Seen, Times, judge, same_by};
-use crate::pg_clock::PgOffset;
 use crate::projections::ProjectionError;
-use crate::{ApplierError, Moment};
 
 /// What an append was for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +44,7 @@ pub(crate) enum Done {
     LookedUp {
         key: LaneKey,
         tickets: Vec<Ticket>,
-        result: Result<(Vec<Found>, Interval), UpstreamError>,
+        result: Result<(Vec<Found>, LocalInterval), UpstreamError>,
         changes: Vec<(CallRow, RowChange)>,
         begun: Moment,
     },
@@ -66,7 +65,7 @@ pub(crate) enum Done {
         result: Result<Vec<Position>, LogError>,
     },
     Tables(Result<Vec<TableSpec>, ProjectionError>),
-    Clock(Result<PgOffset, ProjectionError>),
+    Clock(Result<PgClock, ProjectionError>),
 }
 
 impl Driver {
@@ -84,7 +83,7 @@ impl Driver {
             Done::Tables(result) => self.tables_read(result),
             Done::Clock(result) => {
                 match result {
-                    Ok(offset) => self.offset = offset,
+                    Ok(pg_clock) => self.pg_clock = pg_clock,
                     Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "clock not measured"),
                 }
                 self.sample_clock_later();
@@ -117,7 +116,7 @@ impl Driver {
             upstream.budget.pause(pause);
         }
         let now = self.outside.clock.now();
-        let interval = self.offset.convert(report.seen, now);
+        let interval = self.pg_clock.convert(report.seen, now);
         let late_effect = self.tables.get(&key.table).map(|table| table.capabilities.late_effect).unwrap_or_default();
         let mut results = report.rows.into_iter();
         for ticket in tickets {
@@ -137,7 +136,7 @@ impl Driver {
         &mut self,
         key: &LaneKey,
         tickets: Vec<Ticket>,
-        result: Result<(Vec<Found>, Interval), UpstreamError>,
+        result: Result<(Vec<Found>, LocalInterval), UpstreamError>,
         changes: Vec<(CallRow, RowChange)>,
         begun: Moment,
     ) {
@@ -147,7 +146,7 @@ impl Driver {
         let (Some(table), Some(upstream)) = (tables.get(&key.table), upstreams.get(&key.table.source)) else { return };
         let same = same_by(&*upstream.connector);
         let mut looks = result.map(|(found, seen)| {
-            let interval = self.offset.convert(seen, now);
+            let interval = self.pg_clock.convert(seen, now);
             let judged = found.into_iter().zip(&changes).map(|(found, (row, change))| {
                 let change = RowChange { changed: row.changed.clone(), ..change.clone() };
                 judge(&table.spec, &same, &change, found, interval)

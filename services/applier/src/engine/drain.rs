@@ -1,11 +1,11 @@
 //! An orderly end: nothing new, what is in flight within the grace period, then the partition is given back.
 
+use upwrite_event_log::Moment;
 use upwrite_events::{Event, PartitionReleased};
 
 use super::done::Purpose;
 use super::partition::Stage;
 use super::{At, Driver, JobId, Tenure};
-use crate::Moment;
 use crate::core::taken;
 
 impl Driver {

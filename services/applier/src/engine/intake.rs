@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use upwrite_event_log::Moment;
 use upwrite_events::{Event, Lifecycle, MutationInDoubt, MutationRejected, MutationRequested, OwnerId, TableName};
 
 use super::done::Purpose;
 use super::upstream::Table;
 use super::{At, Driver, JobId, Slot, Tenure};
-use crate::Moment;
 use crate::core::{Job, Origin, Taken, announces, no_table, pieces, taken, unknown_outcome};
 
 /// What the log says of a mutation that is to be taken in.

@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use upwrite_event_log::Moment;
 use upwrite_events::{Op, TableName};
 
 use super::JobId;
-use crate::Moment;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {

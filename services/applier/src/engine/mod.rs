@@ -27,14 +27,13 @@ use futures::future::OptionFuture;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use upwrite_event_log::{EventLog, LogError, LogRecord, Membership};
+use upwrite_event_log::{Clock, EventLog, LogError, LogRecord, Membership, Moment, PgClock};
 use upwrite_events::MutationId;
 use uuid::Uuid;
 
 use crate::backoff_delay::Delays;
 use crate::core::{Job, Limits};
-use crate::pg_clock::PgOffset;
-use crate::{ApplierError, Clock, Config, Moment, Projections};
+use crate::{ApplierError, Config, Projections};
 use done::Done;
 use lanes::Lanes;
 use partition::Owned;
@@ -131,7 +130,7 @@ pub(crate) struct Driver {
     delays: Delays,
     limits: Limits,
     tables: Arc<Tables>,
-    offset: PgOffset,
+    pg_clock: PgClock,
     membership: Box<dyn Membership>,
     /// What the membership has given us, by partition.
     seats: BTreeMap<u16, Seat>,
@@ -163,24 +162,24 @@ impl Driver {
         shutdown: CancellationToken,
     ) -> Result<(), ApplierError> {
         let delays = Delays::new(&outside.config);
-        let offset = tokio::select! {
+        let pg_clock = tokio::select! {
             biased;
-            offset = start::first_sample(&outside, &delays) => offset,
+            pg_clock = start::first_sample(&outside, &delays) => pg_clock,
             () = shutdown.cancelled() => return Ok(()),
         };
-        let mut driver = Self::new(outside, membership, delays, offset);
+        let mut driver = Self::new(outside, membership, delays, pg_clock);
         driver.sample_clock_later();
         driver.publish();
         driver.work(shutdown).await
     }
 
-    fn new(outside: Outside, membership: Box<dyn Membership>, delays: Delays, offset: PgOffset) -> Self {
+    fn new(outside: Outside, membership: Box<dyn Membership>, delays: Delays, pg_clock: PgClock) -> Self {
         let (sender, reads) = mpsc::channel(LOG_BATCHES);
         Self {
             delays,
             limits: Limits { max_sends: outside.config.max_attempts.max(1) },
             tables: Arc::default(),
-            offset,
+            pg_clock,
             membership,
             seats: BTreeMap::new(),
             returned: Vec::new(),

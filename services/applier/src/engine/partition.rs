@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use upwrite_event_log::Moment;
 use upwrite_events::{
     Event, Lifecycle, MutationId, MutationRequested, OwnerId, Partition, PartitionFold, PartitionTaken, Position,
 };
@@ -11,7 +12,6 @@ use upwrite_events::{
 use tokio::task::AbortHandle;
 
 use super::JobId;
-use crate::Moment;
 use crate::lease::Lease;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use upwrite_connectors::{CallReport, RowResult};
+use upwrite_event_log::Moment;
 use upwrite_events::ErrorClass;
 
 use super::lanes::LaneKey;
 use super::partition::Stage;
 use super::seats::Seat;
 use super::{At, Driver, JobId, Timer};
-use crate::Moment;
 use crate::status::{ApplierStatus, PartitionStage, PartitionStatus, SourceStatus};
 
 const EVERY: Duration = Duration::from_secs(1);

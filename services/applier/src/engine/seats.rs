@@ -6,13 +6,13 @@
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
-use upwrite_event_log::{Change, LogError};
+use upwrite_event_log::{Change, LogError, Moment};
 
 use super::done::Done;
 use super::partition::Stage;
 use super::start::{self, Start};
 use super::{At, Driver, JobId, Tenure, Timer};
-use crate::{ApplierError, Moment};
+use crate::ApplierError;
 
 /// How often a partition that stands still is complained about.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use upwrite_connectors::{CallRow, Priority, UpstreamError};
-use upwrite_events::{Interval, MutationId, Op, Row, RowChange, TableName};
+use upwrite_event_log::PgClock;
+use upwrite_events::{LocalInterval, MutationId, Op, Row, RowChange, TableName};
 
 use super::calls::Looking;
 use super::done::{Done, Purpose};
 use super::upstream::{Table, Tables, Upstream};
 use super::{At, Driver, JobId, Outside, Timer};
 use crate::core::{Look, Question, judge, questions, same_by, settled};
-use crate::pg_clock::PgOffset;
 
 impl Driver {
     /// No late effect is possible any more.
@@ -20,7 +20,7 @@ impl Driver {
         let reading = Reading {
             outside: self.outside.clone(),
             tables: Arc::clone(&self.tables),
-            offset: self.offset,
+            pg_clock: self.pg_clock,
             mutation: id.mutation,
             sent_at_us: slot.job.request.requested_at_us,
         };
@@ -40,7 +40,7 @@ impl Driver {
         let Some(slot) = self.slots.get_mut(&id) else { return };
         match result {
             Ok(answers) => {
-                let seen = self.offset.convert(Interval { begun_us: now_us, ended_us: now_us }, now);
+                let seen = self.pg_clock.convert(LocalInterval { begun_us: now_us, ended_us: now_us }, now);
                 let event = settled(&slot.job, &answers, seen);
                 self.append(id.tenure, vec![event], Purpose::Settled(id));
             }
@@ -57,7 +57,7 @@ impl Driver {
 struct Reading {
     outside: Outside,
     tables: Arc<Tables>,
-    offset: PgOffset,
+    pg_clock: PgClock,
     mutation: MutationId,
     sent_at_us: i64,
 }
@@ -105,7 +105,7 @@ impl Reading {
             sent_at_us: self.sent_at_us,
         };
         let (found, seen) = looking.run().await?;
-        let interval = self.offset.convert(seen, self.outside.clock.now());
+        let interval = self.pg_clock.convert(seen, self.outside.clock.now());
         let same = same_by(&*upstream.connector);
         let looks = found.into_iter().zip(&looking.rows).map(|(found, (_, change))| {
             // To be read, not judged: as an insert, whatever is there is what is wanted.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use tokio::sync::mpsc;
-use upwrite_event_log::{EventLog, LogError};
+use upwrite_event_log::{EventLog, LogError, PgClock};
 use upwrite_events::{Event, MutationId, MutationRequested, OwnerId, Partition, Phase, Position, Stream};
 use uuid::Uuid;
 
@@ -14,7 +14,6 @@ use super::partition::Owned;
 use super::{Driver, Outside, Read, Tenure};
 use crate::ApplierError;
 use crate::backoff_delay::Delays;
-use crate::pg_clock::PgOffset;
 use crate::projections::{ProjectionError, Snapshot};
 
 /// Requests read again at the same time.
@@ -70,18 +69,16 @@ impl Driver {
 }
 
 /// One measurement of Postgres's clock.
-pub(super) async fn sample(outside: &Outside) -> Result<PgOffset, ProjectionError> {
-    let asked = outside.clock.unix_us();
-    let postgres = outside.projections.now_us().await?;
-    Ok(PgOffset::measured(asked, postgres, outside.clock.unix_us(), outside.clock.now()))
+pub(super) async fn sample(outside: &Outside) -> Result<PgClock, ProjectionError> {
+    PgClock::measure(&*outside.clock, outside.projections.now_us()).await
 }
 
 /// A first look at Postgres's clock, however long that takes.
-pub(super) async fn first_sample(outside: &Outside, delays: &Delays) -> PgOffset {
+pub(super) async fn first_sample(outside: &Outside, delays: &Delays) -> PgClock {
     let mut failures = 0;
     loop {
         match sample(outside).await {
-            Ok(offset) => return offset,
+            Ok(pg_clock) => return pg_clock,
             Err(error) => {
                 failures += 1;
                 tracing::warn!(error = &error as &dyn std::error::Error, failures, "no start yet, trying again");

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use upwrite_event_log::LogError;
+use upwrite_event_log::{LogError, Moment};
 use upwrite_events::{OwnerId, Position};
 use uuid::Uuid;
 
 use super::done::Done;
 use super::partition::Stage;
 use super::{Driver, Tenure};
-use crate::{ApplierError, Moment};
+use crate::ApplierError;
 
 impl Driver {
     /// Appends the marker, after `delay`.

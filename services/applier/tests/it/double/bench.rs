@@ -12,9 +12,9 @@ use async_trait::async_trait;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use upwrite_applier::{ApplierError, Clock, Config, Moment, ProjectionError, Projections, Snapshot, run_with};
+use upwrite_applier::{ApplierError, Config, ProjectionError, Projections, Snapshot, run_with};
 use upwrite_connectors::Connector;
-use upwrite_event_log::{Alone, EventLog, Membership, partition_for};
+use upwrite_event_log::{Alone, Clock, EventLog, Membership, Moment, partition_for};
 use upwrite_events::{
     Ack, Event, Lifecycle, MutationId, MutationRequested, Op, Partition, Position, RevocationRequested, Row, RowChange,
     Stream, TableName, TableSpec,
