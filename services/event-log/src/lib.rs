@@ -19,7 +19,9 @@ pub use contract::{
     partition_for,
 };
 pub use engine::{Engine, open};
-pub use group::{Alone, Change, GroupConfig, Membership, PgMembership, SharedBudgets};
+pub use group::{
+    GroupConfig, GroupItem, KeyCollision, Membership, MembershipEvent, PgMembership, SharedBudgets, SoleMember,
+};
 pub use kafka::{KafkaConfig, KafkaLog};
 pub use measured::Measured;
 pub use notifier::{LOG_CHANNEL, Notice, Notifier, OVERFLOW, Standing, VERDICT_CHANNEL};

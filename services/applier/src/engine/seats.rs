@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
-use upwrite_event_log::{Change, LogError, Moment};
+use upwrite_event_log::{LogError, MembershipEvent, Moment};
 
 use super::done::Done;
 use super::partition::Stage;
@@ -35,14 +35,14 @@ pub(super) struct Seat {
 }
 
 impl Driver {
-    pub(super) fn changed(&mut self, change: Change) {
+    pub(super) fn changed(&mut self, change: MembershipEvent) {
         match change {
             // It is free again as soon as we have ended.
-            Change::Assigned(_) if self.draining.is_some() => {}
-            Change::Assigned(number) if self.seats.contains_key(&number) => {}
-            Change::Assigned(number) => self.begin(number, 0, Duration::ZERO),
-            Change::Recalled(number) => self.recall(number),
-            Change::Lost(number) => self.lose(number),
+            MembershipEvent::Assigned(_) if self.draining.is_some() => {}
+            MembershipEvent::Assigned(number) if self.seats.contains_key(&number) => {}
+            MembershipEvent::Assigned(number) => self.begin(number, 0, Duration::ZERO),
+            MembershipEvent::Recalled(number) => self.recall(number),
+            MembershipEvent::Lost(number) => self.lose(number),
         }
     }
 

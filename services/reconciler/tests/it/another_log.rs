@@ -22,7 +22,7 @@ async fn folded() -> World {
 async fn refused(world: &World) -> String {
     let log = world.another_log().await;
     let member = Member::with(world, quick(), world.reconciler.clone(), log);
-    member.tell((0..2).map(Change::Assigned));
+    member.tell((0..2).map(MembershipEvent::Assigned));
     match member.failed().await {
         ReconcilerError::Log(error @ LogError::Mismatch(_)) => error.to_string(),
         other => panic!("{other}"),

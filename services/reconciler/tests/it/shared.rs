@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use upwrite_event_log::Change;
 use upwrite_event_log::EventLog as _;
+use upwrite_event_log::MembershipEvent;
 use upwrite_events::*;
 
 use crate::member::{Member, quick};
@@ -78,13 +78,13 @@ async fn write(world: Arc<World>, writer: usize) {
 async fn swap(members: &mut [Member; 2], item: u16, to: usize, orderly: bool) {
     let from = 1 - to;
     if orderly {
-        members[from].tell([Change::Recalled(item)]);
+        members[from].tell([MembershipEvent::Recalled(item)]);
         assert_eq!(members[from].returned().await, item);
-        members[to].tell([Change::Assigned(item)]);
+        members[to].tell([MembershipEvent::Assigned(item)]);
     } else {
         // For a while both believe to have it.
-        members[to].tell([Change::Assigned(item)]);
-        members[from].tell([Change::Lost(item)]);
+        members[to].tell([MembershipEvent::Assigned(item)]);
+        members[from].tell([MembershipEvent::Lost(item)]);
     }
     members[to]
         .until("the partition", |progress| progress.partitions.iter().any(|partition| partition.number == item))

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::json;
 use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use upwrite_connectors::Connector;
@@ -59,7 +60,7 @@ pub(super) async fn start(
                 starting.publisher(running);
             }
             Stage::Applier => starting.applier(running),
-            Stage::Syncer => starting.syncer(running),
+            Stage::Syncer => starting.syncer(running)?,
             Stage::Control => starting.control(running).await?,
             Stage::Proxy => opened.push(starting.proxy(stages, running).await?),
         }
@@ -78,10 +79,15 @@ impl Starting<'_> {
 
     /// A place among those that do the same.
     fn group(&self, name: &'static str, items: u16, stop: &CancellationToken) -> Box<dyn Membership> {
-        let options = self.pool.connect_options().as_ref().clone();
-        let config = GroupConfig { session_timeout: self.config.session_timeout, ..GroupConfig::default() };
+        let (options, config) = self.membership();
         let member = Box::new(PgMembership::join(options, name, items, config, stop.clone()));
         self.observed.readiness.member(name, member)
+    }
+
+    /// How this process belongs to groups.
+    fn membership(&self) -> (PgConnectOptions, GroupConfig) {
+        let config = GroupConfig { session_timeout: self.config.session_timeout, ..GroupConfig::default() };
+        (self.pool.connect_options().as_ref().clone(), config)
     }
 
     fn reconciler(&self, running: &mut Running) {
@@ -144,18 +150,23 @@ impl Starting<'_> {
         running.spawn(Stage::Applier, async move { Ok(ends.await?) });
     }
 
-    fn syncer(&self, running: &mut Running) {
-        let sources = u16::try_from(self.connectors.len()).unwrap_or(u16::MAX);
+    /// # Errors
+    /// If two sources cannot share a group.
+    fn syncer(&self, running: &mut Running) -> anyhow::Result<()> {
+        let (options, config) = self.membership();
+        let sources = self.connectors.keys().cloned();
+        let member = PgMembership::join_named(options, "syncer", sources, config, self.stops.workers.clone())?;
         let ends = upwrite_syncer::run(
             upwrite_syncer::Config::default(),
             self.pool.clone(),
             self.log.events.clone(),
-            self.group("syncer", sources, &self.stops.workers),
+            self.observed.readiness.member("syncer", Box::new(member)),
             self.connectors.clone(),
             self.observed.budgets.clone(),
             self.stops.workers.clone(),
         );
         running.spawn(Stage::Syncer, async move { Ok(ends.await?) });
+        Ok(())
     }
 
     async fn control(&self, running: &mut Running) -> anyhow::Result<()> {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use upwrite_applier::{ApplierError, Config, ProjectionError, Projections, Snapshot, run_with};
 use upwrite_connectors::Connector;
-use upwrite_event_log::{Alone, Clock, EventLog, Membership, Moment, partition_for};
+use upwrite_event_log::{Clock, EventLog, Membership, Moment, SoleMember, partition_for};
 use upwrite_events::{
     Ack, Event, Lifecycle, MutationId, MutationRequested, Op, Partition, Position, RevocationRequested, Row, RowChange,
     Stream, TableName, TableSpec,
@@ -174,7 +174,7 @@ impl Bench {
 
     /// The only member of its group, for all it knows.
     pub(crate) fn start(&self) -> Running {
-        self.join(Box::new(Alone::new(self.log.partitions())))
+        self.join(Box::new(SoleMember::new(self.log.partitions())))
     }
 
     /// With the first partition, and whatever else is dealt to it.

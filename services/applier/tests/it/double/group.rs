@@ -2,16 +2,16 @@
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
-use upwrite_event_log::{Change, Membership};
+use upwrite_event_log::{Membership, MembershipEvent};
 
 /// What the test holds of one member.
 pub(crate) struct Dealer {
-    tell: mpsc::UnboundedSender<Change>,
+    tell: mpsc::UnboundedSender<MembershipEvent>,
     given_back: mpsc::UnboundedReceiver<u16>,
 }
 
 struct Seat {
-    changes: mpsc::UnboundedReceiver<Change>,
+    changes: mpsc::UnboundedReceiver<MembershipEvent>,
     give_back: mpsc::UnboundedSender<u16>,
 }
 
@@ -24,23 +24,23 @@ pub(crate) fn seat() -> (Dealer, Box<dyn Membership>) {
 
 impl Dealer {
     pub(crate) fn assign(&self, item: u16) {
-        let _ = self.tell.send(Change::Assigned(item));
+        let _ = self.tell.send(MembershipEvent::Assigned(item));
     }
 
     pub(crate) fn lose(&self, item: u16) {
-        let _ = self.tell.send(Change::Lost(item));
+        let _ = self.tell.send(MembershipEvent::Lost(item));
     }
 
     /// Until it has been given back.
     pub(crate) async fn recall(&mut self, item: u16) {
-        let _ = self.tell.send(Change::Recalled(item));
+        let _ = self.tell.send(MembershipEvent::Recalled(item));
         while self.given_back.recv().await.expect("the member ended without giving back") != item {}
     }
 }
 
 #[async_trait]
 impl Membership for Seat {
-    async fn changed(&mut self) -> Change {
+    async fn changed(&mut self) -> MembershipEvent {
         match self.changes.recv().await {
             Some(change) => change,
             None => std::future::pending().await,

@@ -14,8 +14,8 @@ use upwrite_applier::{ApplierError, ApplierStatus, Config, PartitionStage};
 use upwrite_connectors::Connector;
 use upwrite_connectors::salesforce::{self, Auth, ObjectConfig, Salesforce, Secret, install_crypto_provider};
 use upwrite_event_log::{
-    Alone, Config as LogConfig, EventLog, GroupConfig, Membership, PgMembership, PostgresLog, Submission, Submitted,
-    partition_for,
+    Config as LogConfig, EventLog, GroupConfig, Membership, PgMembership, PostgresLog, SoleMember, Submission,
+    Submitted, partition_for,
 };
 use upwrite_events::{
     Ack, Event, Lifecycle, MutationId, MutationRequested, Op, Partition, PartitionFold, Position, Row, RowChange,
@@ -101,7 +101,7 @@ impl Bench {
     }
 
     pub(super) async fn run(&self) -> Running {
-        self.join(Box::new(Alone::new(self.log.partitions())))
+        self.join(Box::new(SoleMember::new(self.log.partitions())))
     }
 
     /// One of several.
