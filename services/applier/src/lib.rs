@@ -6,7 +6,9 @@ mod core;
 mod engine;
 mod error;
 mod lease;
+#[cfg_attr(not(feature = "testing"), allow(unreachable_pub, reason = "exported for tests"))]
 mod projections;
+#[cfg_attr(not(feature = "testing"), allow(unreachable_pub, reason = "exported for tests"))]
 mod run;
 mod status;
 #[cfg(test)]
@@ -14,6 +16,9 @@ mod testing;
 
 pub use config::Config;
 pub use error::ApplierError;
-pub use projections::{PgProjections, ProjectionError, Projections, Snapshot};
-pub use run::{run, run_with};
+#[cfg(feature = "testing")]
+pub use projections::{ProjectionError, Projections, Snapshot};
+pub use run::run;
+#[cfg(feature = "testing")]
+pub use run::run_with;
 pub use status::{ApplierStatus, PartitionStage, PartitionStatus, SourceStatus};

@@ -37,12 +37,12 @@ pub trait Projections: Send + Sync + 'static {
 
 /// The real ones, read as `upwrite_service`.
 #[derive(Debug, Clone)]
-pub struct PgProjections {
+pub(crate) struct PgProjections {
     pool: PgPool,
 }
 
 impl PgProjections {
-    pub fn new(pool: PgPool) -> Self {
+    pub(crate) fn new(pool: PgPool) -> Self {
         Self { pool }
     }
 }

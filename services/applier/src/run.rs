@@ -9,7 +9,8 @@ use upwrite_connectors::{Budget, Connector};
 use upwrite_event_log::{BootClock, Clock, EventLog, Membership};
 
 use crate::engine::{Driver, Outside, Upstream};
-use crate::{ApplierError, Config, PgProjections, Projections};
+use crate::projections::{PgProjections, Projections};
+use crate::{ApplierError, Config};
 
 /// Applies the mutations of the partitions that `membership` gives, until `shutdown`; then drains: what is in flight ends
 /// within the grace period, and the partitions are given back. `snapshot` logs in as `upwrite_service`; `connectors` by source name; `budgets` likewise, shared with

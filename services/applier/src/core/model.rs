@@ -10,7 +10,8 @@ use upwrite_event_log::Moment;
 use upwrite_events::{ErrorClass, Event, Failure, Interval, MutationId, Op, Outcome, OwnerId, TableName};
 use uuid::Uuid;
 
-use super::{Answer, Job, JobStep, Limits, Look, Origin, Seen, Taken, Times};
+use super::row::Look;
+use super::{Answer, Job, JobStep, Limits, Origin, Seen, Taken, Times};
 use crate::testing;
 
 const LATE: Duration = Duration::from_secs(20);

@@ -9,7 +9,8 @@ use upwrite_events::{ErrorClass, Event, Failure, Interval, MutationId, Op, Outco
 use uuid::Uuid;
 
 use super::pieces::Piece;
-use super::{Answer, Job, JobStep, Limits, Look, Origin, Seen, Taken, Times};
+use super::row::Look;
+use super::{Answer, Job, JobStep, Limits, Origin, Seen, Taken, Times};
 use crate::testing;
 
 const MUTATION: MutationId = MutationId(Uuid::from_u128(5));

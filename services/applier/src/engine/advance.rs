@@ -5,7 +5,7 @@ use std::time::Duration;
 use upwrite_event_log::Moment;
 use upwrite_events::Op;
 
-use super::done::Purpose;
+use super::append::Purpose;
 use super::lanes::{Kind, LaneKey, Ticket};
 use super::partition::Stage;
 use super::{At, Driver, JobId, Timer};

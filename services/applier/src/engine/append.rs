@@ -5,6 +5,7 @@ use std::sync::Arc;
 use upwrite_event_log::{Clock, EventLog, LogError, Moment};
 use upwrite_events::{Event, Partition, Position};
 
+use super::JobId;
 use crate::backoff_delay::Delays;
 
 /// An acknowledged append: when it was sent (the lease counts from there) and where it stands.
@@ -12,6 +13,19 @@ use crate::backoff_delay::Delays;
 pub(crate) struct Appended {
     pub(crate) sent: Moment,
     pub(crate) position: Position,
+}
+
+/// What an append was for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Only the lease.
+    Renewal,
+    Outcome(JobId),
+    Deferred(JobId),
+    Attempted(JobId, Vec<u32>),
+    Settled(JobId),
+    TurnedAway,
+    Released,
 }
 
 /// Returns an error only if the log is not the one it was, or an event cannot be made small enough.

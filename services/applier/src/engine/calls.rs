@@ -111,12 +111,27 @@ impl Filled for CallReport {
     }
 }
 
-/// What is asked about rows of one table and operation.
+/// How the records in question are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Search {
+    /// Read by their keys, whatever was done to them.
+    ByKey,
+    /// As creates whose keys nobody knows.
+    Created,
+}
+
+impl Search {
+    /// After a lost answer to such an operation.
+    pub(crate) fn after(op: Op, idempotency: Idempotency) -> Self {
+        if op == Op::Insert && idempotency != Idempotency::ClientId { Self::Created } else { Self::ByKey }
+    }
+}
+
+/// What is asked about rows of one table.
 pub(crate) struct Looking {
     pub(crate) upstream: Upstream,
     pub(crate) table: Arc<Table>,
-    pub(crate) op: Op,
-    pub(crate) idempotency: Idempotency,
+    pub(crate) search: Search,
     /// With the keys by which the records are to be read.
     pub(crate) rows: Vec<(CallRow, RowChange)>,
     /// Nothing was sent before this, Unix microseconds.
@@ -126,14 +141,14 @@ pub(crate) struct Looking {
 impl Looking {
     /// One answer per row, in order.
     pub(crate) async fn run(&self) -> Result<(Vec<Found>, LocalInterval), UpstreamError> {
-        let searched = self.op == Op::Insert && self.idempotency != Idempotency::ClientId;
         let rows: Vec<CallRow> = self.rows.iter().map(|(row, _)| row.clone()).collect();
         let answer = async {
-            if searched {
-                self.upstream.connector.find_created(&self.table.spec, &rows, self.sent_at_us).await
-            } else {
-                let keys: Vec<String> = rows.iter().map(|row| row.key.clone()).collect();
-                self.upstream.connector.read(&self.table.spec, &keys).await
+            match self.search {
+                Search::Created => self.upstream.connector.find_created(&self.table.spec, &rows, self.sent_at_us).await,
+                Search::ByKey => {
+                    let keys: Vec<String> = rows.iter().map(|row| row.key.clone()).collect();
+                    self.upstream.connector.read(&self.table.spec, &keys).await
+                }
             }
         };
         let failed = |class, why: &str| UpstreamError { failure: no_answer(class, why), retry: RetryRule::Backoff };
@@ -152,5 +167,19 @@ async fn in_time<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T,
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(_)) => Err((ErrorClass::Bug, "the connector failed while it waited for the answer")),
         Err(_) => Err((ErrorClass::Timeout, "upstream did not answer in time")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_creates_whose_key_upstream_draws_are_searched_for() {
+        assert_eq!(Search::after(Op::Insert, Idempotency::UpsertKey), Search::Created);
+        assert_eq!(Search::after(Op::Insert, Idempotency::Probe), Search::Created);
+        assert_eq!(Search::after(Op::Insert, Idempotency::ClientId), Search::ByKey);
+        assert_eq!(Search::after(Op::Update, Idempotency::Natural), Search::ByKey);
+        assert_eq!(Search::after(Op::Delete, Idempotency::Natural), Search::ByKey);
     }
 }

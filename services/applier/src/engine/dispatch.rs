@@ -7,8 +7,9 @@ use upwrite_connectors::{CallRow, Priority};
 use upwrite_event_log::Moment;
 use upwrite_events::{MutationId, PENDING_PREFIX, RowChange, RowState};
 
-use super::calls::{Looking, Writing};
-use super::done::{Done, Purpose};
+use super::append::Purpose;
+use super::calls::{Looking, Search, Writing};
+use super::done::Done;
 use super::lanes::{Kind, LaneKey, Ticket};
 use super::partition::Stage;
 use super::traced::Traced;
@@ -162,8 +163,8 @@ impl Driver {
         tracing::debug!(table = %key.table, op = key.op.as_str(), rows = rows.len(), "look-up");
         self.count(&key, 1);
         let (upstream, table) = (upstream.clone(), Arc::clone(table));
-        let idempotency = crate::core::idempotency(&table.capabilities, key.op);
-        let looking = Looking { upstream, table, op: key.op, idempotency, rows, sent_at_us };
+        let search = Search::after(key.op, crate::core::idempotency(&table.capabilities, key.op));
+        let looking = Looking { upstream, table, search, rows, sent_at_us };
         let traced = Traced::new(Kind::LookUp, &key, mutations);
         let clock = Arc::clone(&self.outside.clock);
         self.tasks.spawn(async move {

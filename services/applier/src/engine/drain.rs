@@ -3,7 +3,7 @@
 use upwrite_event_log::Moment;
 use upwrite_events::{Event, PartitionReleased};
 
-use super::done::Purpose;
+use super::append::Purpose;
 use super::partition::Stage;
 use super::{At, Driver, JobId, Tenure};
 use crate::core::taken;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use upwrite_event_log::Moment;
 use upwrite_events::{Event, Lifecycle, MutationInDoubt, MutationRejected, MutationRequested, OwnerId, TableName};
 
-use super::done::Purpose;
+use super::append::Purpose;
 use super::upstream::Table;
 use super::{At, Driver, JobId, Slot, Tenure};
 use crate::core::{Job, Origin, Taken, announces, no_table, pieces, taken, unknown_outcome};

@@ -2,7 +2,10 @@
 //! and appends run beside it and report back. What to do is the stepper's business (`core`).
 
 mod advance;
+mod answers;
 mod append;
+mod appending;
+mod call_metrics;
 mod calls;
 mod dispatch;
 mod done;
@@ -12,6 +15,7 @@ mod intake;
 mod lanes;
 mod partition;
 mod publish;
+mod refresh;
 mod seats;
 mod settle;
 mod start;
@@ -33,7 +37,8 @@ use uuid::Uuid;
 
 use crate::backoff_delay::Delays;
 use crate::core::{Job, Limits};
-use crate::{ApplierError, Config, Projections};
+use crate::projections::Projections;
+use crate::{ApplierError, Config};
 use done::Done;
 use lanes::Lanes;
 use partition::Owned;
@@ -164,7 +169,7 @@ impl Driver {
         let delays = Delays::new(&outside.config);
         let pg_clock = tokio::select! {
             biased;
-            pg_clock = start::first_sample(&outside, &delays) => pg_clock,
+            pg_clock = refresh::first_sample(&outside, &delays) => pg_clock,
             () = shutdown.cancelled() => return Ok(()),
         };
         let mut driver = Self::new(outside, membership, delays, pg_clock);

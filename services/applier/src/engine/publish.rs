@@ -3,11 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use upwrite_connectors::{CallReport, RowResult};
 use upwrite_event_log::Moment;
-use upwrite_events::ErrorClass;
 
-use super::lanes::LaneKey;
 use super::partition::Stage;
 use super::seats::Seat;
 use super::{At, Driver, JobId, Timer};
@@ -83,23 +80,6 @@ fn gauges(status: &ApplierStatus) {
         let age = Duration::from_millis(source.oldest_ms).as_secs_f64();
         metrics::gauge!("upwrite_applier_queue_age_seconds", "source" => label()).set(age);
     }
-}
-
-/// An answered write call, by how it ended: "applied", or the class of the first failure.
-pub(super) fn called(key: &LaneKey, report: &CallReport, took: Duration) {
-    let failed = report.rows.iter().find_map(|row| match row {
-        RowResult::Failed(error) => Some(name(error.failure.class)),
-        RowResult::Applied { .. } => None,
-    });
-    let source = key.table.source.clone();
-    let (op, class) = (key.op.as_str(), failed.unwrap_or_else(|| "applied".to_owned()));
-    metrics::histogram!("upwrite_applier_upstream_seconds", "source" => source, "op" => op, "class" => class)
-        .record(took.as_secs_f64());
-}
-
-/// As in the log.
-fn name(class: ErrorClass) -> String {
-    serde_json::to_value(class).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
 }
 
 fn millis(length: Duration) -> u64 {

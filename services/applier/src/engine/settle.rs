@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use upwrite_connectors::{CallRow, Priority, UpstreamError};
 use upwrite_event_log::PgClock;
-use upwrite_events::{LocalInterval, MutationId, Op, Row, RowChange, TableName};
+use upwrite_events::{LocalInterval, MutationId, Op, TableName};
 
-use super::calls::Looking;
-use super::done::{Done, Purpose};
+use super::append::Purpose;
+use super::calls::{Looking, Search};
+use super::done::Done;
 use super::upstream::{Table, Tables, Upstream};
 use super::{At, Driver, JobId, Outside, Timer};
-use crate::core::{Look, Question, judge, questions, same_by, settled};
+use crate::core::{Finding, Question, judge, questions, same_by, settled, shown};
 
 impl Driver {
     /// No late effect is possible any more.
@@ -34,14 +35,14 @@ impl Driver {
         });
     }
 
-    pub(super) fn read_back(&mut self, id: JobId, result: Result<Vec<(Question, Look)>, UpstreamError>) {
+    pub(super) fn read_back(&mut self, id: JobId, result: Result<Vec<Finding>, UpstreamError>) {
         let now = self.outside.clock.now();
         let now_us = self.outside.clock.unix_us();
         let Some(slot) = self.slots.get_mut(&id) else { return };
         match result {
-            Ok(answers) => {
+            Ok(findings) => {
                 let seen = self.pg_clock.convert(LocalInterval { begun_us: now_us, ended_us: now_us }, now);
-                let event = settled(&slot.job, &answers, seen);
+                let event = settled(&slot.job, findings, seen);
                 self.append(id.tenure, vec![event], Purpose::Settled(id));
             }
             Err(error) => {
@@ -63,16 +64,16 @@ struct Reading {
 }
 
 impl Reading {
-    async fn run(&self, job: &crate::core::Job) -> Result<Vec<(Question, Look)>, UpstreamError> {
-        let mut answers = Vec::new();
+    async fn run(&self, job: &crate::core::Job) -> Result<Vec<Finding>, UpstreamError> {
+        let mut findings = Vec::new();
         for (table, op, asked) in grouped(job, &self.tables) {
             let (Some(upstream), Some(table)) = (self.outside.upstreams.get(&table.source), self.tables.get(&table))
             else {
                 continue;
             };
-            answers.extend(self.ask(job, upstream, table, op, asked).await?);
+            findings.extend(self.ask(job, upstream, table, op, asked).await?);
         }
-        Ok(answers)
+        Ok(findings)
     }
 
     /// Up to a batch of questions about rows of one table and operation.
@@ -83,9 +84,12 @@ impl Reading {
         table: &Arc<Table>,
         op: Op,
         asked: Vec<Question>,
-    ) -> Result<Vec<(Question, Look)>, UpstreamError> {
+    ) -> Result<Vec<Finding>, UpstreamError> {
         upstream.budget.take(Priority::Read).await;
-        let reads = matches!(asked.first(), Some(Question::Read { .. }));
+        let search = match asked.first() {
+            Some(Question::Read { .. }) => Search::ByKey,
+            _ => Search::after(op, crate::core::idempotency(&table.capabilities, op)),
+        };
         let rows = asked.iter().filter_map(|question| {
             let change = job.request.rows.get(question.row() as usize)?.clone();
             let key = match question {
@@ -98,26 +102,23 @@ impl Reading {
         let looking = Looking {
             upstream: upstream.clone(),
             table: Arc::clone(table),
-            // A record whose key is known is read, whatever was done to it.
-            op: if reads { Op::Update } else { op },
-            idempotency: crate::core::idempotency(&table.capabilities, op),
+            search,
             rows: rows.collect(),
             sent_at_us: self.sent_at_us,
         };
         let (found, seen) = looking.run().await?;
         let interval = self.pg_clock.convert(seen, self.outside.clock.now());
         let same = same_by(&*upstream.connector);
-        let looks = found.into_iter().zip(&looking.rows).map(|(found, (_, change))| {
-            // To be read, not judged: as an insert, whatever is there is what is wanted.
-            let change = if reads { as_found(change) } else { change.clone() };
-            judge(&table.spec, &same, &change, found, interval)
-        });
-        Ok(asked.into_iter().zip(looks).collect())
+        let rows = looking.rows.iter().map(|(_, change)| change);
+        let findings =
+            asked.into_iter().zip(found.into_iter().zip(rows)).map(|(question, (found, change))| match question {
+                Question::Read { row, key } => Finding::Read { row, key, record: shown(found, interval) },
+                Question::Judge { row } => {
+                    Finding::Judged { row, look: judge(&table.spec, &same, change, found, interval) }
+                }
+            });
+        Ok(findings.collect())
     }
-}
-
-fn as_found(change: &RowChange) -> RowChange {
-    RowChange { op: Op::Insert, changed: Row::new(), old: Row::new(), ..change.clone() }
 }
 
 /// Questions that may be asked together: same table, operation and kind, at most a batch.

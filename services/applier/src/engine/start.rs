@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use tokio::sync::mpsc;
-use upwrite_event_log::{EventLog, LogError, PgClock};
+use upwrite_event_log::{EventLog, LogError};
 use upwrite_events::{Event, MutationId, MutationRequested, OwnerId, Partition, Phase, Position, Stream};
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use super::partition::Owned;
 use super::{Driver, Outside, Read, Tenure};
 use crate::ApplierError;
 use crate::backoff_delay::Delays;
-use crate::projections::{ProjectionError, Snapshot};
+use crate::projections::Snapshot;
 
 /// Requests read again at the same time.
 const PAYLOAD_READS: usize = 16;
@@ -65,26 +65,6 @@ impl Driver {
         owned.reader = Some(self.readers.spawn(follow(log, tenure, partition, from.0, reads)));
         self.tenures.insert(tenure, owned);
         self.take(tenure, Duration::ZERO);
-    }
-}
-
-/// One measurement of Postgres's clock.
-pub(super) async fn sample(outside: &Outside) -> Result<PgClock, ProjectionError> {
-    PgClock::measure(&*outside.clock, outside.projections.now_us()).await
-}
-
-/// A first look at Postgres's clock, however long that takes.
-pub(super) async fn first_sample(outside: &Outside, delays: &Delays) -> PgClock {
-    let mut failures = 0;
-    loop {
-        match sample(outside).await {
-            Ok(pg_clock) => return pg_clock,
-            Err(error) => {
-                failures += 1;
-                tracing::warn!(error = &error as &dyn std::error::Error, failures, "no start yet, trying again");
-                outside.clock.sleep_until(outside.clock.now() + delays.after(failures)).await;
-            }
-        }
     }
 }
 
