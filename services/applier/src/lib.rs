@@ -21,4 +21,4 @@ pub use projections::{ProjectionError, Projections, Snapshot};
 pub use run::run;
 #[cfg(feature = "testing")]
 pub use run::run_with;
-pub use status::{ApplierStatus, PartitionStage, PartitionStatus, SourceStatus};
+pub use status::{ApplierStatus, PartitionState, PartitionStatus, SourceStatus};

@@ -29,7 +29,7 @@ pub(crate) fn request(mutation: MutationId, rows: usize) -> MutationRequested {
     }
 }
 
-/// What the log tells of a mutation that was only requested.
+/// What the log holds of a mutation that was only requested.
 pub(crate) fn requested(mutation: MutationId, rows: usize) -> Lifecycle {
     let mut fold = PartitionFold::default();
     fold.apply(Position::START, &Event::MutationRequested(request(mutation, rows))).unwrap();

@@ -33,7 +33,7 @@ pub(crate) fn judge(spec: &TableSpec, same: Same<'_>, change: &RowChange, found:
     }
 }
 
-/// The record that a read by its key found, whatever it looks like; `None`: gone, or not to be told.
+/// The record that a read by its key found, whatever it looks like; `None`: gone, or several fit.
 pub(crate) fn shown(found: Found, interval: Interval) -> Option<Seen> {
     match found {
         Found::Present { key, image, vendor_version } => {
@@ -47,7 +47,7 @@ fn absent(change: &RowChange, interval: Interval) -> Look {
     match change.op {
         Op::Insert => Look::NotDone,
         Op::Delete => Look::Done(Seen { key: change.key.clone(), image: None, vendor_version: None, interval }),
-        // Somebody deleted the record: before or after our update, nobody can tell.
+        // The record was deleted: before or after our update, that cannot be known.
         Op::Update => Look::Unclear(None),
     }
 }
@@ -65,7 +65,7 @@ fn shows(spec: &TableSpec, same: Same<'_>, change: &RowChange, image: &Row) -> S
                 Some(column) => same(column, wanted.as_deref(), is.as_deref()),
                 None => wanted == is,
             },
-            // Not spoken of: cannot be told.
+            // Not shown: cannot be known.
             _ => false,
         })
     };

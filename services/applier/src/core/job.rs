@@ -12,7 +12,7 @@ use super::row::{Conclusion, Look, RowJob, Seen};
 
 /// What one row of an answered call came to.
 #[derive(Debug, Clone)]
-pub(crate) enum Answer {
+pub(crate) enum RowOutcome {
     Applied(Seen),
     Failed(UpstreamError),
 }
@@ -34,7 +34,7 @@ pub(crate) struct Job {
     /// The failure because of which nothing more of this mutation is sent.
     pub(super) stop: Option<Failure>,
     pub(super) attempts: u32,
-    /// Sent since the log was last told of a failure.
+    /// Sent since the last failure in the log.
     pub(super) unrecorded: bool,
     pub(super) keep_claims: bool,
 }
@@ -86,15 +86,15 @@ impl Job {
 
     /// The call with these rows was answered, or not. `begun` and `ended` are its own; `late_until`: until when it can
     /// still take effect if its answer was lost; `delay` before the next attempt.
-    pub(crate) fn answered(&mut self, rows: &[u32], answers: Vec<Answer>, begun: Moment, times: Times) {
+    pub(crate) fn answered(&mut self, rows: &[u32], answers: Vec<RowOutcome>, begun: Moment, times: Times) {
         let atomic =
             rows.len() > 1 && rows.first().and_then(|row| self.piece_of(*row)).is_some_and(|piece| piece.atomic);
         let answers = if atomic { all_or_none(answers) } else { answers };
         for (row, answer) in rows.iter().zip(answers) {
             let at = *row as usize;
             match answer {
-                Answer::Applied(seen) => self.concluded[at] = Some(self.rows[at].applied(seen, begun)),
-                Answer::Failed(error) => self.rows[at].failed(&error, times.now, times.late_until, times.delay),
+                RowOutcome::Applied(seen) => self.concluded[at] = Some(self.rows[at].applied(seen, begun)),
+                RowOutcome::Failed(error) => self.rows[at].failed(&error, times.now, times.late_until, times.delay),
             }
         }
     }
@@ -156,7 +156,7 @@ pub(crate) struct Times {
 
 /// One failure of an all-or-none call is the failure of all its rows: the one that is not mere collateral. An unknown
 /// outcome comes before everything, a final refusal before one that may pass.
-fn all_or_none(answers: Vec<Answer>) -> Vec<Answer> {
+fn all_or_none(answers: Vec<RowOutcome>) -> Vec<RowOutcome> {
     let rank = |error: &UpstreamError| {
         let collateral = error.failure.class == ErrorClass::Collateral || error.retry == RetryRule::Alone;
         (error.failure.outcome == upwrite_events::Outcome::NotApplied, collateral, error.retry != RetryRule::Never)
@@ -164,8 +164,8 @@ fn all_or_none(answers: Vec<Answer>) -> Vec<Answer> {
     let root = answers
         .iter()
         .filter_map(|answer| match answer {
-            Answer::Failed(error) => Some(error),
-            Answer::Applied(_) => None,
+            RowOutcome::Failed(error) => Some(error),
+            RowOutcome::Applied(_) => None,
         })
         .min_by_key(|error| rank(error))
         .cloned();
@@ -174,7 +174,7 @@ fn all_or_none(answers: Vec<Answer>) -> Vec<Answer> {
         root.retry = RetryRule::Backoff;
     }
     let share = |answer| match answer {
-        Answer::Failed(_) => Answer::Failed(root.clone()),
+        RowOutcome::Failed(_) => RowOutcome::Failed(root.clone()),
         applied => applied,
     };
     answers.into_iter().map(share).collect()

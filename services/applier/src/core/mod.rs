@@ -16,9 +16,9 @@ mod takeover;
 
 pub(crate) use compare::{judge, same_by, shown};
 pub(crate) use failures::{no_answer, no_table, unknown_outcome};
-pub(crate) use job::{Answer, Job, Times};
+pub(crate) use job::{Job, RowOutcome, Times};
 pub(crate) use next::{JobStep, Limits};
 pub(crate) use pieces::{idempotency, pieces};
 pub(crate) use row::Seen;
 pub(crate) use settling::{Finding, Question, questions, settled};
-pub(crate) use takeover::{Origin, Taken, announces, taken};
+pub(crate) use takeover::{Origin, PriorSend, announces, prior_send};

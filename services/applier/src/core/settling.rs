@@ -47,7 +47,7 @@ fn can_tell(idempotency: Idempotency, op: Op) -> bool {
 /// What upstream said to a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Finding {
-    /// The record; `None`: gone, or not to be told.
+    /// The record; `None`: gone, or several fit.
     Read {
         row: u32,
         key: String,

@@ -6,22 +6,22 @@ use upwrite_connectors::{CallRow, Found, RowResult, UpstreamError};
 use upwrite_event_log::Moment;
 use upwrite_events::{Interval, LocalInterval, MutationId, Outcome, RowChange};
 
-use super::calls::Called;
+use super::calls::CallEnd;
 use super::lanes::{Kind, LaneKey, Ticket};
-use super::{At, Driver, call_metrics};
-use crate::core::{Answer, Seen, Times, judge, same_by};
+use super::{Driver, SlotState, call_metrics};
+use crate::core::{RowOutcome, Seen, Times, judge, same_by};
 
 impl Driver {
-    pub(super) fn called(&mut self, key: &LaneKey, tickets: Vec<Ticket>, called: Called, ended: Moment) {
+    pub(super) fn called(&mut self, key: &LaneKey, tickets: Vec<Ticket>, called: CallEnd, ended: Moment) {
         self.count(key, -1);
         let (report, begun) = match called {
-            Called::Answered { report, begun } => (report, begun),
-            Called::NotSent => {
+            CallEnd::Answered { report, begun } => (report, begun),
+            CallEnd::NotSent => {
                 for ticket in tickets {
                     let Some(slot) = self.slots.get_mut(&ticket.job) else { continue };
                     slot.job.not_sent(&ticket.rows);
-                    slot.at = At::Idle;
-                    if slot.job.revoke || !self.sends(ticket.job.tenure) {
+                    slot.state = SlotState::Idle;
+                    if slot.job.revoke || !self.sends(ticket.job.term) {
                         // It need not be sent any more, or not by us.
                         self.advance(ticket.job);
                     } else {
@@ -32,22 +32,22 @@ impl Driver {
             }
         };
         call_metrics::record(key, &report, ended.since(begun));
-        if let (Some(pause), Some(upstream)) = (report.pause, self.outside.upstreams.get(&key.table.source)) {
+        if let (Some(pause), Some(upstream)) = (report.pause, self.environment.upstreams.get(&key.table.source)) {
             upstream.budget.pause(pause);
         }
-        let now = self.outside.clock.now();
+        let now = self.environment.clock.now();
         let interval = self.pg_clock.convert(report.seen, now);
         let late_effect = self.tables.get(&key.table).map(|table| table.capabilities.late_effect).unwrap_or_default();
         let mut results = report.rows.into_iter();
         for ticket in tickets {
             let answers = results.by_ref().take(ticket.rows.len()).map(|row| answer(row, interval)).collect::<Vec<_>>();
             let Some(slot) = self.slots.get_mut(&ticket.job) else { continue };
-            tell(ticket.job.mutation, &answers);
+            log_outcomes(ticket.job.mutation, &answers);
             // Sent at some point before its end: counted from there, a late effect is never missed.
             let delay = self.delays.after(slot.job.failures());
             let times = Times { now, late_until: ended + late_effect, delay };
             slot.job.answered(&ticket.rows, answers, begun, times);
-            slot.at = At::Idle;
+            slot.state = SlotState::Idle;
             self.advance(ticket.job);
         }
     }
@@ -60,9 +60,9 @@ impl Driver {
         changes: Vec<(CallRow, RowChange)>,
         begun: Moment,
     ) {
-        let now = self.outside.clock.now();
+        let now = self.environment.clock.now();
         let tables = Arc::clone(&self.tables);
-        let upstreams = Arc::clone(&self.outside.upstreams);
+        let upstreams = Arc::clone(&self.environment.upstreams);
         let (Some(table), Some(upstream)) = (tables.get(&key.table), upstreams.get(&key.table.source)) else { return };
         let same = same_by(&*upstream.connector);
         let mut looks = result.map(|(found, seen)| {
@@ -86,26 +86,26 @@ impl Driver {
                     slot.job.look_failed(&ticket.rows, error, now, delay);
                 }
             }
-            slot.at = At::Idle;
+            slot.state = SlotState::Idle;
             self.advance(ticket.job);
         }
     }
 }
 
-fn answer(row: RowResult, interval: Interval) -> Answer {
+fn answer(row: RowResult, interval: Interval) -> RowOutcome {
     match row {
         RowResult::Applied { key, image, vendor_version } => {
-            Answer::Applied(Seen { key, image, vendor_version, interval })
+            RowOutcome::Applied(Seen { key, image, vendor_version, interval })
         }
-        RowResult::Failed(error) => Answer::Failed(error),
+        RowResult::Failed(error) => RowOutcome::Failed(error),
     }
 }
 
 /// For people: ids and classes, never values.
-fn tell(mutation: MutationId, answers: &[Answer]) {
+fn log_outcomes(mutation: MutationId, answers: &[RowOutcome]) {
     let failed = answers.iter().find_map(|answer| match answer {
-        Answer::Failed(error) => Some(&error.failure),
-        Answer::Applied(_) => None,
+        RowOutcome::Failed(error) => Some(&error.failure),
+        RowOutcome::Applied(_) => None,
     });
     match failed {
         None => tracing::debug!(%mutation, rows = answers.len(), "applied"),

@@ -10,7 +10,7 @@ use crate::backoff_delay::Delays;
 
 /// An acknowledged append: when it was sent (the lease counts from there) and where it stands.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Appended {
+pub(crate) struct Acknowledgement {
     pub(crate) sent: Moment,
     pub(crate) position: Position,
 }
@@ -35,16 +35,16 @@ pub(crate) async fn append(
     delays: Delays,
     partition: Partition,
     events: Vec<Event>,
-) -> Result<Appended, LogError> {
+) -> Result<Acknowledgement, LogError> {
     let mut groups = vec![events];
     let mut failures = 0;
-    let mut done = Appended { sent: clock.now(), position: Position::START };
+    let mut done = Acknowledgement { sent: clock.now(), position: Position::START };
     while let Some(events) = groups.pop() {
         let sent = clock.now();
         match log.append(partition, events.clone()).await {
             Ok(positions) => {
                 let position = positions.last().copied().unwrap_or(done.position);
-                done = Appended { sent, position };
+                done = Acknowledgement { sent, position };
             }
             Err(LogError::TooLarge { bytes, limit }) => {
                 groups.extend(smaller(events).ok_or(LogError::TooLarge { bytes, limit })?.into_iter().rev());

@@ -4,47 +4,47 @@ use std::sync::Arc;
 
 use upwrite_events::Event;
 
-use super::append::{Appended, Purpose, append};
-use super::done::Done;
-use super::partition::Stage;
-use super::{At, Driver, JobId, Tenure};
+use super::append::{Acknowledgement, Purpose, append};
+use super::completion::Completion;
+use super::partition::OwnerState;
+use super::{Driver, JobId, SlotState, Term};
 
 impl Driver {
     /// Appends beside the driver. Whatever it is for, it renews the lease once it is read back.
-    pub(super) fn append(&mut self, tenure: Tenure, events: Vec<Event>, purpose: Purpose) {
-        let Some(owned) = self.tenures.get_mut(&tenure) else { return };
-        owned.appending += 1;
-        let partition = owned.partition;
-        let (log, clock) = (Arc::clone(&self.outside.log), Arc::clone(&self.outside.clock));
+    pub(super) fn append(&mut self, term: Term, events: Vec<Event>, purpose: Purpose) {
+        let Some(ownership) = self.terms.get_mut(&term) else { return };
+        ownership.appending += 1;
+        let partition = ownership.partition;
+        let (log, clock) = (Arc::clone(&self.environment.log), Arc::clone(&self.environment.clock));
         let delays = self.delays.clone();
         self.tasks.spawn(async move {
             let result = append(log, clock, delays, partition, events).await;
-            Done::Appended { tenure, purpose, result }
+            Completion::Appended { term, purpose, result }
         });
     }
 
-    pub(super) fn appended(&mut self, tenure: Tenure, purpose: Purpose, done: Appended) {
-        let Some(owned) = self.tenures.get_mut(&tenure) else { return };
-        owned.appending -= 1;
-        owned.acknowledged(done.position, done.sent);
-        self.confirm(tenure);
-        let Some(owned) = self.tenures.get_mut(&tenure) else { return };
+    pub(super) fn appended(&mut self, term: Term, purpose: Purpose, done: Acknowledgement) {
+        let Some(ownership) = self.terms.get_mut(&term) else { return };
+        ownership.appending -= 1;
+        ownership.acknowledged(done.position, done.sent);
+        self.confirm(term);
+        let Some(ownership) = self.terms.get_mut(&term) else { return };
         match purpose {
             Purpose::Renewal => {}
             Purpose::Outcome(id) => {
                 if let Some(slot) = self.slots.get_mut(&id) {
                     slot.job.recorded();
                 }
-                self.leave(id, At::Busy);
+                self.leave(id, SlotState::Busy);
             }
-            Purpose::Deferred(id) => self.leave(id, At::Busy),
-            // Nobody reads it back for us any more.
-            Purpose::Attempted(id, _) if owned.stage != Stage::Owner => {
+            Purpose::Deferred(id) => self.leave(id, SlotState::Busy),
+            // It is not read back for us any more.
+            Purpose::Attempted(id, _) if ownership.state != OwnerState::Owner => {
                 self.slots.remove(&id);
             }
             Purpose::Attempted(id, rows) => {
-                owned.announced.push((done.position, id, rows));
-                for (id, rows) in owned.take_announced() {
+                ownership.announced.push((done.position, id, rows));
+                for (id, rows) in ownership.take_announced() {
                     self.announced(id, rows);
                 }
             }
@@ -53,25 +53,25 @@ impl Driver {
                 tracing::debug!(mutation = %id.mutation, "settled");
             }
             Purpose::TurnedAway => {}
-            Purpose::Released => owned.released = true,
+            Purpose::Released => ownership.released = true,
         }
     }
 
     /// If the lease was renewed, those who waited for it go on.
-    pub(super) fn confirm(&mut self, tenure: Tenure) {
-        let Some(owned) = self.tenures.get_mut(&tenure) else { return };
-        if owned.confirm() {
-            for id in std::mem::take(&mut owned.waiting) {
-                self.leave(id, At::WaitsForLease);
+    pub(super) fn confirm(&mut self, term: Term) {
+        let Some(ownership) = self.terms.get_mut(&term) else { return };
+        if ownership.confirm() {
+            for id in std::mem::take(&mut ownership.waiting) {
+                self.leave(id, SlotState::WaitsForLease);
             }
         }
     }
 
     /// Back to idle, and on.
-    fn leave(&mut self, id: JobId, from: At) {
-        let Some(slot) = self.slots.get_mut(&id).filter(|slot| slot.at == from) else { return };
-        slot.at = At::Idle;
-        if self.tenures.get(&id.tenure).is_some_and(|owned| owned.stage == Stage::Owner) {
+    fn leave(&mut self, id: JobId, from: SlotState) {
+        let Some(slot) = self.slots.get_mut(&id).filter(|slot| slot.state == from) else { return };
+        slot.state = SlotState::Idle;
+        if self.terms.get(&id.term).is_some_and(|ownership| ownership.state == OwnerState::Owner) {
             self.advance(id);
         } else {
             self.slots.remove(&id);

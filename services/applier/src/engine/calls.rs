@@ -17,7 +17,7 @@ use crate::core::no_answer;
 
 /// What became of a call.
 #[derive(Debug)]
-pub(crate) enum Called {
+pub(crate) enum CallEnd {
     /// The lease ran out before the call began: nothing was sent.
     NotSent,
     Answered {
@@ -27,7 +27,7 @@ pub(crate) enum Called {
 }
 
 /// One write call, with its rows read back where the answer does not carry them.
-pub(crate) struct Writing {
+pub(crate) struct WriteCall {
     pub(crate) upstream: Upstream,
     pub(crate) table: Arc<Table>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -38,11 +38,11 @@ pub(crate) struct Writing {
     pub(crate) start_until: Moment,
 }
 
-impl Writing {
-    pub(crate) async fn run(self) -> Called {
+impl WriteCall {
+    pub(crate) async fn run(self) -> CallEnd {
         let begun = self.clock.now();
         if begun >= self.start_until {
-            return Called::NotSent;
+            return CallEnd::NotSent;
         }
         let begun_us = self.clock.unix_us();
         let call = Call { table: &self.table.spec, op: self.op, rows: &self.rows, atomic: self.atomic };
@@ -61,7 +61,7 @@ impl Writing {
         if self.op != Op::Delete {
             self.read_back(&mut report).await;
         }
-        Called::Answered { report, begun }
+        CallEnd::Answered { report, begun }
     }
 
     /// An answer without the rows: ask for them at once. If that fails, they are read by id later.
@@ -116,7 +116,7 @@ impl Filled for CallReport {
 pub(crate) enum Search {
     /// Read by their keys, whatever was done to them.
     ByKey,
-    /// As creates whose keys nobody knows.
+    /// As creates whose keys are not known.
     Created,
 }
 
@@ -128,7 +128,7 @@ impl Search {
 }
 
 /// What is asked about rows of one table.
-pub(crate) struct Looking {
+pub(crate) struct Lookup {
     pub(crate) upstream: Upstream,
     pub(crate) table: Arc<Table>,
     pub(crate) search: Search,
@@ -138,7 +138,7 @@ pub(crate) struct Looking {
     pub(crate) sent_at_us: i64,
 }
 
-impl Looking {
+impl Lookup {
     /// One answer per row, in order.
     pub(crate) async fn run(&self) -> Result<(Vec<Found>, LocalInterval), UpstreamError> {
         let rows: Vec<CallRow> = self.rows.iter().map(|(row, _)| row.clone()).collect();

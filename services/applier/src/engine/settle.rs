@@ -7,19 +7,19 @@ use upwrite_event_log::PgClock;
 use upwrite_events::{LocalInterval, MutationId, Op, TableName};
 
 use super::append::Purpose;
-use super::calls::{Looking, Search};
-use super::done::Done;
+use super::calls::{Lookup, Search};
+use super::completion::Completion;
 use super::upstream::{Table, Tables, Upstream};
-use super::{At, Driver, JobId, Outside, Timer};
+use super::{Driver, Environment, JobId, SlotState, Timer};
 use crate::core::{Finding, Question, judge, questions, same_by, settled, shown};
 
 impl Driver {
     /// No late effect is possible any more.
     pub(super) fn settle(&mut self, id: JobId) {
         let Some(slot) = self.slots.get_mut(&id) else { return };
-        slot.at = At::Busy;
-        let reading = Reading {
-            outside: self.outside.clone(),
+        slot.state = SlotState::Busy;
+        let read_back = ReadBack {
+            environment: self.environment.clone(),
             tables: Arc::clone(&self.tables),
             pg_clock: self.pg_clock,
             mutation: id.mutation,
@@ -30,44 +30,45 @@ impl Driver {
         let permits = Arc::clone(&self.sources.entry(source).or_default().settling);
         self.tasks.spawn(async move {
             let _permit = permits.acquire_owned().await;
-            let result = reading.run(&job).await;
-            Done::ReadBack { id, result }
+            let result = read_back.run(&job).await;
+            Completion::ReadBack { id, result }
         });
     }
 
     pub(super) fn read_back(&mut self, id: JobId, result: Result<Vec<Finding>, UpstreamError>) {
-        let now = self.outside.clock.now();
-        let now_us = self.outside.clock.unix_us();
+        let now = self.environment.clock.now();
+        let now_us = self.environment.clock.unix_us();
         let Some(slot) = self.slots.get_mut(&id) else { return };
         match result {
             Ok(findings) => {
                 let seen = self.pg_clock.convert(LocalInterval { begun_us: now_us, ended_us: now_us }, now);
                 let event = settled(&slot.job, findings, seen);
-                self.append(id.tenure, vec![event], Purpose::Settled(id));
+                self.append(id.term, vec![event], Purpose::Settled(id));
             }
             Err(error) => {
                 tracing::info!(mutation = %id.mutation, class = ?error.failure.class, "not settled, trying again");
-                slot.at = At::Idle;
-                self.set_timer(now + self.outside.config.backoff_max, Timer::Job(id));
+                slot.state = SlotState::Idle;
+                self.set_timer(now + self.environment.config.backoff_max, Timer::Job(id));
             }
         }
     }
 }
 
 /// The questions about one mutation, asked one call after another.
-struct Reading {
-    outside: Outside,
+struct ReadBack {
+    environment: Environment,
     tables: Arc<Tables>,
     pg_clock: PgClock,
     mutation: MutationId,
     sent_at_us: i64,
 }
 
-impl Reading {
+impl ReadBack {
     async fn run(&self, job: &crate::core::Job) -> Result<Vec<Finding>, UpstreamError> {
         let mut findings = Vec::new();
         for (table, op, asked) in grouped(job, &self.tables) {
-            let (Some(upstream), Some(table)) = (self.outside.upstreams.get(&table.source), self.tables.get(&table))
+            let (Some(upstream), Some(table)) =
+                (self.environment.upstreams.get(&table.source), self.tables.get(&table))
             else {
                 continue;
             };
@@ -99,17 +100,17 @@ impl Reading {
             let idempotency_key = self.mutation.idempotency_key(question.row());
             Some((CallRow { idempotency_key, key, changed: change.changed.clone(), old: change.old.clone() }, change))
         });
-        let looking = Looking {
+        let lookup = Lookup {
             upstream: upstream.clone(),
             table: Arc::clone(table),
             search,
             rows: rows.collect(),
             sent_at_us: self.sent_at_us,
         };
-        let (found, seen) = looking.run().await?;
-        let interval = self.pg_clock.convert(seen, self.outside.clock.now());
+        let (found, seen) = lookup.run().await?;
+        let interval = self.pg_clock.convert(seen, self.environment.clock.now());
         let same = same_by(&*upstream.connector);
-        let rows = looking.rows.iter().map(|(_, change)| change);
+        let rows = lookup.rows.iter().map(|(_, change)| change);
         let findings =
             asked.into_iter().zip(found.into_iter().zip(rows)).map(|(question, (found, change))| match question {
                 Question::Read { row, key } => Finding::Read { row, key, record: shown(found, interval) },

@@ -1,4 +1,4 @@
-//! An upstream in virtual time. It keeps a journal of every effect, and makes what it was asked for even if nobody
+//! An upstream in virtual time. It keeps a journal of every effect, and makes what it was asked for even if no one
 //! waits for the answer any more.
 
 use std::collections::{BTreeMap, VecDeque};

@@ -4,26 +4,26 @@ use upwrite_connectors::{CallRow, Found, UpstreamError};
 use upwrite_event_log::{LogError, Moment, PgClock};
 use upwrite_events::{LocalInterval, OwnerId, Position, RowChange, TableSpec};
 
-use super::append::{Appended, Purpose};
-use super::calls::Called;
+use super::append::{Acknowledgement, Purpose};
+use super::calls::CallEnd;
 use super::lanes::{LaneKey, Ticket};
 use super::start::Start;
-use super::{Driver, JobId, Tenure};
+use super::{Driver, JobId, Term};
 use crate::ApplierError;
 use crate::core::Finding;
 use crate::projections::ProjectionError;
 
 /// The end of something that ran beside the driver.
-pub(crate) enum Done {
-    /// What a tenure starts from has been read.
+pub(crate) enum Completion {
+    /// What a term starts from has been read.
     Started {
-        tenure: Tenure,
+        term: Term,
         result: Box<Result<Start, ApplierError>>,
     },
     Called {
         key: LaneKey,
         tickets: Vec<Ticket>,
-        called: Called,
+        called: CallEnd,
         ended: Moment,
     },
     LookedUp {
@@ -38,13 +38,13 @@ pub(crate) enum Done {
         result: Result<Vec<Finding>, UpstreamError>,
     },
     Appended {
-        tenure: Tenure,
+        term: Term,
         purpose: Purpose,
-        result: Result<Appended, LogError>,
+        result: Result<Acknowledgement, LogError>,
     },
     /// One try to take a partition, under an owner id of its own.
     Marker {
-        tenure: Tenure,
+        term: Term,
         owner: OwnerId,
         sent: Moment,
         result: Result<Vec<Position>, LogError>,
@@ -54,19 +54,19 @@ pub(crate) enum Done {
 }
 
 impl Driver {
-    pub(super) fn done(&mut self, done: Done) -> Result<(), ApplierError> {
-        match done {
-            Done::Started { tenure, result } => self.started(tenure, *result)?,
-            Done::Called { key, tickets, called, ended } => self.called(&key, tickets, called, ended),
-            Done::LookedUp { key, tickets, result, changes, begun } => {
+    pub(super) fn done(&mut self, completion: Completion) -> Result<(), ApplierError> {
+        match completion {
+            Completion::Started { term, result } => self.started(term, *result)?,
+            Completion::Called { key, tickets, called, ended } => self.called(&key, tickets, called, ended),
+            Completion::LookedUp { key, tickets, result, changes, begun } => {
                 self.count(&key, -1);
                 self.looked_up(&key, tickets, result, changes, begun);
             }
-            Done::ReadBack { id, result } => self.read_back(id, result),
-            Done::Appended { tenure, purpose, result } => self.appended(tenure, purpose, result?),
-            Done::Marker { tenure, owner, sent, result } => self.marked(tenure, owner, sent, result)?,
-            Done::Tables(result) => self.tables_read(result),
-            Done::Clock(result) => {
+            Completion::ReadBack { id, result } => self.read_back(id, result),
+            Completion::Appended { term, purpose, result } => self.appended(term, purpose, result?),
+            Completion::Marker { term, owner, sent, result } => self.marked(term, owner, sent, result)?,
+            Completion::Tables(result) => self.tables_read(result),
+            Completion::Clock(result) => {
                 match result {
                     Ok(pg_clock) => self.pg_clock = pg_clock,
                     Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "clock not measured"),
