@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::Moment;
+use upwrite_event_log::Moment;
 
 /// The right to start calls for one partition. Every append to it, of whatever event of ours, that was acknowledged and
-/// read back with nobody's marker before it, renews it from the moment at which that append was *sent*: whoever takes
-/// the partition over comes after it.
+/// read back with no other marker before it, renews it from the moment at which that append was *sent*: the next owner
+/// comes after it.
 #[derive(Debug, Clone)]
 pub(crate) struct Lease {
     length: Duration,

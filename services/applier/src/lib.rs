@@ -1,22 +1,24 @@
 #![doc = include_str!("../README.md")]
 
 mod backoff_delay;
-mod clock;
 mod config;
 mod core;
 mod engine;
 mod error;
 mod lease;
-mod pg_clock;
+#[cfg_attr(not(feature = "testing"), allow(unreachable_pub, reason = "exported for tests"))]
 mod projections;
+#[cfg_attr(not(feature = "testing"), allow(unreachable_pub, reason = "exported for tests"))]
 mod run;
 mod status;
 #[cfg(test)]
 mod testing;
 
-pub use clock::{BootClock, Clock, Moment};
 pub use config::Config;
 pub use error::ApplierError;
-pub use projections::{PgProjections, ProjectionError, Projections, Snapshot};
-pub use run::{run, run_with};
-pub use status::{ApplierStatus, PartitionStage, PartitionStatus, SourceStatus};
+#[cfg(feature = "testing")]
+pub use projections::{ProjectionError, Projections, Snapshot};
+pub use run::run;
+#[cfg(feature = "testing")]
+pub use run::run_with;
+pub use status::{ApplierStatus, PartitionState, PartitionStatus, SourceStatus};

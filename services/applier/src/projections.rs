@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
+use upwrite_event_log::PgClock;
 use upwrite_events::{Lifecycle, MutationId, OwnerId, Position, TableSpec};
 use uuid::Uuid;
 
@@ -36,12 +37,12 @@ pub trait Projections: Send + Sync + 'static {
 
 /// The real ones, read as `upwrite_service`.
 #[derive(Debug, Clone)]
-pub struct PgProjections {
+pub(crate) struct PgProjections {
     pool: PgPool,
 }
 
 impl PgProjections {
-    pub fn new(pool: PgPool) -> Self {
+    pub(crate) fn new(pool: PgPool) -> Self {
         Self { pool }
     }
 }
@@ -67,8 +68,7 @@ impl Projections for PgProjections {
     }
 
     async fn now_us(&self) -> Result<i64, ProjectionError> {
-        let sql = "/* applier.now */ select (extract(epoch from clock_timestamp()) * 1000000)::bigint";
-        Ok(sqlx::query_scalar(sql).fetch_one(&self.pool).await?)
+        Ok(PgClock::now_us(&self.pool).await?)
     }
 }
 

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use upwrite_connectors::{Budget, Connector};
-use upwrite_event_log::{EventLog, Membership};
+use upwrite_event_log::{BootClock, Clock, EventLog, Membership};
 
-use crate::engine::{Driver, Outside, Upstream};
-use crate::{ApplierError, BootClock, Clock, Config, PgProjections, Projections};
+use crate::engine::{Driver, Environment, Upstream};
+use crate::projections::{PgProjections, Projections};
+use crate::{ApplierError, Config};
 
 /// Applies the mutations of the partitions that `membership` gives, until `shutdown`; then drains: what is in flight ends
-/// within the grace period, and the partitions are given back. `snapshot` logs in as `upwrite_service`; `connectors` by source name; `budgets` likewise, shared with
-/// whoever else calls that source (a source without one gets its own, without a limit).
+/// within the grace period, and the partitions are given back. `snapshot` logs in as `upwrite_service`; `connectors` by
+/// source name; `budgets` likewise, shared with all others that call that source (a source without one gets its own,
+/// without a limit).
 ///
 /// Dropping the future is like a crash: nothing goes on behind it, and a later run finds out what happened.
 pub async fn run(
@@ -25,7 +27,7 @@ pub async fn run(
     budgets: HashMap<String, Budget>,
     shutdown: CancellationToken,
 ) -> Result<(), ApplierError> {
-    let clock = Arc::new(BootClock::new()?);
+    let clock = Arc::new(BootClock::new().map_err(ApplierError::Clock)?);
     let projections = Arc::new(PgProjections::new(snapshot));
     run_with(config, log, membership, projections, connectors, budgets, clock, shutdown).await
 }
@@ -47,6 +49,6 @@ pub async fn run_with(
         (source, Upstream { connector, budget })
     };
     let upstreams = Arc::new(connectors.into_iter().map(upstream).collect());
-    let outside = Outside { config: Arc::new(config), log, projections, clock, upstreams };
-    Driver::run(outside, membership, shutdown).await
+    let environment = Environment { config: Arc::new(config), log, projections, clock, upstreams };
+    Driver::run(environment, membership, shutdown).await
 }

@@ -15,7 +15,8 @@ pub struct ApplierStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PartitionStatus {
     pub partition: u16,
-    pub stage: PartitionStage,
+    #[serde(rename = "stage")]
+    pub state: PartitionState,
     /// As whom this applier has taken it, or is about to.
     pub owner: Option<OwnerId>,
     /// For how long calls may still be running without another word in the log.
@@ -31,7 +32,7 @@ pub struct PartitionStatus {
 /// Where a partition stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum PartitionStage {
+pub enum PartitionState {
     /// The snapshot is being read.
     Starting,
     /// Taken; the own marker has not come by yet.
@@ -39,13 +40,13 @@ pub enum PartitionStage {
     Owner,
     /// To be given back as soon as nothing is in flight.
     Draining,
-    /// Somebody else took it; about to be taken again.
+    /// Another process took it; about to be taken again.
     Ousted,
     /// It holds what only a newer version can read.
     Halted,
 }
 
-impl PartitionStage {
+impl PartitionState {
     pub(crate) const ALL: [Self; 6] =
         [Self::Starting, Self::CatchingUp, Self::Owner, Self::Draining, Self::Ousted, Self::Halted];
 

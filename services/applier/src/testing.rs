@@ -17,7 +17,7 @@ pub(crate) fn request(mutation: MutationId, rows: usize) -> MutationRequested {
     MutationRequested::new(mutation, (0..rows).map(row).collect()).from_client("app", "ann", "test")
 }
 
-/// What the log tells of a mutation that was only requested.
+/// What the log holds of a mutation that was only requested.
 pub(crate) fn requested(mutation: MutationId, rows: usize) -> Lifecycle {
     let mut fold = PartitionFold::default();
     fold.apply(Position::START, &Event::MutationRequested(request(mutation, rows))).unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use upwrite_events::{ColumnSpec, Failure, Interval, ObservedRow, Op, Row, TableSpec};
+use upwrite_events::{ColumnSpec, Failure, LocalInterval, ObservedRow, Op, Row, TableSpec};
 
 /// What makes a resend after a lost answer safe, per table and operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,7 +106,7 @@ pub enum RowResult {
 pub struct CallReport {
     pub rows: Vec<RowResult>,
     /// In this process's clock, Unix microseconds.
-    pub seen: Interval,
+    pub seen: LocalInterval,
     /// The whole scope is to be left alone for this long (429 and the like).
     pub pause: Option<Duration>,
 }
@@ -129,7 +129,7 @@ pub enum Found {
 #[derive(Debug, Clone)]
 pub struct Page {
     pub rows: Vec<ObservedRow>,
-    pub seen: Interval,
+    pub seen: LocalInterval,
     /// Where the next page starts; `None`: this was the last.
     pub next: Option<String>,
 }
@@ -158,7 +158,7 @@ pub trait Connector: Send + Sync + 'static {
     async fn page(&self, table: &TableSpec, cursor: Option<&str>) -> Result<Page, UpstreamError>;
 
     /// Reads records by key, in the order asked for.
-    async fn read(&self, table: &TableSpec, keys: &[String]) -> Result<(Vec<Found>, Interval), UpstreamError>;
+    async fn read(&self, table: &TableSpec, keys: &[String]) -> Result<(Vec<Found>, LocalInterval), UpstreamError>;
 
     /// Makes one write call. Never fails as a whole: a failure of the call is a failure of each row.
     async fn call(&self, call: Call<'_>) -> CallReport;
@@ -170,5 +170,5 @@ pub trait Connector: Send + Sync + 'static {
         table: &TableSpec,
         rows: &[CallRow],
         sent_at_us: i64,
-    ) -> Result<(Vec<Found>, Interval), UpstreamError>;
+    ) -> Result<(Vec<Found>, LocalInterval), UpstreamError>;
 }

@@ -31,7 +31,7 @@ pub use limits::*;
 pub use placeholder::{PENDING_PREFIX, TEXT_PLACEHOLDER_BYTES, is_text_placeholder};
 pub use record::{RECORD_SCHEMAS, RecordChanged, decode_record, encode_record, newest_record_schema};
 pub use request::{Ack, MutationRequested};
-pub use row::{AppliedRow, Interval, ObservedRow, Op, Row, RowChange};
+pub use row::{AppliedRow, Interval, LocalInterval, ObservedRow, Op, Row, RowChange};
 pub use table::{ColumnSpec, OWN_COLUMNS, SYNCED_AT_COLUMN, TableSpec, VERSION_COLUMN, is_own_column};
 pub use transition::{IllegalTransition, Transition};
 pub use verdict::Verdict;

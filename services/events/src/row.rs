@@ -46,9 +46,17 @@ pub struct RowChange {
 }
 
 /// When a request that saw or made an image ran: Unix time in microseconds, in Postgres's clock, widened by the
-/// process's measured error.
+/// process's measured error. Made from a [`LocalInterval`] by `event_log::PgClock`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interval {
+    pub begun_us: i64,
+    pub ended_us: i64,
+}
+
+/// When a request ran, as the process that made it says: Unix time in microseconds, in that process's own clock. A type of
+/// its own, and never serialised, so that the time of no single machine gets into the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LocalInterval {
     pub begun_us: i64,
     pub ended_us: i64,
 }

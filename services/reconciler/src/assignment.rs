@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures::FutureExt as _;
-use upwrite_event_log::{Change, Membership};
+use upwrite_event_log::{Membership, MembershipEvent};
 
 /// Partition numbers; each stands for that partition of both streams.
 pub(crate) struct Assignment {
@@ -51,18 +51,18 @@ impl Assignment {
         self.changed
     }
 
-    fn take(&mut self, change: Change) -> Urgency {
+    fn take(&mut self, change: MembershipEvent) -> Urgency {
         tracing::info!(?change, "the assignment of partitions changes");
         self.changed = true;
         match change {
-            Change::Assigned(item) => {
+            MembershipEvent::Assigned(item) => {
                 self.items.insert(item);
             }
-            Change::Recalled(item) => {
+            MembershipEvent::Recalled(item) => {
                 self.items.remove(&item);
                 self.recalled.insert(item);
             }
-            Change::Lost(item) => {
+            MembershipEvent::Lost(item) => {
                 self.items.remove(&item);
                 self.recalled.remove(&item);
                 return Urgency::AtOnce;
@@ -77,11 +77,11 @@ mod tests {
     use super::*;
     use std::sync::{Arc, Mutex};
 
-    struct ScriptedMembership(Vec<Change>, Arc<Mutex<Vec<u16>>>);
+    struct ScriptedMembership(Vec<MembershipEvent>, Arc<Mutex<Vec<u16>>>);
 
     #[async_trait::async_trait]
     impl Membership for ScriptedMembership {
-        async fn changed(&mut self) -> Change {
+        async fn changed(&mut self) -> MembershipEvent {
             if self.0.is_empty() { std::future::pending().await } else { self.0.remove(0) }
         }
 
@@ -93,7 +93,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_recalled_is_given_back_and_what_was_lost_is_not() {
         let back = Arc::new(Mutex::new(Vec::new()));
-        let changes = (0..4).map(Change::Assigned).chain([Change::Recalled(1), Change::Recalled(2)]);
+        let changes = (0..4).map(MembershipEvent::Assigned).chain([MembershipEvent::Recalled(1), MembershipEvent::Recalled(2)]);
         let mut assignment = Assignment::new(Box::new(ScriptedMembership(changes.collect(), Arc::clone(&back))));
         assert_eq!(assignment.changes().await, Urgency::AfterTheBatch);
         assert!(assignment.has_changed());
@@ -101,7 +101,7 @@ mod tests {
         assert!(!assignment.has_changed());
         assert_eq!(*back.lock().unwrap(), [1, 2]);
 
-        let changes = vec![Change::Assigned(0), Change::Assigned(1), Change::Recalled(1), Change::Lost(1)];
+        let changes = vec![MembershipEvent::Assigned(0), MembershipEvent::Assigned(1), MembershipEvent::Recalled(1), MembershipEvent::Lost(1)];
         let mut assignment = Assignment::new(Box::new(ScriptedMembership(changes, Arc::clone(&back))));
         assert_eq!(assignment.changes().await, Urgency::AtOnce);
         assert_eq!(assignment.begin().await, BTreeSet::from([0]));

@@ -9,39 +9,36 @@ use sqlx::{PgPool, Row as _};
 use upwrite_events::{Partition, Position, TableSpec};
 
 use crate::error::{SyncerError, doing};
-use crate::observe::{Clock, observe};
-use crate::run::Upstream;
+use crate::source::Source;
 
 /// Reads one table to its end and waits until the reconciler has merged it. Nothing to do if that has been done.
-pub(crate) async fn backfill(upstream: &Upstream, spec: &TableSpec) -> Result<(), SyncerError> {
-    let (pool, log) = (&upstream.pool, upstream.log.as_ref());
+pub(crate) async fn run(source: &Source, spec: &TableSpec) -> Result<(), SyncerError> {
+    let pool = &source.pool;
     let Some(mut cursor) = unfinished(pool, spec).await? else { return Ok(()) };
-    tracing::info!(table = %spec.name, "backfill begins");
-    let clock = Clock::measure(pool).await?;
-    let (mut rows, mut last) = (0, None);
+    tracing::info!(table = %spec.name, resumed = cursor.is_some(), "backfill begins");
+    let mut rows = 0;
     loop {
-        let page = upstream.connector().await.page(spec, cursor.as_deref()).await?;
+        let page = source.connector().await.page(spec, cursor.as_deref()).await?;
         rows += page.rows.len();
-        if let Some(place) = observe(log, &clock, &spec.name, "backfill", page.seen, page.rows).await? {
-            last = Some(place);
-        }
+        source.observer.observe(&spec.name, "backfill", page.seen, page.rows).await?;
         tracing::debug!(table = %spec.name, rows, "backfill goes on");
         cursor = page.next;
         let Some(next) = &cursor else { break };
         keep_cursor(pool, spec, next).await?;
     }
-    if let Some((partition, position)) = last {
-        merged(pool, partition, position).await?;
-    }
+    // Also what an earlier process read: the last page, read by this one, may have been empty.
+    let partition = source.observer.partition(&spec.name);
+    let end = source.observer.log.end(partition).await?;
+    merged(pool, partition, end).await?;
     finished(pool, spec).await?;
     tracing::info!(table = %spec.name, rows, "backfill is merged");
     Ok(())
 }
 
-/// The cursor to go on from; outer `None`: the backfill is done.
+/// The cursor to go on from; outer `None`: there is none.
 async fn unfinished(pool: &PgPool, spec: &TableSpec) -> Result<Option<Option<String>>, SyncerError> {
     let row = sqlx::query(
-        "/* syncer.unfinished */ select backfill_cursor from upwrite.tables
+        "/* syncer.cursor */ select backfill_cursor from upwrite.tables
           where source = $1 and table_name = $2 and backfilled_at is null",
     )
     .bind(&spec.name.source)
@@ -68,7 +65,8 @@ async fn keep_cursor(pool: &PgPool, spec: &TableSpec, cursor: &str) -> Result<()
 /// How often the reconciler's position is looked at while a backfill waits for it; nobody is held by this.
 const MERGE_POLL: Duration = Duration::from_millis(100);
 
-async fn merged(pool: &PgPool, partition: Partition, position: Position) -> Result<(), SyncerError> {
+/// Waits until the reconciler has read the partition up to `end`, the first position that is not of concern.
+async fn merged(pool: &PgPool, partition: Partition, end: Position) -> Result<(), SyncerError> {
     loop {
         let row = sqlx::query(
             "/* syncer.merged */ select next_position from upwrite.positions where stream = $1 and partition = $2",
@@ -79,7 +77,7 @@ async fn merged(pool: &PgPool, partition: Partition, position: Position) -> Resu
         .await
         .map_err(doing("reading the reconciler's position"))?;
         let next: i64 = row.map(|row| row.try_get(0)).transpose().map_err(doing("reading a position"))?.unwrap_or(0);
-        if next > position.0 {
+        if next >= end.0 {
             return Ok(());
         }
         tokio::time::sleep(MERGE_POLL).await;

@@ -1,7 +1,7 @@
 use upwrite_connectors::UpstreamError;
 use upwrite_event_log::LogError;
 
-/// Why a round of reading stopped. All but [`SyncerError::is_final`] pass: the round is tried again.
+/// Why reading stopped. All but what [`SyncerError::is_final`] names passes: it is tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncerError {
     #[error("the database failed in {doing}: {source}")]
@@ -10,12 +10,14 @@ pub enum SyncerError {
     Log(#[from] LogError),
     #[error("upstream: {}", failure.message)]
     Upstream { failure: Box<upwrite_events::Failure> },
+    #[error("the clock that runs during suspend cannot be read")]
+    Clock(#[source] std::io::Error),
 }
 
 impl SyncerError {
     /// Whether trying again cannot help.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Log(LogError::Mismatch(_)))
+        matches!(self, Self::Log(LogError::Mismatch(_)) | Self::Clock(_))
     }
 }
 

@@ -1,50 +1,60 @@
 //! Records that the reconciler wants read again by id, because an image of them could not be put in order.
 
+use sqlx::types::Json;
 use sqlx::{PgPool, Row as _};
 use upwrite_connectors::Found;
 use upwrite_events::{ObservedRow, TableSpec};
 
 use crate::error::{SyncerError, doing};
-use crate::observe::{Clock, observe};
-use crate::run::Upstream;
+use crate::source::Source;
 
 /// Records in one read.
 const MAX_READ: i64 = 200;
 
-/// Reads what is asked for of one table; whether there was anything.
-pub(crate) async fn reread(upstream: &Upstream, spec: &TableSpec) -> Result<bool, SyncerError> {
-    let (pool, log) = (&upstream.pool, upstream.log.as_ref());
-    let asked = asked(pool, spec).await?;
-    if asked.is_empty() {
-        return Ok(false);
-    }
-    let (keys, tickets): (Vec<String>, Vec<i64>) = asked.into_iter().unzip();
-    let clock = Clock::measure(pool).await?;
-    let (found, seen) = upstream.connector().await.read(spec, &keys).await?;
-    let rows = keys.iter().zip(found).filter_map(|(key, found)| match found {
-        Found::Present { key, image, vendor_version } => Some(ObservedRow { key, image: Some(image), vendor_version }),
-        Found::Absent => Some(ObservedRow { key: key.clone(), image: None, vendor_version: None }),
-        Found::Ambiguous => None,
-    });
-    observe(log, &clock, &spec.name, "by_id", seen, rows.collect()).await?;
-    answered(pool, &tickets).await?;
-    Ok(true)
+/// Records of one table to be read again. Asking for one again while the read runs makes a new ticket, so it is answered by
+/// a read of its own.
+pub(crate) struct Wanted {
+    pub(crate) spec: TableSpec,
+    keys: Vec<String>,
+    /// As many as keys, in their order.
+    tickets: Vec<i64>,
 }
 
-/// Keys with their tickets. Asking again while the read runs makes a new ticket, so it is answered by a read of its own.
-async fn asked(pool: &PgPool, spec: &TableSpec) -> Result<Vec<(String, i64)>, SyncerError> {
+/// What is wanted of a source's tables, the oldest of each first: a table that cannot be read hides no other.
+pub(crate) async fn wanted(pool: &PgPool, source: &str) -> Result<Vec<Wanted>, SyncerError> {
     let rows = sqlx::query(
-        "/* syncer.asked */ select key, ticket from upwrite.rereads where source = $1 and table_name = $2
-          order by ticket limit $3",
+        "/* syncer.wanted */ select t.spec, w.keys, w.tickets from upwrite.tables t cross join lateral
+            (select array_agg(r.key order by r.ticket) as keys, array_agg(r.ticket order by r.ticket) as tickets
+               from (select key, ticket from upwrite.rereads
+                      where source = t.source and table_name = t.table_name order by ticket limit $2) r) w
+          where t.source = $1 and w.keys is not null order by t.table_name",
     )
-    .bind(&spec.name.source)
-    .bind(&spec.name.table)
+    .bind(source)
     .bind(MAX_READ)
     .fetch_all(pool)
     .await
     .map_err(doing("looking for records to read again"))?;
-    let asked: sqlx::Result<Vec<_>> = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect();
-    asked.map_err(doing("looking for records to read again"))
+    let wanted: sqlx::Result<Vec<Wanted>> = rows
+        .iter()
+        .map(|row| {
+            let Json(spec) = row.try_get(0)?;
+            Ok(Wanted { spec, keys: row.try_get(1)?, tickets: row.try_get(2)? })
+        })
+        .collect();
+    wanted.map_err(doing("looking for records to read again"))
+}
+
+/// Reads them and appends what was seen.
+pub(crate) async fn run(source: &Source, wanted: &Wanted) -> Result<(), SyncerError> {
+    let Wanted { spec, keys, tickets } = wanted;
+    let (results, seen) = source.connector().await.read(spec, keys).await?;
+    let rows = keys.iter().zip(results).filter_map(|(key, result)| match result {
+        Found::Present { key, image, vendor_version } => Some(ObservedRow { key, image: Some(image), vendor_version }),
+        Found::Absent => Some(ObservedRow { key: key.clone(), image: None, vendor_version: None }),
+        Found::Ambiguous => None,
+    });
+    source.observer.observe(&spec.name, "by_id", seen, rows.collect()).await?;
+    answered(&source.pool, tickets).await
 }
 
 async fn answered(pool: &PgPool, tickets: &[i64]) -> Result<(), SyncerError> {

@@ -33,11 +33,21 @@ pub(crate) fn judge(spec: &TableSpec, same: Same<'_>, change: &RowChange, found:
     }
 }
 
+/// The record that a read by its key found, whatever it looks like; `None`: gone, or several fit.
+pub(crate) fn shown(found: Found, interval: Interval) -> Option<Seen> {
+    match found {
+        Found::Present { key, image, vendor_version } => {
+            Some(Seen { key, image: Some(image), vendor_version, interval })
+        }
+        Found::Absent | Found::Ambiguous => None,
+    }
+}
+
 fn absent(change: &RowChange, interval: Interval) -> Look {
     match change.op {
         Op::Insert => Look::NotDone,
         Op::Delete => Look::Done(Seen { key: change.key.clone(), image: None, vendor_version: None, interval }),
-        // Somebody deleted the record: before or after our update, nobody can tell.
+        // The record was deleted: before or after our update, that cannot be known.
         Op::Update => Look::Unclear(None),
     }
 }
@@ -55,7 +65,7 @@ fn shows(spec: &TableSpec, same: Same<'_>, change: &RowChange, image: &Row) -> S
                 Some(column) => same(column, wanted.as_deref(), is.as_deref()),
                 None => wanted == is,
             },
-            // Not spoken of: cannot be told.
+            // Not shown: cannot be known.
             _ => false,
         })
     };
@@ -121,5 +131,15 @@ mod tests {
     fn insert_is_done_if_its_record_is_there() {
         assert!(matches!(look(Op::Insert, Row::new(), Row::new(), Some(Row::new())), Look::Done(_)));
         assert_eq!(look(Op::Insert, Row::new(), Row::new(), None), Look::NotDone);
+    }
+
+    #[test]
+    fn a_read_by_key_shows_what_is_there_and_judges_nothing() {
+        let interval = Interval { begun_us: 1, ended_us: 2 };
+        let found = Found::Present { key: "1".into(), image: row(&[("name", None)]), vendor_version: Some("v".into()) };
+        let seen = shown(found, interval).unwrap();
+        assert_eq!((seen.key.as_str(), seen.image, seen.interval), ("1", Some(row(&[("name", None)])), interval));
+        assert_eq!(shown(Found::Absent, interval), None);
+        assert_eq!(shown(Found::Ambiguous, interval), None);
     }
 }

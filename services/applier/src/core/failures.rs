@@ -2,7 +2,7 @@
 
 use upwrite_events::{ErrorClass, Failure, MutationId, Outcome};
 
-/// 40003: an attempt may have been applied, and nobody can tell.
+/// 40003: an attempt may have been applied, and that cannot be known.
 pub(crate) fn unknown_outcome(mutation: MutationId, last: Option<&Failure>) -> Failure {
     let class = last.map_or(ErrorClass::Timeout, |last| last.class);
     let mut failure =

@@ -1,41 +1,20 @@
-//! One mutation on its way: its rows' steps, put together to what the whole needs next.
+//! One mutation on its way: what is known of it, and what calls, look-ups and the log add to that.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use upwrite_connectors::{RetryRule, UpstreamError};
-use upwrite_events::{ErrorClass, Event, Failure, MutationId, MutationRequested, OwnerId, RowState};
+use upwrite_event_log::Moment;
+use upwrite_events::{ErrorClass, Failure, MutationId, MutationRequested, OwnerId, RowState};
 
 use super::pieces::Piece;
-use super::recorded;
-use super::row::{Conclusion, Facts, Look, RowJob, RowStep, Seen};
-use crate::Moment;
+use super::row::{Conclusion, Look, RowJob, Seen};
 
 /// What one row of an answered call came to.
 #[derive(Debug, Clone)]
-pub(crate) enum Answer {
+pub(crate) enum RowOutcome {
     Applied(Seen),
     Failed(UpstreamError),
-}
-
-/// What the whole mutation needs next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum JobStep {
-    /// Record these facts, in this order, in one append; then call [`Job::recorded`].
-    Record(Vec<Event>),
-    /// Make one call with these rows, all of one piece.
-    Send(Vec<u32>),
-    /// Look these rows up, all of one piece.
-    LookUp(Vec<u32>),
-    Wait(Moment),
-    /// Every row has its outcome in the log. `Some`: read back and settle, not before then.
-    Finished(Option<Moment>),
-}
-
-/// Limits that every step depends on.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) max_sends: u32,
 }
 
 /// A mutation that is not released yet.
@@ -55,7 +34,7 @@ pub(crate) struct Job {
     /// The failure because of which nothing more of this mutation is sent.
     pub(super) stop: Option<Failure>,
     pub(super) attempts: u32,
-    /// Sent since the log was last told of a failure.
+    /// Sent since the last failure in the log.
     pub(super) unrecorded: bool,
     pub(super) keep_claims: bool,
 }
@@ -89,100 +68,6 @@ impl Job {
         self.rows.iter().map(|row| row.sends().saturating_add(row.failed_looks())).max().unwrap_or(0)
     }
 
-    /// What to do next. Draws the conclusions that can be drawn, so that they are recorded together.
-    pub(crate) fn next(&mut self, now: Moment, limits: Limits) -> JobStep {
-        let mut steps = self.conclude(now, limits);
-        while self.stop.is_none() && self.find_stop() {
-            steps = self.conclude(now, limits);
-        }
-        if self.concluded.iter().any(Option::is_some) {
-            return JobStep::Record(recorded::outcomes(self));
-        }
-        if steps.is_empty() {
-            return JobStep::Finished(self.settle_at());
-        }
-        if steps.iter().all(|(_, step)| *step == RowStep::Revocable) {
-            return JobStep::Record(vec![recorded::revoked(self)]);
-        }
-        self.combine(steps)
-    }
-
-    /// Steps of the rows in question; those that end are taken out.
-    fn conclude(&mut self, now: Moment, limits: Limits) -> Vec<(u32, RowStep)> {
-        let revoke = self.revocable();
-        // What is to be withdrawn or ended concerns every row; else one piece goes after another.
-        let scope = if revoke || self.stop.is_some() { 0..u32::MAX } else { self.current() };
-        let mut steps = Vec::new();
-        for index in 0..u32::try_from(self.rows.len()).unwrap_or(u32::MAX) {
-            let at = index as usize;
-            if !scope.contains(&index) || self.states[at] != RowState::Pending || self.concluded[at].is_some() {
-                continue;
-            }
-            let Some(piece) = self.piece_of(index) else { continue };
-            let facts = Facts {
-                mutation: self.mutation,
-                idempotency: piece.idempotency,
-                now,
-                deadline: self.deadline,
-                max_sends: limits.max_sends,
-                revoke,
-                stop: self.stop.as_ref(),
-            };
-            match self.rows[at].step(&facts) {
-                RowStep::Conclude(conclusion) => self.concluded[at] = Some(*conclusion),
-                step => steps.push((index, step)),
-            }
-        }
-        steps
-    }
-
-    /// Withdrawing makes sense only while no row has an outcome.
-    fn revocable(&self) -> bool {
-        self.revoke
-            && self.states.iter().all(|state| *state == RowState::Pending)
-            && self.concluded.iter().all(Option::is_none)
-    }
-
-    /// The rows of the first piece that is not done.
-    fn current(&self) -> std::ops::Range<u32> {
-        let open = |index: u32| self.states[index as usize] == RowState::Pending;
-        self.pieces.iter().map(|piece| piece.rows.clone()).find(|rows| rows.clone().any(open)).unwrap_or(0..0)
-    }
-
-    /// A row that ended badly ends what was not sent.
-    fn find_stop(&mut self) -> bool {
-        self.stop = self.concluded.iter().flatten().find_map(|conclusion| match conclusion {
-            Conclusion::Rejected(failure) | Conclusion::InDoubt(failure) => Some(failure.clone()),
-            Conclusion::Applied { .. } => None,
-        });
-        self.stop.is_some()
-    }
-
-    /// Look-ups first, then sends, else wait for the earliest.
-    fn combine(&self, steps: Vec<(u32, RowStep)>) -> JobStep {
-        let first = |wanted: &RowStep| {
-            let (row, _) = steps.iter().find(|(_, step)| step == wanted)?;
-            let piece = self.piece_of(*row)?;
-            let rows =
-                steps.iter().filter(|(row, step)| step == wanted && piece.rows.contains(row)).map(|(row, _)| *row);
-            Some(rows.collect::<Vec<_>>())
-        };
-        if let Some(rows) = first(&RowStep::LookUp) {
-            return JobStep::LookUp(rows);
-        }
-        if let Some(mut rows) = first(&RowStep::Send) {
-            if let Some(alone) = rows.iter().copied().find(|row| self.rows[*row as usize].alone) {
-                rows = vec![alone];
-            }
-            return JobStep::Send(rows);
-        }
-        let earliest = steps.iter().filter_map(|(_, step)| match step {
-            RowStep::Wait(moment) => Some(*moment),
-            _ => None,
-        });
-        JobStep::Wait(earliest.min().unwrap_or(self.deadline))
-    }
-
     /// A call with these rows is being made.
     pub(crate) fn sent(&mut self, rows: &[u32]) {
         self.attempts = self.next_attempt();
@@ -201,15 +86,15 @@ impl Job {
 
     /// The call with these rows was answered, or not. `begun` and `ended` are its own; `late_until`: until when it can
     /// still take effect if its answer was lost; `delay` before the next attempt.
-    pub(crate) fn answered(&mut self, rows: &[u32], answers: Vec<Answer>, begun: Moment, times: Times) {
+    pub(crate) fn answered(&mut self, rows: &[u32], answers: Vec<RowOutcome>, begun: Moment, times: Times) {
         let atomic =
             rows.len() > 1 && rows.first().and_then(|row| self.piece_of(*row)).is_some_and(|piece| piece.atomic);
         let answers = if atomic { all_or_none(answers) } else { answers };
         for (row, answer) in rows.iter().zip(answers) {
             let at = *row as usize;
             match answer {
-                Answer::Applied(seen) => self.concluded[at] = Some(self.rows[at].applied(seen, begun)),
-                Answer::Failed(error) => self.rows[at].failed(&error, times.now, times.late_until, times.delay),
+                RowOutcome::Applied(seen) => self.concluded[at] = Some(self.rows[at].applied(seen, begun)),
+                RowOutcome::Failed(error) => self.rows[at].failed(&error, times.now, times.late_until, times.delay),
             }
         }
     }
@@ -227,7 +112,7 @@ impl Job {
         }
     }
 
-    /// What [`JobStep::Record`] gave is in the log.
+    /// What [`super::JobStep::Record`] gave is in the log.
     pub(crate) fn recorded(&mut self) {
         if self.concluded.iter().all(Option::is_none) {
             self.revoked = true;
@@ -249,7 +134,7 @@ impl Job {
     }
 
     /// When claims may go: `None` if they went with the verdict.
-    fn settle_at(&self) -> Option<Moment> {
+    pub(super) fn settle_at(&self) -> Option<Moment> {
         let in_doubt = self.states.contains(&RowState::InDoubt);
         let latest = || self.rows.iter().filter_map(RowJob::late_until).max();
         (!self.revoked && (self.keep_claims || in_doubt)).then(|| latest().unwrap_or(Moment(Duration::ZERO)))
@@ -271,7 +156,7 @@ pub(crate) struct Times {
 
 /// One failure of an all-or-none call is the failure of all its rows: the one that is not mere collateral. An unknown
 /// outcome comes before everything, a final refusal before one that may pass.
-fn all_or_none(answers: Vec<Answer>) -> Vec<Answer> {
+fn all_or_none(answers: Vec<RowOutcome>) -> Vec<RowOutcome> {
     let rank = |error: &UpstreamError| {
         let collateral = error.failure.class == ErrorClass::Collateral || error.retry == RetryRule::Alone;
         (error.failure.outcome == upwrite_events::Outcome::NotApplied, collateral, error.retry != RetryRule::Never)
@@ -279,8 +164,8 @@ fn all_or_none(answers: Vec<Answer>) -> Vec<Answer> {
     let root = answers
         .iter()
         .filter_map(|answer| match answer {
-            Answer::Failed(error) => Some(error),
-            Answer::Applied(_) => None,
+            RowOutcome::Failed(error) => Some(error),
+            RowOutcome::Applied(_) => None,
         })
         .min_by_key(|error| rank(error))
         .cloned();
@@ -289,7 +174,7 @@ fn all_or_none(answers: Vec<Answer>) -> Vec<Answer> {
         root.retry = RetryRule::Backoff;
     }
     let share = |answer| match answer {
-        Answer::Failed(_) => Answer::Failed(root.clone()),
+        RowOutcome::Failed(_) => RowOutcome::Failed(root.clone()),
         applied => applied,
     };
     answers.into_iter().map(share).collect()

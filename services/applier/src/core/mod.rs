@@ -5,6 +5,7 @@ mod failures;
 mod job;
 #[cfg(test)]
 mod model;
+mod next;
 mod pieces;
 mod recorded;
 mod references;
@@ -14,11 +15,12 @@ mod settling;
 mod steps;
 mod takeover;
 
-pub(crate) use compare::{judge, same_by};
+pub(crate) use compare::{judge, same_by, shown};
 pub(crate) use failures::{no_answer, no_table, unknown_outcome};
-pub(crate) use job::{Answer, Job, JobStep, Limits, Times};
+pub(crate) use job::{Job, RowOutcome, Times};
+pub(crate) use next::{JobStep, Limits};
 pub(crate) use pieces::{idempotency, pieces};
 pub(crate) use references::CreatedKeys;
-pub(crate) use row::{Look, Seen};
-pub(crate) use settling::{Question, questions, settled};
-pub(crate) use takeover::{Origin, Taken, announces, taken};
+pub(crate) use row::Seen;
+pub(crate) use settling::{Finding, Question, questions, settled};
+pub(crate) use takeover::{Origin, PriorSend, announces, prior_send};

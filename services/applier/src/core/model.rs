@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use upwrite_connectors::{Idempotency, RetryRule, UpstreamError};
+use upwrite_event_log::Moment;
 use upwrite_events::{ErrorClass, Event, Failure, Interval, MutationId, Op, Outcome, OwnerId, TableName};
 use uuid::Uuid;
 
-use super::{Answer, Job, JobStep, Limits, Look, Origin, Seen, Taken, Times};
-use crate::Moment;
+use super::row::Look;
+use super::{Job, JobStep, Limits, Origin, PriorSend, RowOutcome, Seen, Times};
 use crate::testing;
 
 const LATE: Duration = Duration::from_secs(20);
@@ -108,8 +109,8 @@ impl World {
     }
 }
 
-fn failed(class: ErrorClass, outcome: Outcome, retry: RetryRule) -> Answer {
-    Answer::Failed(UpstreamError { failure: Failure::new(class, outcome, "XX000", "as planned"), retry })
+fn failed(class: ErrorClass, outcome: Outcome, retry: RetryRule) -> RowOutcome {
+    RowOutcome::Failed(UpstreamError { failure: Failure::new(class, outcome, "XX000", "as planned"), retry })
 }
 
 fn seen() -> Seen {
@@ -117,7 +118,7 @@ fn seen() -> Seen {
 }
 
 /// The answer to an attempt that begins at `at`.
-fn attempt(world: &mut World, fate: Fate, at: Moment) -> Answer {
+fn attempt(world: &mut World, fate: Fate, at: Moment) -> RowOutcome {
     let lost = || failed(ErrorClass::Timeout, Outcome::Unknown, RetryRule::Backoff);
     if world.unique && world.shows(at) && !matches!(fate, Fate::LostUnmade | Fate::LostMade | Fate::LostLate(_)) {
         return failed(ErrorClass::Unique, Outcome::NotApplied, RetryRule::Never);
@@ -126,7 +127,7 @@ fn attempt(world: &mut World, fate: Fate, at: Moment) -> Answer {
         Fate::Done => {
             // An earlier attempt that would have come later is refused by the key now.
             world.make(at);
-            Answer::Applied(seen())
+            RowOutcome::Applied(seen())
         }
         Fate::Refused => failed(ErrorClass::Check, Outcome::NotApplied, RetryRule::Never),
         Fate::Busy => failed(ErrorClass::Locked, Outcome::NotApplied, RetryRule::Backoff),
@@ -154,13 +155,13 @@ fn job(plan: &Plan, now: Moment) -> Job {
     };
     let request = Arc::new(testing::request(mutation, 1));
     let life = testing::requested(mutation, 1);
-    let taken = if plan.predecessor.is_some() { Taken::PossiblySent } else { Taken::NotSent };
-    let origin = Origin { life: &life, taken, now, not_before: now, late_until: now + LATE };
+    let prior_send = if plan.predecessor.is_some() { PriorSend::PossiblySent } else { PriorSend::NotSent };
+    let origin = Origin { life: &life, prior_send, now, not_before: now, late_until: now + LATE };
     let deadline = now + Duration::from_secs(plan.deadline_s);
     Job::new(OwnerId(Uuid::nil()), request, vec![piece], deadline, &origin)
 }
 
-/// What the log was told.
+/// What the log holds.
 #[derive(Debug, PartialEq)]
 enum Told {
     Applied { kept: bool },
@@ -195,7 +196,7 @@ fn run(plan: &Plan, world: &mut World) -> Run {
                 assert_eq!(told, None, "sent after the verdict");
                 job.sent(&rows);
                 let answer = attempt(world, fates.next().copied().unwrap_or(Fate::Done), now);
-                may_send = matches!(&answer, Answer::Failed(error) if error.failure.outcome == Outcome::NotApplied);
+                may_send = matches!(&answer, RowOutcome::Failed(error) if error.failure.outcome == Outcome::NotApplied);
                 let begun = now;
                 now = now + CALL;
                 job.answered(&rows, vec![answer], begun, Times { now, late_until: begun + LATE, delay: DELAY });

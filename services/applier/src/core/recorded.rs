@@ -83,7 +83,7 @@ impl Job {
     }
 
     /// Whether a wait is news to the log.
-    pub(crate) fn has_news(&self) -> bool {
+    pub(crate) fn is_unrecorded(&self) -> bool {
         self.unrecorded
     }
 

@@ -1,16 +1,16 @@
 //! What is known of one row of a mutation, and what that asks for next. Pure: every rule about resending is here.
 //!
 //! A row is *lost* from the moment at which an answer did not come (or a predecessor may have sent it) until a look-up
-//! tells. While it is lost nothing that upstream says is a verdict: a duplicate, a not-found or a refused validation
+//! shows what became of it. While it is lost nothing that upstream says is a verdict: a duplicate, a not-found or a refused validation
 //! may be the echo of our own first attempt. "Not there" tells only once no attempt can take effect late any more.
 
 use std::time::Duration;
 
 use upwrite_connectors::{Idempotency, RetryRule, UpstreamError};
+use upwrite_event_log::Moment;
 use upwrite_events::{Failure, MutationId, Outcome, Row};
 
 use super::failures;
-use crate::Moment;
 
 /// What upstream showed of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(crate) enum Look {
     Done(Seen),
     /// The record is as it was before the change.
     NotDone,
-    /// The record is neither (somebody else changed it), or several fit: nobody can tell.
+    /// The record is neither (another change came in between), or several fit: that cannot be known.
     Unclear(Option<Seen>),
 }
 
@@ -241,7 +241,7 @@ impl RowJob {
         }
     }
 
-    /// A look-up that began at `begun` told this. "Not done" is final only if nothing can take effect late.
+    /// A look-up that began at `begun` showed this. "Not done" is final only if nothing can take effect late.
     pub(crate) fn looked(&mut self, begun: Moment, look: Look) {
         self.failed_looks = 0;
         let nothing_late = self.late_until.is_none_or(|until| begun >= until);

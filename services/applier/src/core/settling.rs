@@ -44,33 +44,42 @@ fn can_tell(idempotency: Idempotency, op: Op) -> bool {
     op != Op::Insert || matches!(idempotency, Idempotency::UpsertKey | Idempotency::ClientId | Idempotency::Probe)
 }
 
-/// The answers, as the fact that ends the mutation for good. Rows whose look tells nothing stay in doubt.
-pub(crate) fn settled(job: &Job, answers: &[(Question, Look)], now: Interval) -> Event {
+/// What upstream said to a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// The record; `None`: gone, or several fit.
+    Read {
+        row: u32,
+        key: String,
+        record: Option<Seen>,
+    },
+    Judged {
+        row: u32,
+        look: Look,
+    },
+}
+
+/// The findings, as the fact that ends the mutation for good. Rows whose look tells nothing stay in doubt.
+pub(crate) fn settled(job: &Job, findings: Vec<Finding>, now: Interval) -> Event {
     let (mut applied, mut not_applied, mut rows) = (Vec::new(), Vec::new(), Vec::new());
-    let mut show = |row: u32, seen: &Seen| {
-        rows.push(AppliedRow {
-            row,
-            key: seen.key.clone(),
-            image: seen.image.clone(),
-            vendor_version: seen.vendor_version.clone(),
-            seen: seen.interval,
-        });
+    let mut show = |row: u32, seen: Seen| {
+        let Seen { key, image, vendor_version, interval } = seen;
+        rows.push(AppliedRow { row, key, image, vendor_version, seen: interval });
     };
-    for (question, look) in answers {
-        match (question, look) {
-            (Question::Read { row, .. }, Look::Done(seen) | Look::Unclear(Some(seen))) => show(*row, seen),
-            // Gone, or not to be told: the reconciler has it read by id.
-            (Question::Read { row, key }, Look::NotDone | Look::Unclear(None)) => {
-                let seen = Seen { key: key.clone(), image: None, vendor_version: None, interval: now };
-                show(*row, &seen);
+    for finding in findings {
+        match finding {
+            Finding::Read { row, record: Some(seen), .. } => show(row, seen),
+            // The reconciler has it read by id.
+            Finding::Read { row, key, record: None } => {
+                show(row, Seen { key, image: None, vendor_version: None, interval: now });
             }
-            (Question::Judge { row }, Look::Done(seen)) => {
-                applied.push(*row);
-                show(*row, seen);
+            Finding::Judged { row, look: Look::Done(seen) } => {
+                applied.push(row);
+                show(row, seen);
             }
-            (Question::Judge { row }, Look::NotDone) => not_applied.push(*row),
-            (Question::Judge { row }, Look::Unclear(Some(seen))) => show(*row, seen),
-            (Question::Judge { .. }, Look::Unclear(None)) => {}
+            Finding::Judged { row, look: Look::NotDone } => not_applied.push(row),
+            Finding::Judged { row, look: Look::Unclear(Some(seen)) } => show(row, seen),
+            Finding::Judged { look: Look::Unclear(None), .. } => {}
         }
     }
     Event::MutationSettled(MutationSettled { mutation: job.mutation, owner: job.owner, applied, not_applied, rows })

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use upwrite_connectors::{Idempotency, RetryRule, UpstreamError};
+use upwrite_event_log::Moment;
 use upwrite_events::{ErrorClass, Event, Failure, Interval, MutationId, Op, Outcome, OwnerId, RowState, TableName};
 use uuid::Uuid;
 
 use super::pieces::Piece;
-use super::{Answer, Job, JobStep, Limits, Look, Origin, Seen, Taken, Times};
-use crate::{Moment, testing};
+use super::row::Look;
+use super::{Job, JobStep, Limits, Origin, PriorSend, RowOutcome, Seen, Times};
+use crate::testing;
 
 const MUTATION: MutationId = MutationId(Uuid::from_u128(5));
 const LIMITS: Limits = Limits { max_sends: 5 };
@@ -30,7 +32,8 @@ fn job(rows: u32, max: u32, atomic: bool, op: Op, idempotency: Idempotency) -> J
         idempotency,
     });
     let life = testing::requested(MUTATION, rows as usize);
-    let origin = Origin { life: &life, taken: Taken::NotSent, now: at(0), not_before: at(0), late_until: at(0) };
+    let origin =
+        Origin { life: &life, prior_send: PriorSend::NotSent, now: at(0), not_before: at(0), late_until: at(0) };
     let request = Arc::new(testing::request(MUTATION, rows as usize));
     Job::new(OwnerId(Uuid::nil()), request, pieces.collect(), at(1000), &origin)
 }
@@ -39,8 +42,8 @@ fn insert() -> Job {
     job(1, 200, false, Op::Insert, Idempotency::UpsertKey)
 }
 
-fn applied() -> Answer {
-    Answer::Applied(seen("real"))
+fn applied() -> RowOutcome {
+    RowOutcome::Applied(seen("real"))
 }
 
 fn seen(key: &str) -> Seen {
@@ -51,20 +54,20 @@ fn error(class: ErrorClass, outcome: Outcome, retry: RetryRule) -> UpstreamError
     UpstreamError { failure: Failure::new(class, outcome, "XX000", "no"), retry }
 }
 
-fn refused(class: ErrorClass) -> Answer {
-    Answer::Failed(error(class, Outcome::NotApplied, RetryRule::Never))
+fn refused(class: ErrorClass) -> RowOutcome {
+    RowOutcome::Failed(error(class, Outcome::NotApplied, RetryRule::Never))
 }
 
-fn busy() -> Answer {
-    Answer::Failed(error(ErrorClass::Locked, Outcome::NotApplied, RetryRule::Backoff))
+fn busy() -> RowOutcome {
+    RowOutcome::Failed(error(ErrorClass::Locked, Outcome::NotApplied, RetryRule::Backoff))
 }
 
-fn lost() -> Answer {
-    Answer::Failed(error(ErrorClass::Timeout, Outcome::Unknown, RetryRule::Backoff))
+fn lost() -> RowOutcome {
+    RowOutcome::Failed(error(ErrorClass::Timeout, Outcome::Unknown, RetryRule::Backoff))
 }
 
 /// Sends what the job wants sent at `second`, answered a second later.
-fn send(job: &mut Job, second: u64, answers: Vec<Answer>) {
+fn send(job: &mut Job, second: u64, answers: Vec<RowOutcome>) {
     let JobStep::Send(rows) = job.next(at(second), LIMITS) else { panic!("{:?}", job.next(at(second), LIMITS)) };
     assert_eq!(rows.len(), answers.len());
     job.sent(&rows);
@@ -179,7 +182,7 @@ fn a_refused_piece_ends_the_rest_and_leaves_what_was_applied() {
     let mut job = job(500, 200, true, Op::Insert, Idempotency::UpsertKey);
     send(&mut job, 0, vec![applied(); 200]);
     record(&mut job, 1);
-    let collateral = || Answer::Failed(error(ErrorClass::Collateral, Outcome::NotApplied, RetryRule::Alone));
+    let collateral = || RowOutcome::Failed(error(ErrorClass::Collateral, Outcome::NotApplied, RetryRule::Alone));
     let mut answers = vec![collateral(); 200];
     answers[17] = refused(ErrorClass::NotNull);
     send(&mut job, 1, answers);
@@ -194,7 +197,7 @@ fn a_refused_piece_ends_the_rest_and_leaves_what_was_applied() {
 #[test]
 fn one_passing_failure_of_an_atomic_call_sends_all_of_it_again() {
     let mut job = job(3, 200, true, Op::Insert, Idempotency::UpsertKey);
-    let collateral = Answer::Failed(error(ErrorClass::Collateral, Outcome::NotApplied, RetryRule::Alone));
+    let collateral = RowOutcome::Failed(error(ErrorClass::Collateral, Outcome::NotApplied, RetryRule::Alone));
     send(&mut job, 0, vec![collateral.clone(), busy(), collateral]);
     assert_eq!(job.next(at(1), LIMITS), JobStep::Wait(at(3)));
     assert_eq!(job.next(at(3), LIMITS), JobStep::Send(vec![0, 1, 2]));
@@ -214,7 +217,7 @@ fn rows_of_a_call_that_is_not_atomic_end_each_on_its_own() {
 fn collateral_of_another_mutation_goes_alone_at_once() {
     let mut job = insert();
     assert!(job.packs());
-    send(&mut job, 0, vec![Answer::Failed(error(ErrorClass::Collateral, Outcome::NotApplied, RetryRule::Alone))]);
+    send(&mut job, 0, vec![RowOutcome::Failed(error(ErrorClass::Collateral, Outcome::NotApplied, RetryRule::Alone))]);
     assert_eq!(job.next(at(1), LIMITS), JobStep::Send(vec![0]));
     assert!(!job.packs());
 }
@@ -223,12 +226,12 @@ fn collateral_of_another_mutation_goes_alone_at_once() {
 fn a_penalty_is_waited_for_and_deferral_says_that_nothing_was_applied() {
     let mut job = insert();
     let penalty = error(ErrorClass::RateLimited, Outcome::NotApplied, RetryRule::After(Duration::from_secs(30)));
-    send(&mut job, 0, vec![Answer::Failed(penalty)]);
+    send(&mut job, 0, vec![RowOutcome::Failed(penalty)]);
     assert_eq!(job.next(at(1), LIMITS), JobStep::Wait(at(31)));
-    assert!(job.has_news());
+    assert!(job.is_unrecorded());
     let Event::MutationDeferred(deferred) = job.deferred(7) else { panic!() };
     assert_eq!((deferred.failure.outcome, deferred.not_before_us), (Outcome::NotApplied, 7));
-    assert!(!job.has_news());
+    assert!(!job.is_unrecorded());
 }
 
 #[test]
@@ -263,7 +266,7 @@ fn spent_attempts_end_with_the_failures_own_sqlstate() {
 fn a_penalty_beyond_the_deadline_is_not_waited_for() {
     let mut job = insert();
     let quota = error(ErrorClass::Quota, Outcome::NotApplied, RetryRule::After(Duration::from_secs(86_400)));
-    send(&mut job, 0, vec![Answer::Failed(quota)]);
+    send(&mut job, 0, vec![RowOutcome::Failed(quota)]);
     assert!(matches!(&record(&mut job, 1)[..], [Event::MutationRejected(no)] if no.failure.class == ErrorClass::Quota));
 }
 

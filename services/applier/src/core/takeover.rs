@@ -1,25 +1,25 @@
-//! What the log tells a new owner about a mutation that somebody else may have begun.
+//! What a new owner learns from the log about a mutation that a predecessor may have begun.
 
 use std::sync::Arc;
 
 use upwrite_connectors::Idempotency;
+use upwrite_event_log::Moment;
 use upwrite_events::{Lifecycle, MutationRequested, Outcome, OwnerId, Phase, RowState};
 
 use super::job::Job;
 use super::pieces::Piece;
 use super::row::RowJob;
-use crate::Moment;
 
 /// Whether a predecessor may have sent rows that have no outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Taken {
+pub(crate) enum PriorSend {
     NotSent,
     PossiblySent,
 }
 
-/// Judges a lifecycle as it stood just before our own marker. `orderly`: nobody owned the partition there, so the last
+/// Judges a lifecycle as it stood just before our own marker. `orderly`: the partition had no owner there, so the last
 /// owner had said that nothing of it was in flight.
-pub(crate) fn taken(life: &Lifecycle, orderly: bool, tells_attempts: bool) -> Taken {
+pub(crate) fn prior_send(life: &Lifecycle, orderly: bool, announces_attempts: bool) -> PriorSend {
     // An owner defers with `NotApplied` only if every attempt so far is known not to have been applied.
     let deferred_clean = life.phase == Phase::Deferred
         && life.failure.as_ref().is_some_and(|failure| failure.outcome == Outcome::NotApplied);
@@ -27,9 +27,9 @@ pub(crate) fn taken(life: &Lifecycle, orderly: bool, tells_attempts: bool) -> Ta
         deferred_clean || !life.maybe_sent
     } else {
         // Where every call is announced, no announcement proves that there was none.
-        tells_attempts && (deferred_clean || life.phase == Phase::Requested)
+        announces_attempts && (deferred_clean || life.phase == Phase::Requested)
     };
-    if clean { Taken::NotSent } else { Taken::PossiblySent }
+    if clean { PriorSend::NotSent } else { PriorSend::PossiblySent }
 }
 
 /// Whether calls of this kind are announced by `MutationAttempted`.
@@ -40,7 +40,7 @@ pub(crate) fn announces(idempotency: Idempotency) -> bool {
 /// What a job starts from.
 pub(crate) struct Origin<'a> {
     pub(crate) life: &'a Lifecycle,
-    pub(crate) taken: Taken,
+    pub(crate) prior_send: PriorSend,
     pub(crate) now: Moment,
     /// The next attempt is not before this (as the log says, or now).
     pub(crate) not_before: Moment,
@@ -49,7 +49,7 @@ pub(crate) struct Origin<'a> {
 }
 
 impl Job {
-    /// A job for a mutation as the log tells of it.
+    /// A job for a mutation as it stands in the log.
     pub(crate) fn new(
         owner: OwnerId,
         request: Arc<MutationRequested>,
@@ -61,8 +61,8 @@ impl Job {
         let mut states = life.rows.clone();
         states.resize(request.rows.len(), RowState::Pending);
         let finished_by_others = life.phase.is_finished();
-        let row = |state: &RowState| match (origin.taken, state) {
-            (Taken::PossiblySent, RowState::Pending) => {
+        let row = |state: &RowState| match (origin.prior_send, state) {
+            (PriorSend::PossiblySent, RowState::Pending) => {
                 RowJob::taken_over(origin.now, origin.not_before, origin.late_until)
             }
             // Only for when its claims may go.
@@ -84,8 +84,8 @@ impl Job {
             revoked: matches!(life.phase, Phase::Revoked | Phase::Voided | Phase::Dead) && !life.keep_claims,
             stop: if ended_badly { life.failure.clone() } else { None },
             attempts: life.attempts,
-            // Until it is found out, an orderly end must not hide it: whoever comes then takes the log's word.
-            unrecorded: origin.taken == Taken::PossiblySent && states.contains(&RowState::Pending),
+            // Until it is found out, an orderly end must not hide it: the next owner takes the log's word.
+            unrecorded: origin.prior_send == PriorSend::PossiblySent && states.contains(&RowState::Pending),
             keep_claims: life.keep_claims,
             states,
             request,
@@ -134,41 +134,48 @@ mod tests {
 
     #[test]
     fn whoever_crashed_may_have_sent() {
-        assert_eq!(taken(&folded(&[]), false, false), Taken::PossiblySent);
-        assert_eq!(taken(&folded(&[deferred(Outcome::NotApplied)]), false, false), Taken::PossiblySent);
+        assert_eq!(prior_send(&folded(&[]), false, false), PriorSend::PossiblySent);
+        assert_eq!(prior_send(&folded(&[deferred(Outcome::NotApplied)]), false, false), PriorSend::PossiblySent);
     }
 
     #[test]
     fn without_an_announcement_there_was_no_call() {
-        assert_eq!(taken(&folded(&[]), false, true), Taken::NotSent);
-        assert_eq!(taken(&folded(&[attempted()]), false, true), Taken::PossiblySent);
-        assert_eq!(taken(&folded(&[attempted(), deferred(Outcome::NotApplied)]), false, true), Taken::NotSent);
-        assert_eq!(taken(&folded(&[attempted(), deferred(Outcome::Unknown)]), false, true), Taken::PossiblySent);
+        assert_eq!(prior_send(&folded(&[]), false, true), PriorSend::NotSent);
+        assert_eq!(prior_send(&folded(&[attempted()]), false, true), PriorSend::PossiblySent);
+        assert_eq!(prior_send(&folded(&[attempted(), deferred(Outcome::NotApplied)]), false, true), PriorSend::NotSent);
+        assert_eq!(
+            prior_send(&folded(&[attempted(), deferred(Outcome::Unknown)]), false, true),
+            PriorSend::PossiblySent
+        );
     }
 
     #[test]
     fn what_a_predecessor_may_have_sent_is_news_before_the_partition_is_given_back() {
         // It was put off, known not to be applied, and sent again by an owner that crashed.
         let life = folded(&[deferred(Outcome::NotApplied)]);
-        let job = |taken| {
+        let job = |prior_send| {
             let now = Moment(std::time::Duration::ZERO);
-            let origin = Origin { life: &life, taken, now, not_before: now, late_until: now };
+            let origin = Origin { life: &life, prior_send, now, not_before: now, late_until: now };
             let request = Arc::new(crate::testing::request(MUTATION, 1));
             Job::new(OWNER, request, Vec::new(), now, &origin)
         };
-        assert!(!job(Taken::NotSent).has_news());
-        let mut doubtful = job(Taken::PossiblySent);
-        assert!(doubtful.has_news());
-        let told = [deferred(Outcome::NotApplied), doubtful.deferred(0)];
-        assert_eq!(taken(&folded(&told), true, false), Taken::PossiblySent);
+        assert!(!job(PriorSend::NotSent).is_unrecorded());
+        let mut doubtful = job(PriorSend::PossiblySent);
+        assert!(doubtful.is_unrecorded());
+        let recorded = [deferred(Outcome::NotApplied), doubtful.deferred(0)];
+        assert_eq!(prior_send(&folded(&recorded), true, false), PriorSend::PossiblySent);
     }
 
     #[test]
     fn an_orderly_end_leaves_nothing_in_flight() {
-        assert_eq!(taken(&folded(&[]), true, false), Taken::NotSent);
-        assert_eq!(taken(&folded(&[deferred(Outcome::NotApplied)]), true, false), Taken::NotSent);
-        assert_eq!(taken(&folded(&[deferred(Outcome::Unknown)]), true, false), Taken::PossiblySent);
+        assert_eq!(prior_send(&folded(&[]), true, false), PriorSend::NotSent);
+        assert_eq!(prior_send(&folded(&[deferred(Outcome::NotApplied)]), true, false), PriorSend::NotSent);
+        assert_eq!(prior_send(&folded(&[deferred(Outcome::Unknown)]), true, false), PriorSend::PossiblySent);
         let void = Event::MutationVoided(MutationVoided { mutation: MUTATION, reason: String::new() });
-        assert_eq!(taken(&folded(&[void]), true, false), Taken::NotSent, "a void after the request changes nothing");
+        assert_eq!(
+            prior_send(&folded(&[void]), true, false),
+            PriorSend::NotSent,
+            "a void after the request changes nothing"
+        );
     }
 }

@@ -2,17 +2,30 @@
 
 use std::sync::Arc;
 
-use upwrite_event_log::{EventLog, LogError};
+use upwrite_event_log::{Clock, EventLog, LogError, Moment};
 use upwrite_events::{Event, Partition, Position};
 
+use super::JobId;
 use crate::backoff_delay::Delays;
-use crate::{Clock, Moment};
 
 /// An acknowledged append: when it was sent (the lease counts from there) and where it stands.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Appended {
+pub(crate) struct Acknowledgement {
     pub(crate) sent: Moment,
     pub(crate) position: Position,
+}
+
+/// What an append was for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Only the lease.
+    Renewal,
+    Outcome(JobId),
+    Deferred(JobId),
+    Attempted(JobId, Vec<u32>),
+    Settled(JobId),
+    TurnedAway,
+    Released,
 }
 
 /// Returns an error only if the log is not the one it was, or an event cannot be made small enough.
@@ -22,16 +35,16 @@ pub(crate) async fn append(
     delays: Delays,
     partition: Partition,
     events: Vec<Event>,
-) -> Result<Appended, LogError> {
+) -> Result<Acknowledgement, LogError> {
     let mut groups = vec![events];
     let mut failures = 0;
-    let mut done = Appended { sent: clock.now(), position: Position::START };
+    let mut done = Acknowledgement { sent: clock.now(), position: Position::START };
     while let Some(events) = groups.pop() {
         let sent = clock.now();
         match log.append(partition, events.clone()).await {
             Ok(positions) => {
                 let position = positions.last().copied().unwrap_or(done.position);
-                done = Appended { sent, position };
+                done = Acknowledgement { sent, position };
             }
             Err(LogError::TooLarge { bytes, limit }) => {
                 groups.extend(smaller(events).ok_or(LogError::TooLarge { bytes, limit })?.into_iter().rev());

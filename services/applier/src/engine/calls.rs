@@ -9,15 +9,15 @@ use futures::FutureExt;
 use upwrite_connectors::{
     Call, CallReport, CallRow, Found, Idempotency, Priority, RetryRule, RowResult, UpstreamError,
 };
-use upwrite_events::{ErrorClass, Interval, Op, RowChange};
+use upwrite_event_log::{Clock, Moment};
+use upwrite_events::{ErrorClass, LocalInterval, Op, RowChange};
 
 use super::upstream::{Table, Upstream};
 use crate::core::no_answer;
-use crate::{Clock, Moment};
 
 /// What became of a call.
 #[derive(Debug)]
-pub(crate) enum Called {
+pub(crate) enum CallEnd {
     /// The lease ran out before the call began: nothing was sent.
     NotSent,
     Answered {
@@ -27,7 +27,7 @@ pub(crate) enum Called {
 }
 
 /// One write call, with its rows read back where the answer does not carry them.
-pub(crate) struct Writing {
+pub(crate) struct WriteCall {
     pub(crate) upstream: Upstream,
     pub(crate) table: Arc<Table>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -38,18 +38,22 @@ pub(crate) struct Writing {
     pub(crate) start_until: Moment,
 }
 
-impl Writing {
-    pub(crate) async fn run(self) -> Called {
+impl WriteCall {
+    pub(crate) async fn run(self) -> CallEnd {
         let begun = self.clock.now();
         if begun >= self.start_until {
-            return Called::NotSent;
+            return CallEnd::NotSent;
         }
         let begun_us = self.clock.unix_us();
         let call = Call { table: &self.table.spec, op: self.op, rows: &self.rows, atomic: self.atomic };
         let answer = in_time(self.table.whole_timeout(), self.upstream.connector.call(call)).await;
         let mut report = answer.unwrap_or_else(|(class, why)| {
-            CallReport { rows: Vec::new(), seen: Interval { begun_us, ended_us: self.clock.unix_us() }, pause: None }
-                .filled(self.rows.len(), class, why)
+            CallReport {
+                rows: Vec::new(),
+                seen: LocalInterval { begun_us, ended_us: self.clock.unix_us() },
+                pause: None,
+            }
+            .filled(self.rows.len(), class, why)
         });
         if report.rows.len() != self.rows.len() {
             report = report.filled(self.rows.len(), ErrorClass::Bug, "the connector did not answer for every row");
@@ -57,7 +61,7 @@ impl Writing {
         if self.op != Op::Delete {
             self.read_back(&mut report).await;
         }
-        Called::Answered { report, begun }
+        CallEnd::Answered { report, begun }
     }
 
     /// An answer without the rows: ask for them at once. If that fails, they are read by id later.
@@ -107,29 +111,44 @@ impl Filled for CallReport {
     }
 }
 
-/// What is asked about rows of one table and operation.
-pub(crate) struct Looking {
+/// How the records in question are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Search {
+    /// Read by their keys, whatever was done to them.
+    ByKey,
+    /// As creates whose keys are not known.
+    Created,
+}
+
+impl Search {
+    /// After a lost answer to such an operation.
+    pub(crate) fn after(op: Op, idempotency: Idempotency) -> Self {
+        if op == Op::Insert && idempotency != Idempotency::ClientId { Self::Created } else { Self::ByKey }
+    }
+}
+
+/// What is asked about rows of one table.
+pub(crate) struct Lookup {
     pub(crate) upstream: Upstream,
     pub(crate) table: Arc<Table>,
-    pub(crate) op: Op,
-    pub(crate) idempotency: Idempotency,
+    pub(crate) search: Search,
     /// With the keys by which the records are to be read.
     pub(crate) rows: Vec<(CallRow, RowChange)>,
     /// Nothing was sent before this, Unix microseconds.
     pub(crate) sent_at_us: i64,
 }
 
-impl Looking {
+impl Lookup {
     /// One answer per row, in order.
-    pub(crate) async fn run(&self) -> Result<(Vec<Found>, Interval), UpstreamError> {
-        let searched = self.op == Op::Insert && self.idempotency != Idempotency::ClientId;
+    pub(crate) async fn run(&self) -> Result<(Vec<Found>, LocalInterval), UpstreamError> {
         let rows: Vec<CallRow> = self.rows.iter().map(|(row, _)| row.clone()).collect();
         let answer = async {
-            if searched {
-                self.upstream.connector.find_created(&self.table.spec, &rows, self.sent_at_us).await
-            } else {
-                let keys: Vec<String> = rows.iter().map(|row| row.key.clone()).collect();
-                self.upstream.connector.read(&self.table.spec, &keys).await
+            match self.search {
+                Search::Created => self.upstream.connector.find_created(&self.table.spec, &rows, self.sent_at_us).await,
+                Search::ByKey => {
+                    let keys: Vec<String> = rows.iter().map(|row| row.key.clone()).collect();
+                    self.upstream.connector.read(&self.table.spec, &keys).await
+                }
             }
         };
         let failed = |class, why: &str| UpstreamError { failure: no_answer(class, why), retry: RetryRule::Backoff };
@@ -148,5 +167,19 @@ async fn in_time<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T,
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(_)) => Err((ErrorClass::Bug, "the connector failed while it waited for the answer")),
         Err(_) => Err((ErrorClass::Timeout, "upstream did not answer in time")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_creates_whose_key_upstream_draws_are_searched_for() {
+        assert_eq!(Search::after(Op::Insert, Idempotency::UpsertKey), Search::Created);
+        assert_eq!(Search::after(Op::Insert, Idempotency::Probe), Search::Created);
+        assert_eq!(Search::after(Op::Insert, Idempotency::ClientId), Search::ByKey);
+        assert_eq!(Search::after(Op::Update, Idempotency::Natural), Search::ByKey);
+        assert_eq!(Search::after(Op::Delete, Idempotency::Natural), Search::ByKey);
     }
 }

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use upwrite_connectors::{CallRow, Priority};
+use upwrite_event_log::Moment;
 use upwrite_events::{MutationId, RowChange};
 
-use super::calls::{Looking, Writing};
-use super::done::{Done, Purpose};
+use super::append::Purpose;
+use super::call_trace::CallTrace;
+use super::calls::{Lookup, Search, WriteCall};
+use super::completion::Completion;
 use super::lanes::{Kind, LaneKey, Ticket};
-use super::partition::Stage;
-use super::traced::Traced;
+use super::partition::OwnerState;
 use super::upstream::{Table, Tables, Upstream};
-use super::{At, Driver, Slot, Timer};
-use crate::Moment;
+use super::{Driver, Slot, SlotState, Timer};
 use crate::core::CreatedKeys;
 
 impl Driver {
@@ -27,14 +28,16 @@ impl Driver {
     /// Starts one call of a source; `false`: nothing can start now.
     fn dispatch_one(&mut self, name: &str) -> bool {
         let tables = Arc::clone(&self.tables);
-        let upstreams = Arc::clone(&self.outside.upstreams);
+        let upstreams = Arc::clone(&self.environment.upstreams);
         let (Some(source), Some(upstream)) = (self.sources.get_mut(name), upstreams.get(name)) else { return false };
-        if source.waits_for_budget || source.in_flight >= self.outside.config.concurrency.max(1) {
+        if source.waits_for_budget || source.in_flight >= self.environment.config.concurrency.max(1) {
             return false;
         }
         let slots = &self.slots;
         let valid = |ticket: &Ticket| {
-            slots.get(&ticket.job).is_some_and(|slot| slot.at == At::Queued && slot.generation == ticket.generation)
+            slots
+                .get(&ticket.job)
+                .is_some_and(|slot| slot.state == SlotState::Queued && slot.generation == ticket.generation)
         };
         let max_rows = |key: &LaneKey| tables.get(&key.table).map_or(1, |table| table.capabilities.max_batch.max(1));
         let Some((key, tickets)) = source.lanes.take(max_rows, valid) else { return false };
@@ -67,27 +70,28 @@ impl Driver {
             source.lanes.put_back(key, tickets);
             source.waits_for_budget = true;
         }
-        self.set_timer(self.outside.clock.now() + wait, Timer::Source(name.to_owned()));
+        self.set_timer(self.environment.clock.now() + wait, Timer::Source(name.to_owned()));
     }
 
     /// The tickets whose partition allows a call now, and until when it may begin. The others wait for a renewal.
     fn with_lease(&mut self, tickets: Vec<Ticket>, table: &Table) -> (Vec<Ticket>, Moment) {
-        let now = self.outside.clock.now();
+        let now = self.environment.clock.now();
         let (mut ready, mut start_until) = (Vec::new(), Moment(std::time::Duration::MAX));
         for ticket in tickets {
             let Some(slot) = self.slots.get_mut(&ticket.job) else { continue };
-            let tenure = ticket.job.tenure;
-            let Some(owned) = self.tenures.get_mut(&tenure).filter(|owned| owned.stage == Stage::Owner) else {
+            let term = ticket.job.term;
+            let Some(ownership) = self.terms.get_mut(&term).filter(|ownership| ownership.state == OwnerState::Owner)
+            else {
                 continue;
             };
-            match owned.lease.start_until(table.whole_timeout()).filter(|until| now < *until) {
+            match ownership.lease.start_until(table.whole_timeout()).filter(|until| now < *until) {
                 Some(until) => {
                     start_until = start_until.min(until);
                     ready.push(ticket);
                 }
                 None => {
-                    slot.at = At::WaitsForLease;
-                    owned.waiting.push(ticket.job);
+                    slot.state = SlotState::WaitsForLease;
+                    ownership.waiting.push(ticket.job);
                     self.renew(&ticket);
                 }
             }
@@ -95,17 +99,17 @@ impl Driver {
         (ready, start_until)
     }
 
-    /// The lease has run out: the next call is announced in the log, unless an append is under way. If somebody else
-    /// has taken the partition meanwhile, that counts for nothing, and we read of it.
+    /// The lease has run out: the next call is announced in the log, unless an append is under way. If another
+    /// process has taken the partition meanwhile, that counts for nothing, and we read of it.
     fn renew(&mut self, ticket: &Ticket) {
-        let now_us = self.outside.clock.unix_us();
-        let (Some(owned), Some(slot)) = (self.tenures.get_mut(&ticket.job.tenure), self.slots.get(&ticket.job)) else {
+        let now_us = self.environment.clock.unix_us();
+        let (Some(ownership), Some(slot)) = (self.terms.get_mut(&ticket.job.term), self.slots.get(&ticket.job)) else {
             return;
         };
-        if !owned.renewing {
-            owned.renewing = true;
+        if !ownership.renewing {
+            ownership.renewing = true;
             let event = slot.job.attempted(&ticket.rows, now_us);
-            self.append(ticket.job.tenure, vec![event], Purpose::Renewal);
+            self.append(ticket.job.term, vec![event], Purpose::Renewal);
         }
     }
 
@@ -121,9 +125,9 @@ impl Driver {
         let mut atomic = false;
         for ticket in &tickets {
             let Some(slot) = self.slots.get_mut(&ticket.job) else { continue };
-            slot.at = At::Busy;
+            slot.state = SlotState::Busy;
             rows.extend(call_rows(slot, &ticket.rows, &self.tables).into_iter().map(|(row, _)| row));
-            mutations.push(traced(slot));
+            mutations.push(trace_of(slot));
             atomic = key.own_call
                 && ticket.rows.len() > 1
                 && ticket.rows.first().and_then(|row| slot.job.piece_of(*row)).is_some_and(|piece| piece.atomic);
@@ -131,20 +135,20 @@ impl Driver {
         }
         tracing::debug!(table = %key.table, op = key.op.as_str(), rows = rows.len(), mutations = tickets.len(), atomic, "call");
         self.count(&key, 1);
-        let writing = Writing {
+        let write_call = WriteCall {
             upstream: upstream.clone(),
             table: Arc::clone(table),
-            clock: Arc::clone(&self.outside.clock),
+            clock: Arc::clone(&self.environment.clock),
             op: key.op,
             rows,
             atomic,
             start_until,
         };
-        let traced = Traced::new(Kind::Send, &key, mutations);
-        let clock = Arc::clone(&self.outside.clock);
+        let trace = CallTrace::new(Kind::Send, &key, mutations);
+        let clock = Arc::clone(&self.environment.clock);
         self.tasks.spawn(async move {
-            let called = traced.run(writing.run()).await;
-            Done::Called { key, tickets, called, ended: clock.now() }
+            let called = trace.run(write_call.run()).await;
+            Completion::Called { key, tickets, called, ended: clock.now() }
         });
     }
 
@@ -153,23 +157,23 @@ impl Driver {
         let mut sent_at_us = i64::MAX;
         for ticket in &tickets {
             let Some(slot) = self.slots.get_mut(&ticket.job) else { continue };
-            slot.at = At::Busy;
+            slot.state = SlotState::Busy;
             rows.extend(call_rows(slot, &ticket.rows, &self.tables));
-            mutations.push(traced(slot));
+            mutations.push(trace_of(slot));
             // Nothing can have been sent before it was asked for.
             sent_at_us = sent_at_us.min(slot.job.request.requested_at_us);
         }
         tracing::debug!(table = %key.table, op = key.op.as_str(), rows = rows.len(), "look-up");
         self.count(&key, 1);
         let (upstream, table) = (upstream.clone(), Arc::clone(table));
-        let idempotency = crate::core::idempotency(&table.capabilities, key.op);
-        let looking = Looking { upstream, table, op: key.op, idempotency, rows, sent_at_us };
-        let traced = Traced::new(Kind::LookUp, &key, mutations);
-        let clock = Arc::clone(&self.outside.clock);
+        let search = Search::after(key.op, crate::core::idempotency(&table.capabilities, key.op));
+        let lookup = Lookup { upstream, table, search, rows, sent_at_us };
+        let trace = CallTrace::new(Kind::LookUp, &key, mutations);
+        let clock = Arc::clone(&self.environment.clock);
         self.tasks.spawn(async move {
             let begun = clock.now();
-            let result = traced.run(looking.run()).await;
-            Done::LookedUp { key, tickets, result, changes: looking.rows, begun }
+            let result = trace.run(lookup.run()).await;
+            Completion::LookedUp { key, tickets, result, changes: lookup.rows, begun }
         });
     }
 
@@ -181,7 +185,7 @@ impl Driver {
 }
 
 /// Whose trace the call belongs to.
-fn traced(slot: &Slot) -> (MutationId, Option<String>) {
+fn trace_of(slot: &Slot) -> (MutationId, Option<String>) {
     (slot.job.mutation, slot.job.request.traceparent.clone())
 }
 

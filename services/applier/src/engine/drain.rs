@@ -1,66 +1,69 @@
 //! An orderly end: nothing new, what is in flight within the grace period, then the partition is given back.
 
+use upwrite_event_log::Moment;
 use upwrite_events::{Event, PartitionReleased};
 
-use super::done::Purpose;
-use super::partition::Stage;
-use super::{At, Driver, JobId, Tenure};
-use crate::Moment;
-use crate::core::taken;
+use super::append::Purpose;
+use super::partition::OwnerState;
+use super::{Driver, JobId, SlotState, Term};
+use crate::core::{PriorSend, prior_send};
 
 impl Driver {
     /// Shutdown was asked for: everything is given back.
     pub(super) fn shut_down(&mut self, now: Moment) {
         tracing::info!(unfinished = self.slots.len(), "draining");
         self.draining = Some(now);
-        let numbers: Vec<u16> = self.seats.keys().copied().collect();
+        let numbers: Vec<u16> = self.assignments.keys().copied().collect();
         for number in numbers {
             self.recall(number);
         }
     }
 
-    /// Nothing new is called in this tenure; it ends as soon as nothing is in flight.
-    pub(super) fn drain(&mut self, tenure: Tenure) {
-        let now = self.outside.clock.now();
-        let Some(owned) = self.tenures.get_mut(&tenure).filter(|owned| owned.draining.is_none()) else { return };
-        tracing::info!(partition = %owned.partition, "giving the partition back");
-        owned.draining = Some(now);
-        for (_, slot) in self.slots.range_mut(JobId::all_of(tenure)) {
-            if matches!(slot.at, At::Queued | At::WaitsForLease) {
+    /// Nothing new is called in this term; it ends as soon as nothing is in flight.
+    pub(super) fn drain(&mut self, term: Term) {
+        let now = self.environment.clock.now();
+        let Some(ownership) = self.terms.get_mut(&term).filter(|ownership| ownership.draining.is_none()) else {
+            return;
+        };
+        tracing::info!(partition = %ownership.partition, "giving the partition back");
+        ownership.draining = Some(now);
+        for (_, slot) in self.slots.range_mut(JobId::all_of(term)) {
+            if matches!(slot.state, SlotState::Queued | SlotState::WaitsForLease) {
                 slot.generation += 1;
-                slot.at = At::Idle;
+                slot.state = SlotState::Idle;
             }
         }
-        self.forget_strangers(tenure);
+        self.forget_awaiting(term);
     }
 
-    /// Of tables that are not known: whoever comes next finds them in the log, but what predecessors may have done to
-    /// them is not told there.
-    fn forget_strangers(&mut self, tenure: Tenure) {
-        let (gone, rest) = std::mem::take(&mut self.strangers).into_iter().partition(|intake| intake.tenure == tenure);
-        self.strangers = rest;
+    /// Of tables that are not known: the next owner finds them in the log, but not what predecessors may have done to
+    /// them.
+    fn forget_awaiting(&mut self, term: Term) {
+        let (gone, rest) =
+            std::mem::take(&mut self.awaiting_tables).into_iter().partition(|intake| intake.term == term);
+        self.awaiting_tables = rest;
         let gone: Vec<super::intake::Intake> = gone;
         let doubtful = gone.iter().any(|intake| {
             intake
-                .found
-                .is_some_and(|found| taken(&intake.life, found.orderly, false) == crate::core::Taken::PossiblySent)
+                .takeover
+                .is_some_and(|takeover| prior_send(&intake.life, takeover.orderly, false) == PriorSend::PossiblySent)
         });
-        if let Some(owned) = self.tenures.get_mut(&tenure) {
-            owned.doubtful |= doubtful;
+        if let Some(ownership) = self.terms.get_mut(&term) {
+            ownership.doubtful |= doubtful;
         }
     }
 
     /// Gives back what can be given back.
-    pub(super) fn end_tenures(&mut self) {
-        let now = self.outside.clock.now();
-        let draining: Vec<(Tenure, Moment)> =
-            self.tenures.iter().filter_map(|(tenure, owned)| Some((*tenure, owned.draining?))).collect();
-        for (tenure, since) in draining {
-            if now >= since + self.outside.config.grace {
-                tracing::warn!(tenure = tenure.0, "grace period is over");
-                self.abandon(tenure);
+    pub(super) fn end_terms(&mut self) {
+        let now = self.environment.clock.now();
+        let draining: Vec<(Term, Moment)> =
+            self.terms.iter().filter_map(|(term, ownership)| Some((*term, ownership.draining?))).collect();
+        for (term, since) in draining {
+            if now >= since + self.environment.config.grace {
+                tracing::warn!(term = term.0, "grace period is over");
+                self.abandon(term);
             } else {
-                self.give_back(tenure);
+                self.give_back(term);
             }
         }
         self.retire();
@@ -69,49 +72,49 @@ impl Driver {
     /// Whether nothing is left to do after shutdown, or the time for it is over.
     pub(super) fn drained(&self) -> bool {
         let Some(since) = self.draining else { return false };
-        let over = self.outside.clock.now() >= since + self.outside.config.grace;
-        over || self.seats.is_empty() && self.tenures.is_empty()
+        let over = self.environment.clock.now() >= since + self.environment.config.grace;
+        over || self.assignments.is_empty() && self.terms.is_empty()
     }
 
-    fn give_back(&mut self, tenure: Tenure) {
-        let Some(owned) = self.tenures.get_mut(&tenure) else { return };
-        if owned.released {
-            let number = owned.partition.number;
-            self.end(tenure);
-            self.vacate(number);
+    fn give_back(&mut self, term: Term) {
+        let Some(ownership) = self.terms.get_mut(&term) else { return };
+        if ownership.released {
+            let number = ownership.partition.number;
+            self.end(term);
+            self.return_partition(number);
             return;
         }
-        if owned.stage != Stage::Owner || owned.releasing || owned.appending > 0 {
+        if ownership.state != OwnerState::Owner || ownership.releasing || ownership.appending > 0 {
             return;
         }
-        let mut mine = self.slots.range(JobId::all_of(tenure)).map(|(_, slot)| slot);
+        let mut mine = self.slots.range(JobId::all_of(term)).map(|(_, slot)| slot);
         // Read-backs are nothing to wait for: they change nothing upstream.
-        if mine.any(|slot| slot.at == At::Busy && slot.job.is_open()) {
+        if mine.any(|slot| slot.state == SlotState::Busy && slot.job.is_open()) {
             return;
         }
         // What the log does not know yet about what was sent.
-        let news: Vec<JobId> = self
+        let unrecorded: Vec<JobId> = self
             .slots
-            .range(JobId::all_of(tenure))
-            .filter(|(_, slot)| slot.job.has_news())
+            .range(JobId::all_of(term))
+            .filter(|(_, slot)| slot.job.is_unrecorded())
             .map(|(id, _)| *id)
             .collect();
-        if news.is_empty() {
-            if owned.doubtful {
-                self.abandon(tenure);
+        if unrecorded.is_empty() {
+            if ownership.doubtful {
+                self.abandon(term);
                 return;
             }
-            let release = Event::PartitionReleased(PartitionReleased { owner: owned.owner });
-            owned.releasing = true;
-            self.append(tenure, vec![release], Purpose::Released);
+            let release = Event::PartitionReleased(PartitionReleased { owner: ownership.owner });
+            ownership.releasing = true;
+            self.append(term, vec![release], Purpose::Released);
             return;
         }
-        let now_us = self.outside.clock.unix_us();
-        for id in news {
+        let now_us = self.environment.clock.unix_us();
+        for id in unrecorded {
             let Some(slot) = self.slots.get_mut(&id) else { continue };
-            slot.at = At::Busy;
+            slot.state = SlotState::Busy;
             let event = slot.job.deferred(now_us);
-            self.append(tenure, vec![event], Purpose::Deferred(id));
+            self.append(term, vec![event], Purpose::Deferred(id));
         }
     }
 }

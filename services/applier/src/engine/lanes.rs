@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use upwrite_event_log::Moment;
 use upwrite_events::{Op, TableName};
 
 use super::JobId;
-use crate::Moment;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
@@ -28,7 +28,7 @@ pub(crate) struct LaneKey {
 pub(crate) struct Ticket {
     pub(crate) job: JobId,
     pub(crate) rows: Vec<u32>,
-    /// Tells a ticket from an older one of the same mutation that was given up.
+    /// Distinguishes a ticket from an older one of the same mutation that was given up.
     pub(crate) generation: u64,
     pub(crate) queued: Moment,
 }
@@ -109,7 +109,7 @@ mod tests {
     use upwrite_events::MutationId;
     use uuid::Uuid;
 
-    use super::super::Tenure;
+    use super::super::Term;
     use super::*;
 
     fn key(table: &str, own_call: bool) -> LaneKey {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     fn ticket(id: u128) -> Ticket {
-        let job = JobId { tenure: Tenure(0), mutation: MutationId(Uuid::from_u128(id)) };
+        let job = JobId { term: Term(0), mutation: MutationId(Uuid::from_u128(id)) };
         Ticket { job, rows: vec![0], generation: 0, queued: Moment(Duration::from_secs(id as u64)) }
     }
 

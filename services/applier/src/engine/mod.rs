@@ -2,21 +2,25 @@
 //! and appends run beside it and report back. What to do is the stepper's business (`core`).
 
 mod advance;
+mod answers;
 mod append;
+mod appending;
+mod assignments;
+mod call_metrics;
+mod call_trace;
 mod calls;
+mod completion;
 mod dispatch;
-mod done;
 mod drain;
 mod ingest;
 mod intake;
 mod lanes;
+mod marker;
 mod partition;
 mod publish;
-mod seats;
+mod refresh;
 mod settle;
 mod start;
-mod taking;
-mod traced;
 mod upstream;
 
 use std::collections::{BTreeMap, HashMap};
@@ -27,18 +31,18 @@ use futures::future::OptionFuture;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use upwrite_event_log::{EventLog, LogError, LogRecord, Membership};
+use upwrite_event_log::{Clock, EventLog, LogError, LogRecord, Membership, Moment, PgClock};
 use upwrite_events::MutationId;
 use uuid::Uuid;
 
 use crate::backoff_delay::Delays;
 use crate::core::{Job, Limits};
-use crate::pg_clock::PgOffset;
-use crate::{ApplierError, Clock, Config, Moment, Projections};
-use done::Done;
+use crate::projections::Projections;
+use crate::{ApplierError, Config};
+use assignments::Assignment;
+use completion::Completion;
 use lanes::Lanes;
-use partition::Owned;
-use seats::Seat;
+use partition::Ownership;
 use upstream::Tables;
 
 pub(crate) use upstream::Upstream;
@@ -48,9 +52,9 @@ const LOG_BATCHES: usize = 64;
 /// Finished mutations of one source whose rows are read back at the same time.
 const SETTLING: usize = 4;
 
-/// What the outside gave.
+/// What the driver works with.
 #[derive(Clone)]
-pub(crate) struct Outside {
+pub(crate) struct Environment {
     pub(crate) config: Arc<Config>,
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) projections: Arc<dyn Projections>,
@@ -60,34 +64,34 @@ pub(crate) struct Outside {
 
 /// One time that we have had a partition. Whatever was begun in it belongs to it and to no later one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Tenure(pub(crate) u64);
+pub(crate) struct Term(pub(crate) u64);
 
-/// A mutation at hand, in one tenure: an earlier one may still wait for what it has in flight.
+/// A mutation at hand, in one term: an earlier one may still wait for what it has in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct JobId {
-    pub(crate) tenure: Tenure,
+    pub(crate) term: Term,
     pub(crate) mutation: MutationId,
 }
 
 impl JobId {
-    fn all_of(tenure: Tenure) -> RangeInclusive<Self> {
-        Self { tenure, mutation: MutationId(Uuid::nil()) }..=Self { tenure, mutation: MutationId(Uuid::max()) }
+    fn all_of(term: Term) -> RangeInclusive<Self> {
+        Self { term, mutation: MutationId(Uuid::nil()) }..=Self { term, mutation: MutationId(Uuid::max()) }
     }
 }
 
 /// From a reader of the log.
-type Read = (Tenure, Option<Result<Vec<LogRecord>, LogError>>);
+type Read = (Term, Option<Result<Vec<LogRecord>, LogError>>);
 
 /// A mutation at hand, and what is being done about it.
 struct Slot {
     job: Job,
-    at: At,
+    state: SlotState,
     /// Counts the tickets drawn, so that an old one is known as such.
     generation: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum At {
+enum SlotState {
     /// A timer or an event will come.
     Idle,
     /// In a lane.
@@ -127,26 +131,26 @@ enum Timer {
 
 /// Ordered maps: what runs by a seed must run the same again.
 pub(crate) struct Driver {
-    outside: Outside,
+    environment: Environment,
     delays: Delays,
     limits: Limits,
     tables: Arc<Tables>,
-    offset: PgOffset,
+    pg_clock: PgClock,
     membership: Box<dyn Membership>,
     /// What the membership has given us, by partition.
-    seats: BTreeMap<u16, Seat>,
+    assignments: BTreeMap<u16, Assignment>,
     /// What we have ended, for the membership to give to others.
     returned: Vec<u16>,
-    tenures: BTreeMap<Tenure, Owned>,
-    tenures_begun: u64,
+    terms: BTreeMap<Term, Ownership>,
+    terms_begun: u64,
     slots: BTreeMap<JobId, Slot>,
     /// Mutations of tables that are not known yet, until the tables have been read again.
-    strangers: Vec<intake::Intake>,
+    awaiting_tables: Vec<intake::Intake>,
     sources: BTreeMap<String, Source>,
     timers: BTreeMap<(Moment, u64), Timer>,
     timers_set: u64,
     /// Everything under way. Dropped with the driver: nothing goes on behind its back.
-    tasks: JoinSet<Done>,
+    tasks: JoinSet<Completion>,
     readers: JoinSet<()>,
     sender: mpsc::Sender<Read>,
     reads: mpsc::Receiver<Read>,
@@ -158,36 +162,36 @@ impl Driver {
     /// Takes the partitions that the membership gives until `shutdown`, then drains. An error means that going on could
     /// do harm.
     pub(crate) async fn run(
-        outside: Outside,
+        environment: Environment,
         membership: Box<dyn Membership>,
         shutdown: CancellationToken,
     ) -> Result<(), ApplierError> {
-        let delays = Delays::new(&outside.config);
-        let offset = tokio::select! {
+        let delays = Delays::new(&environment.config);
+        let pg_clock = tokio::select! {
             biased;
-            offset = start::first_sample(&outside, &delays) => offset,
+            pg_clock = refresh::first_sample(&environment, &delays) => pg_clock,
             () = shutdown.cancelled() => return Ok(()),
         };
-        let mut driver = Self::new(outside, membership, delays, offset);
+        let mut driver = Self::new(environment, membership, delays, pg_clock);
         driver.sample_clock_later();
         driver.publish();
         driver.work(shutdown).await
     }
 
-    fn new(outside: Outside, membership: Box<dyn Membership>, delays: Delays, offset: PgOffset) -> Self {
+    fn new(environment: Environment, membership: Box<dyn Membership>, delays: Delays, pg_clock: PgClock) -> Self {
         let (sender, reads) = mpsc::channel(LOG_BATCHES);
         Self {
             delays,
-            limits: Limits { max_sends: outside.config.max_attempts.max(1) },
+            limits: Limits { max_sends: environment.config.max_attempts.max(1) },
             tables: Arc::default(),
-            offset,
+            pg_clock,
             membership,
-            seats: BTreeMap::new(),
+            assignments: BTreeMap::new(),
             returned: Vec::new(),
-            tenures: BTreeMap::new(),
-            tenures_begun: 0,
+            terms: BTreeMap::new(),
+            terms_begun: 0,
             slots: BTreeMap::new(),
-            strangers: Vec::new(),
+            awaiting_tables: Vec::new(),
             sources: BTreeMap::new(),
             timers: BTreeMap::new(),
             timers_set: 0,
@@ -196,28 +200,28 @@ impl Driver {
             sender,
             reads,
             draining: None,
-            outside,
+            environment,
         }
     }
 
     async fn work(mut self, shutdown: CancellationToken) -> Result<(), ApplierError> {
         loop {
             self.dispatch();
-            self.end_tenures();
+            self.end_terms();
             for number in std::mem::take(&mut self.returned) {
                 self.membership.give_back(number).await;
             }
             if self.drained() {
                 return Ok(());
             }
-            let now = self.outside.clock.now();
+            let now = self.environment.clock.now();
             let next = self.next_timer();
-            let clock = Arc::clone(&self.outside.clock);
+            let clock = Arc::clone(&self.environment.clock);
             let timer = OptionFuture::from(next.map(|moment| clock.sleep_until(moment)));
             tokio::select! {
                 biased;
                 () = shutdown.cancelled(), if self.draining.is_none() => self.shut_down(now),
-                change = self.membership.changed() => self.changed(change),
+                event = self.membership.changed() => self.changed(event),
                 Some(done) = self.tasks.join_next() => match done {
                     Ok(done) => self.done(done)?,
                     // A bug, and something would wait for ever: stop as by a crash, which is always safe.
@@ -235,8 +239,8 @@ impl Driver {
 
     fn next_timer(&self) -> Option<Moment> {
         let timer = self.timers.first_key_value().map(|((moment, _), _)| *moment);
-        let draining = self.tenures.values().filter_map(|owned| owned.draining).chain(self.draining).min();
-        [timer, draining.map(|since| since + self.outside.config.grace)].into_iter().flatten().min()
+        let draining = self.terms.values().filter_map(|ownership| ownership.draining).chain(self.draining).min();
+        [timer, draining.map(|since| since + self.environment.config.grace)].into_iter().flatten().min()
     }
 
     fn set_timer(&mut self, at: Moment, timer: Timer) {
@@ -246,7 +250,7 @@ impl Driver {
 
     /// Handles every timer that is due.
     fn fire(&mut self) {
-        let now = self.outside.clock.now();
+        let now = self.environment.clock.now();
         while let Some(entry) = self.timers.first_entry()
             && entry.key().0 <= now
         {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use upwrite_event_log::Moment;
 use upwrite_events::{
     Event, Lifecycle, MutationId, MutationRequested, OwnerId, Partition, PartitionFold, PartitionTaken, Position,
 };
@@ -11,24 +12,23 @@ use upwrite_events::{
 use tokio::task::AbortHandle;
 
 use super::JobId;
-use crate::Moment;
 use crate::lease::Lease;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum OwnerState {
     /// The own marker has not come by yet: nothing is called.
     CatchingUp,
     Owner,
-    /// Somebody else's marker came after ours: nothing is called any more.
+    /// Another marker came after ours: nothing is called any more.
     Ousted,
 }
 
-pub(crate) struct Owned {
+pub(crate) struct Ownership {
     pub(crate) partition: Partition,
     pub(crate) owner: OwnerId,
     /// Ids of markers whose append had no answer: they may still come by, even behind the one that counts.
     pub(crate) abandoned: Vec<OwnerId>,
-    pub(crate) stage: Stage,
+    pub(crate) state: OwnerState,
     pub(crate) fold: PartitionFold,
     /// The first position not folded yet.
     pub(crate) read_to: Position,
@@ -50,19 +50,19 @@ pub(crate) struct Owned {
     /// The release is under way, or done.
     pub(crate) releasing: bool,
     pub(crate) released: bool,
-    /// A predecessor may have sent something that the log cannot be told of: no orderly end.
+    /// A predecessor may have sent something that no event can say: no orderly end.
     pub(crate) doubtful: bool,
-    /// Hands on what the partition holds; ends with the tenure.
+    /// Hands on what the partition holds; ends with the term.
     pub(crate) reader: Option<AbortHandle>,
 }
 
-impl Drop for Owned {
+impl Drop for Ownership {
     fn drop(&mut self) {
         self.stop_reading();
     }
 }
 
-impl Owned {
+impl Ownership {
     pub(crate) fn new(
         partition: Partition,
         owner: OwnerId,
@@ -74,7 +74,7 @@ impl Owned {
             partition,
             owner,
             abandoned: Vec::new(),
-            stage: Stage::CatchingUp,
+            state: OwnerState::CatchingUp,
             fold: PartitionFold::restore(from.1, unreleased),
             read_to: from.0,
             lease: Lease::new(lease),
@@ -99,14 +99,14 @@ impl Owned {
     }
 
     /// The marker. Appended once under each owner id: were it repeated, a straggler could take the partition back from
-    /// a successor that nobody told.
+    /// a successor that would not learn of it.
     pub(crate) fn marker(&self) -> Event {
         let lease_ms = u32::try_from(self.lease.length().as_millis()).unwrap_or(u32::MAX);
         Event::PartitionTaken(PartitionTaken { owner: self.owner, process: process(), lease_ms })
     }
 
     /// An append of ours is acknowledged. It renews the lease only once it has been read back: what stands behind
-    /// somebody else's marker renews nothing.
+    /// another marker renews nothing.
     pub(crate) fn acknowledged(&mut self, position: Position, sent: Moment) {
         self.acknowledged.push((position, sent));
     }
@@ -117,7 +117,7 @@ impl Owned {
         let (read, rest) = std::mem::take(&mut self.acknowledged).into_iter().partition(|(at, _)| *at < read_to);
         self.acknowledged = rest;
         let read: Vec<(Position, Moment)> = read;
-        if self.stage != Stage::Owner || read.is_empty() {
+        if self.state != OwnerState::Owner || read.is_empty() {
             return false;
         }
         for (_, sent) in read {

@@ -3,36 +3,37 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use upwrite_connectors::{CallReport, RowResult};
-use upwrite_events::ErrorClass;
+use upwrite_event_log::Moment;
 
-use super::lanes::LaneKey;
-use super::partition::Stage;
-use super::seats::Seat;
-use super::{At, Driver, JobId, Timer};
-use crate::Moment;
-use crate::status::{ApplierStatus, PartitionStage, PartitionStatus, SourceStatus};
+use super::assignments::Assignment;
+use super::partition::OwnerState;
+use super::{Driver, JobId, SlotState, Timer};
+use crate::status::{ApplierStatus, PartitionState, PartitionStatus, SourceStatus};
 
 const EVERY: Duration = Duration::from_secs(1);
 
 impl Driver {
     /// Now, and again after a while.
     pub(super) fn publish(&mut self) {
-        let now = self.outside.clock.now();
+        let now = self.environment.clock.now();
         let status = self.status(now);
         gauges(&status);
-        if let Some(sender) = &self.outside.config.status {
+        if let Some(sender) = &self.environment.config.status {
             sender.send_replace(status);
         }
         self.set_timer(now + EVERY, Timer::Publish);
     }
 
     fn status(&self, now: Moment) -> ApplierStatus {
-        let partitions = self.seats.iter().map(|(number, seat)| self.partition_status(now, *number, seat)).collect();
+        let partitions = self
+            .assignments
+            .iter()
+            .map(|(number, assignment)| self.partition_status(now, *number, assignment))
+            .collect();
         let sources = self.sources.iter().map(|(name, source)| {
             let valid = |ticket: &super::lanes::Ticket| {
                 let slot = self.slots.get(&ticket.job);
-                slot.is_some_and(|slot| slot.at == At::Queued && slot.generation == ticket.generation)
+                slot.is_some_and(|slot| slot.state == SlotState::Queued && slot.generation == ticket.generation)
             };
             let (queued, oldest) = source.lanes.waiting(valid);
             SourceStatus {
@@ -45,36 +46,37 @@ impl Driver {
         ApplierStatus { partitions, sources: sources.collect() }
     }
 
-    fn partition_status(&self, now: Moment, partition: u16, seat: &Seat) -> PartitionStatus {
-        let owned = self.tenures.get(&seat.tenure);
-        let stage = match owned.map(|owned| owned.stage) {
-            _ if seat.halted.is_some() => PartitionStage::Halted,
-            None => PartitionStage::Starting,
-            Some(_) if owned.is_some_and(|owned| owned.draining.is_some()) => PartitionStage::Draining,
-            Some(Stage::CatchingUp) => PartitionStage::CatchingUp,
-            Some(Stage::Owner) => PartitionStage::Owner,
-            Some(Stage::Ousted) => PartitionStage::Ousted,
+    fn partition_status(&self, now: Moment, partition: u16, assignment: &Assignment) -> PartitionStatus {
+        let ownership = self.terms.get(&assignment.term);
+        let state = match ownership.map(|ownership| ownership.state) {
+            _ if assignment.halted.is_some() => PartitionState::Halted,
+            None => PartitionState::Starting,
+            Some(_) if ownership.is_some_and(|ownership| ownership.draining.is_some()) => PartitionState::Draining,
+            Some(OwnerState::CatchingUp) => PartitionState::CatchingUp,
+            Some(OwnerState::Owner) => PartitionState::Owner,
+            Some(OwnerState::Ousted) => PartitionState::Ousted,
         };
-        let lease = owned.and_then(|owned| owned.lease.start_until(Duration::ZERO)).map(|until| until.since(now));
+        let lease =
+            ownership.and_then(|ownership| ownership.lease.start_until(Duration::ZERO)).map(|until| until.since(now));
         PartitionStatus {
             partition,
-            stage,
-            owner: owned.map(|owned| owned.owner),
+            state,
+            owner: ownership.map(|ownership| ownership.owner),
             lease_left_ms: millis(lease.unwrap_or_default()),
-            read_to: owned.map(|owned| owned.read_to),
-            jobs: self.slots.range(JobId::all_of(seat.tenure)).count(),
-            halted: seat.halted.clone(),
+            read_to: ownership.map(|ownership| ownership.read_to),
+            jobs: self.slots.range(JobId::all_of(assignment.term)).count(),
+            halted: assignment.halted.clone(),
         }
     }
 }
 
 fn gauges(status: &ApplierStatus) {
-    let mut stages: BTreeMap<&'static str, u32> = PartitionStage::ALL.iter().map(|stage| (stage.as_str(), 0)).collect();
+    let mut counts: BTreeMap<&'static str, u32> = PartitionState::ALL.iter().map(|state| (state.as_str(), 0)).collect();
     for partition in &status.partitions {
-        *stages.entry(partition.stage.as_str()).or_default() += 1;
+        *counts.entry(partition.state.as_str()).or_default() += 1;
     }
-    for (stage, count) in stages {
-        metrics::gauge!("upwrite_applier_partitions_count", "stage" => stage).set(f64::from(count));
+    for (state, count) in counts {
+        metrics::gauge!("upwrite_applier_partitions_count", "stage" => state).set(f64::from(count));
     }
     for source in &status.sources {
         let label = || source.source.clone();
@@ -83,23 +85,6 @@ fn gauges(status: &ApplierStatus) {
         let age = Duration::from_millis(source.oldest_ms).as_secs_f64();
         metrics::gauge!("upwrite_applier_queue_age_seconds", "source" => label()).set(age);
     }
-}
-
-/// An answered write call, by how it ended: "applied", or the class of the first failure.
-pub(super) fn called(key: &LaneKey, report: &CallReport, took: Duration) {
-    let failed = report.rows.iter().find_map(|row| match row {
-        RowResult::Failed(error) => Some(name(error.failure.class)),
-        RowResult::Applied { .. } => None,
-    });
-    let source = key.table.source.clone();
-    let (op, class) = (key.op.as_str(), failed.unwrap_or_else(|| "applied".to_owned()));
-    metrics::histogram!("upwrite_applier_upstream_seconds", "source" => source, "op" => op, "class" => class)
-        .record(took.as_secs_f64());
-}
-
-/// As in the log.
-fn name(class: ErrorClass) -> String {
-    serde_json::to_value(class).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
 }
 
 fn millis(length: Duration) -> u64 {

@@ -3,24 +3,25 @@
 use std::sync::Arc;
 
 use upwrite_connectors::{CallRow, Priority, UpstreamError};
-use upwrite_events::{Interval, MutationId, Op, Row, RowChange, TableName};
+use upwrite_event_log::PgClock;
+use upwrite_events::{LocalInterval, MutationId, Op, TableName};
 
-use super::calls::Looking;
-use super::done::{Done, Purpose};
+use super::append::Purpose;
+use super::calls::{Lookup, Search};
+use super::completion::Completion;
 use super::upstream::{Table, Tables, Upstream};
-use super::{At, Driver, JobId, Outside, Timer};
-use crate::core::{Look, Question, judge, questions, same_by, settled};
-use crate::pg_clock::PgOffset;
+use super::{Driver, Environment, JobId, SlotState, Timer};
+use crate::core::{Finding, Question, judge, questions, same_by, settled, shown};
 
 impl Driver {
     /// No late effect is possible any more.
     pub(super) fn settle(&mut self, id: JobId) {
         let Some(slot) = self.slots.get_mut(&id) else { return };
-        slot.at = At::Busy;
-        let reading = Reading {
-            outside: self.outside.clone(),
+        slot.state = SlotState::Busy;
+        let read_back = ReadBack {
+            environment: self.environment.clone(),
             tables: Arc::clone(&self.tables),
-            offset: self.offset,
+            pg_clock: self.pg_clock,
             mutation: id.mutation,
             sent_at_us: slot.job.request.requested_at_us,
         };
@@ -29,50 +30,51 @@ impl Driver {
         let permits = Arc::clone(&self.sources.entry(source).or_default().settling);
         self.tasks.spawn(async move {
             let _permit = permits.acquire_owned().await;
-            let result = reading.run(&job).await;
-            Done::ReadBack { id, result }
+            let result = read_back.run(&job).await;
+            Completion::ReadBack { id, result }
         });
     }
 
-    pub(super) fn read_back(&mut self, id: JobId, result: Result<Vec<(Question, Look)>, UpstreamError>) {
-        let now = self.outside.clock.now();
-        let now_us = self.outside.clock.unix_us();
+    pub(super) fn read_back(&mut self, id: JobId, result: Result<Vec<Finding>, UpstreamError>) {
+        let now = self.environment.clock.now();
+        let now_us = self.environment.clock.unix_us();
         let Some(slot) = self.slots.get_mut(&id) else { return };
         match result {
-            Ok(answers) => {
-                let seen = self.offset.convert(Interval { begun_us: now_us, ended_us: now_us }, now);
-                let event = settled(&slot.job, &answers, seen);
-                self.append(id.tenure, vec![event], Purpose::Settled(id));
+            Ok(findings) => {
+                let seen = self.pg_clock.convert(LocalInterval { begun_us: now_us, ended_us: now_us }, now);
+                let event = settled(&slot.job, findings, seen);
+                self.append(id.term, vec![event], Purpose::Settled(id));
             }
             Err(error) => {
                 tracing::info!(mutation = %id.mutation, class = ?error.failure.class, "not settled, trying again");
-                slot.at = At::Idle;
-                self.set_timer(now + self.outside.config.backoff_max, Timer::Job(id));
+                slot.state = SlotState::Idle;
+                self.set_timer(now + self.environment.config.backoff_max, Timer::Job(id));
             }
         }
     }
 }
 
 /// The questions about one mutation, asked one call after another.
-struct Reading {
-    outside: Outside,
+struct ReadBack {
+    environment: Environment,
     tables: Arc<Tables>,
-    offset: PgOffset,
+    pg_clock: PgClock,
     mutation: MutationId,
     sent_at_us: i64,
 }
 
-impl Reading {
-    async fn run(&self, job: &crate::core::Job) -> Result<Vec<(Question, Look)>, UpstreamError> {
-        let mut answers = Vec::new();
+impl ReadBack {
+    async fn run(&self, job: &crate::core::Job) -> Result<Vec<Finding>, UpstreamError> {
+        let mut findings = Vec::new();
         for (table, op, asked) in grouped(job, &self.tables) {
-            let (Some(upstream), Some(table)) = (self.outside.upstreams.get(&table.source), self.tables.get(&table))
+            let (Some(upstream), Some(table)) =
+                (self.environment.upstreams.get(&table.source), self.tables.get(&table))
             else {
                 continue;
             };
-            answers.extend(self.ask(job, upstream, table, op, asked).await?);
+            findings.extend(self.ask(job, upstream, table, op, asked).await?);
         }
-        Ok(answers)
+        Ok(findings)
     }
 
     /// Up to a batch of questions about rows of one table and operation.
@@ -83,9 +85,12 @@ impl Reading {
         table: &Arc<Table>,
         op: Op,
         asked: Vec<Question>,
-    ) -> Result<Vec<(Question, Look)>, UpstreamError> {
+    ) -> Result<Vec<Finding>, UpstreamError> {
         upstream.budget.take(Priority::Read).await;
-        let reads = matches!(asked.first(), Some(Question::Read { .. }));
+        let search = match asked.first() {
+            Some(Question::Read { .. }) => Search::ByKey,
+            _ => Search::after(op, crate::core::idempotency(&table.capabilities, op)),
+        };
         let rows = asked.iter().filter_map(|question| {
             let change = job.request.rows.get(question.row() as usize)?.clone();
             let key = match question {
@@ -95,29 +100,26 @@ impl Reading {
             let idempotency_key = self.mutation.idempotency_key(question.row());
             Some((CallRow { idempotency_key, key, changed: change.changed.clone(), old: change.old.clone() }, change))
         });
-        let looking = Looking {
+        let lookup = Lookup {
             upstream: upstream.clone(),
             table: Arc::clone(table),
-            // A record whose key is known is read, whatever was done to it.
-            op: if reads { Op::Update } else { op },
-            idempotency: crate::core::idempotency(&table.capabilities, op),
+            search,
             rows: rows.collect(),
             sent_at_us: self.sent_at_us,
         };
-        let (found, seen) = looking.run().await?;
-        let interval = self.offset.convert(seen, self.outside.clock.now());
+        let (found, seen) = lookup.run().await?;
+        let interval = self.pg_clock.convert(seen, self.environment.clock.now());
         let same = same_by(&*upstream.connector);
-        let looks = found.into_iter().zip(&looking.rows).map(|(found, (_, change))| {
-            // To be read, not judged: as an insert, whatever is there is what is wanted.
-            let change = if reads { as_found(change) } else { change.clone() };
-            judge(&table.spec, &same, &change, found, interval)
-        });
-        Ok(asked.into_iter().zip(looks).collect())
+        let rows = lookup.rows.iter().map(|(_, change)| change);
+        let findings =
+            asked.into_iter().zip(found.into_iter().zip(rows)).map(|(question, (found, change))| match question {
+                Question::Read { row, key } => Finding::Read { row, key, record: shown(found, interval) },
+                Question::Judge { row } => {
+                    Finding::Judged { row, look: judge(&table.spec, &same, change, found, interval) }
+                }
+            });
+        Ok(findings.collect())
     }
-}
-
-fn as_found(change: &RowChange) -> RowChange {
-    RowChange { op: Op::Insert, changed: Row::new(), old: Row::new(), ..change.clone() }
 }
 
 /// Questions that may be asked together: same table, operation and kind, at most a batch.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use upwrite_applier::PartitionStage;
+use upwrite_applier::PartitionState;
 use upwrite_events::{Event, Phase};
 
 use crate::double::{Bench, Dealer, Fault, KEYED, NOTHING, PROBED, Running, insert, update};
@@ -73,7 +73,7 @@ async fn b4_an_outcome_behind_the_next_owners_marker_is_evidence_only() {
     new.kill().await;
 }
 
-/// Recalled while calls are in flight: they end, are told, and the next owner has nothing to wait for.
+/// Recalled while calls are in flight: they end, their outcomes are appended, and the next owner has nothing to wait for.
 #[tokio::test(start_paused = true)]
 async fn an_orderly_handover_leaves_nothing_open() {
     let bench = Bench::new(2, 1);
@@ -107,7 +107,7 @@ async fn an_orderly_handover_leaves_nothing_open() {
     new.stop().await;
 }
 
-/// An answer that does not come within the grace period holds nobody up; it is not an orderly end then.
+/// An answer that does not come within the grace period delays no other; it is not an orderly end then.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_outlasts_the_grace_period_does_not_hold_the_partition() {
     let mut bench = Bench::new(1, 1);
@@ -229,8 +229,8 @@ async fn a_record_of_a_newer_version_stops_its_partition_only() {
     }
     tokio::time::sleep(60 * SECOND).await;
     assert!(!of[0].is_empty() && of[0].iter().all(|asked| asked.life().phase == Phase::Requested));
-    let stages: Vec<_> = shown.borrow().partitions.iter().map(|at| (at.partition, at.stage)).collect();
-    assert_eq!(stages, [(0, PartitionStage::Halted), (1, PartitionStage::Owner)]);
+    let stages: Vec<_> = shown.borrow().partitions.iter().map(|at| (at.partition, at.state)).collect();
+    assert_eq!(stages, [(0, PartitionState::Halted), (1, PartitionState::Owner)]);
     assert!(shown.borrow().partitions[0].halted.as_ref().is_some_and(|reason| reason.contains("newer")));
     running.stop().await;
 }

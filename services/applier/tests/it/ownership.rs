@@ -174,7 +174,7 @@ async fn settling_survives_a_restart() {
     running.stop().await;
 }
 
-/// An announcement proves something only if it was read back, and nobody took the partition before it. The same goes
+/// An announcement proves something only if it was read back, and no other marker came before it. The same goes
 /// for a lease that an idle owner renews.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_called_if_the_partition_was_taken_just_before() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use upwrite_events::Interval;
+use upwrite_events::LocalInterval;
 
 /// Unix time in microseconds.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -16,6 +16,6 @@ pub(crate) fn system_clock() -> Clock {
 }
 
 /// The interval from `begun_us` to now; never negative, even if the clock was set back meanwhile.
-pub(crate) fn until_now(clock: &Clock, begun_us: i64) -> Interval {
-    Interval { begun_us, ended_us: clock().max(begun_us) }
+pub(crate) fn until_now(clock: &Clock, begun_us: i64) -> LocalInterval {
+    LocalInterval { begun_us, ended_us: clock().max(begun_us) }
 }

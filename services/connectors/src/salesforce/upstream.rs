@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use upwrite_events::{ColumnSpec, Interval, TableSpec};
+use upwrite_events::{ColumnSpec, LocalInterval, TableSpec};
 
 use super::auth::{Login, Tokens};
 use super::clock::{Clock, system_clock, until_now};
@@ -85,7 +85,7 @@ impl Connector for Salesforce {
         Ok(Page { rows, seen: until_now(&self.clock, begun_us), next })
     }
 
-    async fn read(&self, table: &TableSpec, keys: &[String]) -> Result<(Vec<Found>, Interval), UpstreamError> {
+    async fn read(&self, table: &TableSpec, keys: &[String]) -> Result<(Vec<Found>, LocalInterval), UpstreamError> {
         let begun_us = (self.clock)();
         let rows = self.reading(table).retrieve(keys).await?;
         let found = rows.into_iter().map(|row| row.map_or(Found::Absent, Found::from)).collect();
@@ -107,7 +107,7 @@ impl Connector for Salesforce {
         table: &TableSpec,
         rows: &[CallRow],
         sent_at_us: i64,
-    ) -> Result<(Vec<Found>, Interval), UpstreamError> {
+    ) -> Result<(Vec<Found>, LocalInterval), UpstreamError> {
         let begun_us = (self.clock)();
         let found = self.reading(table).created(rows, sent_at_us).await?;
         Ok((found, until_now(&self.clock, begun_us)))

@@ -42,7 +42,7 @@ const PROCESSES: &str = "/* control.processes */
 const MEMBERS: &str = "/* control.members */
     select a.application_name as session, l.objid::bigint - 1 as item
       from pg_locks l join pg_stat_activity a on a.pid = l.pid
-     where l.locktype = 'advisory' and l.objsubid = 2 and l.granted and l.objid::bigint > 0
+     where l.locktype = 'advisory' and l.mode = 'ExclusiveLock' and l.objsubid = 2 and l.granted and l.objid::bigint > 0
        and a.datname = current_database() and a.application_name like 'upwrite group %'";
 
 const PARTITIONS: &str = "/* control.partitions */

@@ -1,4 +1,4 @@
-//! The task behind a membership: holds the session, tells the stage, takes back.
+//! The task behind a membership: has the session with the locks, sends events to the stage, takes items back.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -8,18 +8,34 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::Change;
-use super::postgres::{GroupConfig, Told};
-use super::session::Session;
-use super::share::{View, class};
+use super::MembershipEvent;
+use super::item::{self, GroupItem, Items};
+use super::lock_session::{Classes, LockSession};
+use super::postgres::GroupConfig;
+use super::share::View;
 
 /// After a new connection, ticks during which nothing new is taken: the others may be about to come back, too, and
 /// theirs would look free.
 const QUIET_TICKS: u32 = 2;
 
+/// An event, and which assignment of the item it is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ItemEvent {
+    /// Of the item with this key.
+    pub(crate) event: MembershipEvent<i32>,
+    pub(crate) assignment: u64,
+}
+
+/// One assignment of the item with this key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Assigned {
+    pub(crate) key: i32,
+    pub(crate) assignment: u64,
+}
+
 /// An item that the stage has, or believes to have.
 #[derive(Debug, Clone, Copy)]
-struct Mine {
+struct OwnItem {
     assignment: u64,
     recalled: bool,
     /// In the present session. Otherwise the session that had the lock has ended.
@@ -27,17 +43,19 @@ struct Mine {
 }
 
 #[derive(Debug)]
-pub(crate) struct Member {
+pub(crate) struct Member<I> {
     options: PgConnectOptions,
     group: String,
-    class: i32,
-    items: u16,
+    classes: Classes,
+    items: Items<I>,
     config: GroupConfig,
-    mine: BTreeMap<u16, Mine>,
-    session: Option<Session>,
+    /// By key.
+    mine: BTreeMap<i32, OwnItem>,
+    session: Option<LockSession>,
     /// The session before this one: Postgres may not have noticed its end. Believed until then.
     former: Option<(i32, Instant)>,
-    told: VecDeque<Told>,
+    /// For the stage.
+    events: VecDeque<ItemEvent>,
     assignments: u64,
     quiet: u32,
     failures: u32,
@@ -45,8 +63,8 @@ pub(crate) struct Member {
     leaving: bool,
 }
 
-impl Member {
-    pub(crate) fn new(options: &PgConnectOptions, group: &str, items: u16, config: GroupConfig) -> Self {
+impl<I: GroupItem> Member<I> {
+    pub(crate) fn new(options: &PgConnectOptions, group: &str, items: Items<I>, config: GroupConfig) -> Self {
         // For people, and for `upwrite ctl status`, which shows who has what. Postgres cuts it at 63 bytes.
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let name = format!("upwrite group {group} {}@{}", std::process::id(), host.trim());
@@ -55,13 +73,13 @@ impl Member {
         Self {
             options,
             group: group.to_owned(),
-            class: class(group),
+            classes: Classes { items: item::class(group), announcements: item::announcements(group) },
             items,
             config,
             mine: BTreeMap::new(),
             session: None,
             former: None,
-            told: VecDeque::new(),
+            events: VecDeque::new(),
             assignments: 0,
             quiet: 0,
             failures: 0,
@@ -73,8 +91,8 @@ impl Member {
     /// Until the handle is dropped; then the session ends, and with it the locks.
     pub(crate) async fn run(
         mut self,
-        tell: mpsc::Sender<Told>,
-        mut take_back: mpsc::Receiver<(u16, u64)>,
+        sender: mpsc::Sender<ItemEvent>,
+        mut take_back: mpsc::Receiver<Assigned>,
         shutdown: CancellationToken,
     ) {
         loop {
@@ -82,12 +100,12 @@ impl Member {
             tokio::select! {
                 biased;
                 given = take_back.recv() => match given {
-                    Some((item, assignment)) => self.given_back(item, assignment).await,
+                    Some(assigned) => self.given_back(assigned).await,
                     None => break,
                 },
-                permit = tell.reserve(), if !self.told.is_empty() => {
-                    let (Ok(permit), Some(told)) = (permit, self.told.pop_front()) else { break };
-                    permit.send(told);
+                permit = sender.reserve(), if !self.events.is_empty() => {
+                    let (Ok(permit), Some(event)) = (permit, self.events.pop_front()) else { break };
+                    permit.send(event);
                 }
                 () = shutdown.cancelled(), if !self.leaving => self.leave().await,
                 () = sleep_until(next) => self.tick().await,
@@ -117,28 +135,32 @@ impl Member {
     async fn round(&mut self) -> Result<(), sqlx::Error> {
         self.connect().await?;
         let Some(session) = &mut self.session else { return Ok(()) };
-        let orphans: Vec<u16> = self.mine.iter().filter(|(_, mine)| !mine.locked).map(|(item, _)| *item).collect();
-        if !orphans.is_empty() {
-            for item in session.lock(&orphans).await? {
-                self.mine.entry(item).and_modify(|mine| mine.locked = true);
+        let unlocked: Vec<i32> = self.mine.iter().filter(|(_, mine)| !mine.locked).map(|(key, _)| *key).collect();
+        if !unlocked.is_empty() {
+            for key in session.lock(&unlocked).await? {
+                self.mine.entry(key).and_modify(|mine| mine.locked = true);
             }
         }
         let view = session.look().await?;
         let me = session.pid;
-        self.mourn(&view);
+        self.lose(&view);
         if self.leaving {
             return Ok(());
         }
-        let quota = view.quota(me, self.items);
         if self.quiet > 0 {
             self.quiet -= 1;
             return Ok(());
         }
-        self.recall(quota);
-        // Whoever does not listen gets nothing more: what is to be told stays bounded.
-        let wanted = quota.saturating_sub(self.mine.len());
-        if wanted > 0 && self.told.is_empty() {
-            self.acquire(&view.free(me, self.items, wanted)).await?;
+        let division = view.division(self.items.keys());
+        let former = self.believed();
+        self.recall(|key| division.get(&key).is_some_and(|pid| *pid != me && Some(*pid) != former));
+        // A stage that does not listen gets nothing more: what is queued for it stays bounded.
+        if self.events.is_empty() {
+            let wanted = |key: &i32| {
+                division.get(key) == Some(&me) && view.holder(*key).is_none() && !self.mine.contains_key(key)
+            };
+            let wanted: Vec<i32> = self.items.keys().filter(wanted).collect();
+            self.acquire(&wanted).await?;
         }
         metrics::gauge!("upwrite_group_members_count", "group" => self.group.clone()).set(small(view.members()));
         metrics::gauge!("upwrite_group_items_count", "group" => self.group.clone()).set(small(self.mine.len()));
@@ -149,7 +171,7 @@ impl Member {
         if self.session.is_some() {
             return Ok(());
         }
-        let mut session = Session::open(&self.options, self.class).await?;
+        let mut session = LockSession::open(&self.options, self.classes, &self.items.announced()).await?;
         if self.leaving {
             session.leave().await?;
         }
@@ -161,51 +183,61 @@ impl Member {
         Ok(())
     }
 
-    /// Items whose lock went with the former session, and that somebody else has now.
-    fn mourn(&mut self, view: &View) {
-        let believed = self.former.filter(|(_, since)| since.elapsed() < 2 * self.config.session_timeout);
-        let taken = |item: u16| view.holder(item).is_some_and(|pid| believed.is_none_or(|(former, _)| pid != former));
-        let lost: Vec<u16> =
-            self.mine.iter().filter(|(item, mine)| !mine.locked && taken(**item)).map(|(item, _)| *item).collect();
-        for item in lost {
-            tracing::warn!(group = self.group, item, "lost to another member while the connection was away");
-            if let Some(mine) = self.mine.remove(&item) {
-                self.told.push_back(Told { change: Change::Lost(item), assignment: mine.assignment });
+    /// Items whose lock went with the former session, and that another member has now.
+    fn lose(&mut self, view: &View) {
+        let believed = self.believed();
+        let taken = |key: i32| view.holder(key).is_some_and(|pid| Some(pid) != believed);
+        let lost: Vec<i32> =
+            self.mine.iter().filter(|(key, mine)| !mine.locked && taken(**key)).map(|(key, _)| *key).collect();
+        for key in lost {
+            tracing::warn!(
+                group = self.group,
+                item = self.label(key),
+                "lost to another member while the connection was away"
+            );
+            if let Some(mine) = self.mine.remove(&key) {
+                self.events.push_back(ItemEvent { event: MembershipEvent::Lost(key), assignment: mine.assignment });
             }
         }
     }
 
-    /// What is more than the share is asked back, the last items first.
-    fn recall(&mut self, quota: usize) {
-        let kept = self.mine.values().filter(|mine| !mine.recalled).count();
-        let excess = kept.saturating_sub(quota);
-        for (item, mine) in self.mine.iter_mut().rev().filter(|(_, mine)| !mine.recalled).take(excess) {
-            tracing::info!(group = self.group, item, "recalled");
-            mine.recalled = true;
-            self.told.push_back(Told { change: Change::Recalled(*item), assignment: mine.assignment });
+    /// The former session, as long as Postgres may not have noticed its end.
+    fn believed(&self) -> Option<i32> {
+        self.former.filter(|(_, since)| since.elapsed() < 2 * self.config.session_timeout).map(|(pid, _)| pid)
+    }
+
+    /// What others are to have is asked back.
+    fn recall(&mut self, of_others: impl Fn(i32) -> bool) {
+        let excess = self.mine.iter().filter(|(key, mine)| !mine.recalled && of_others(**key)).map(|(key, _)| *key);
+        for key in excess.collect::<Vec<_>>() {
+            tracing::info!(group = self.group, item = self.label(key), "recalled");
+            if let Some(mine) = self.mine.get_mut(&key) {
+                mine.recalled = true;
+                self.events.push_back(ItemEvent { event: MembershipEvent::Recalled(key), assignment: mine.assignment });
+            }
         }
     }
 
-    async fn acquire(&mut self, items: &[u16]) -> Result<(), sqlx::Error> {
-        let Some(session) = self.session.as_mut().filter(|_| !items.is_empty()) else { return Ok(()) };
-        for item in session.lock(items).await? {
+    async fn acquire(&mut self, keys: &[i32]) -> Result<(), sqlx::Error> {
+        let Some(session) = self.session.as_mut().filter(|_| !keys.is_empty()) else { return Ok(()) };
+        for key in session.lock(keys).await? {
             self.assignments += 1;
             let assignment = self.assignments;
-            tracing::info!(group = self.group, item, "assigned");
-            self.mine.insert(item, Mine { assignment, recalled: false, locked: true });
-            self.told.push_back(Told { change: Change::Assigned(item), assignment });
+            tracing::info!(group = self.group, item = self.label(key), "assigned");
+            self.mine.insert(key, OwnItem { assignment, recalled: false, locked: true });
+            self.events.push_back(ItemEvent { event: MembershipEvent::Assigned(key), assignment });
         }
         Ok(())
     }
 
-    async fn given_back(&mut self, item: u16, assignment: u64) {
-        if self.mine.get(&item).is_none_or(|mine| mine.assignment != assignment) {
+    async fn given_back(&mut self, Assigned { key, assignment }: Assigned) {
+        if self.mine.get(&key).is_none_or(|mine| mine.assignment != assignment) {
             return;
         }
-        let locked = self.mine.remove(&item).is_some_and(|mine| mine.locked);
+        let locked = self.mine.remove(&key).is_some_and(|mine| mine.locked);
         let patience = self.patience();
         if let Some(session) = self.session.as_mut().filter(|_| locked) {
-            match timeout(patience, session.unlock(item)).await {
+            match timeout(patience, session.unlock(key)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => self.disconnected(&error.to_string()),
                 Err(_) => self.disconnected("no answer in time"),
@@ -225,6 +257,11 @@ impl Member {
         }
     }
 
+    /// For people.
+    fn label(&self, key: i32) -> String {
+        self.items.get(key).map_or_else(|| format!("key {key}"), ToString::to_string)
+    }
+
     /// The stage goes on with what it has.
     fn disconnected(&mut self, error: &str) {
         if let Some(session) = self.session.take() {
@@ -234,7 +271,7 @@ impl Member {
         } else {
             tracing::debug!(group = self.group, error, "no connection to the group");
         }
-        // At once, then at growing distances up to a tick: who comes back later than the others' quiet ticks may find
+        // At once, then at growing distances up to a tick: a member that comes back later than the others' quiet ticks may find
         // its items taken.
         let tick = self.config.tick;
         let delay =

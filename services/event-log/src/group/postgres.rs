@@ -1,6 +1,6 @@
 //! Membership by advisory locks: one session per member.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,8 +9,9 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::member::Member;
-use super::{Change, Membership};
+use super::item::{GroupItem, Items, KeyCollision};
+use super::member::{Assigned, ItemEvent, Member};
+use super::{Membership, MembershipEvent};
 
 /// How a group is kept. The defaults suit one data centre.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -29,27 +30,22 @@ impl Default for GroupConfig {
     }
 }
 
-/// A change, and which assignment of the item it is about.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Told {
-    pub(crate) change: Change,
-    pub(crate) assignment: u64,
-}
-
 /// A member of a group whose items are advisory locks in Postgres. Every member looks at the locks of all, comes to the
-/// same fair division, recalls from itself what is too much and takes what is free.
+/// same fair division, recalls from itself what is too much and takes what is free and its own.
 ///
 /// Needs a session of its own: not through a pooler in transaction mode.
 #[derive(Debug)]
-pub struct PgMembership {
-    changes: mpsc::Receiver<Told>,
-    given_back: mpsc::Sender<(u16, u64)>,
-    /// The assignment that the stage works under, by item.
-    assignments: HashMap<u16, u64>,
+pub struct PgMembership<I = u16> {
+    items: Items<I>,
+    events: mpsc::Receiver<ItemEvent>,
+    given_back: mpsc::Sender<Assigned>,
+    /// What the stage works under, by key.
+    assignments: BTreeMap<i32, Assigned>,
 }
 
-impl PgMembership {
-    /// Joins, in the background: while Postgres is away it keeps trying, and members go on with what they have.
+impl PgMembership<u16> {
+    /// Joins, in the background, a group that shares the items `0..items`: while Postgres is away it keeps trying, and
+    /// members go on with what they have.
     ///
     /// After `shutdown` it takes nothing new and counts no longer as a member; what it has stays locked until it is given
     /// back or the membership is dropped.
@@ -60,36 +56,73 @@ impl PgMembership {
         config: GroupConfig,
         shutdown: CancellationToken,
     ) -> Self {
-        let (tell, changes) = mpsc::channel(usize::from(items).max(1));
-        let (given_back, take_back) = mpsc::channel(usize::from(items).max(1));
-        let member = Member::new(&options, group, items, config);
-        tokio::spawn(member.run(tell, take_back, shutdown));
-        Self { changes, given_back, assignments: HashMap::new() }
+        Self::start(&options, group, Items::numbered(items), config, shutdown)
+    }
+}
+
+impl PgMembership<String> {
+    /// As [`PgMembership::join`], a group that shares items by name. Members may differ in what they know: each gets only
+    /// what it names here, and what only one names, that one gets.
+    ///
+    /// # Errors
+    /// If two of the names cannot be told apart by their locks.
+    pub fn join_named(
+        options: PgConnectOptions,
+        group: &str,
+        names: impl IntoIterator<Item = String>,
+        config: GroupConfig,
+        shutdown: CancellationToken,
+    ) -> Result<Self, KeyCollision> {
+        Ok(Self::start(&options, group, Items::named(names)?, config, shutdown))
+    }
+}
+
+impl<I: GroupItem> PgMembership<I> {
+    fn start(
+        options: &PgConnectOptions,
+        group: &str,
+        items: Items<I>,
+        config: GroupConfig,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let (event_sender, events) = mpsc::channel(items.len().max(1));
+        let (given_back, take_back) = mpsc::channel(items.len().max(1));
+        let member = Member::new(options, group, items.clone(), config);
+        tokio::spawn(member.run(event_sender, take_back, shutdown));
+        Self { items, events, given_back, assignments: BTreeMap::new() }
     }
 }
 
 #[async_trait]
-impl Membership for PgMembership {
-    async fn changed(&mut self) -> Change {
-        let Some(told) = self.changes.recv().await else {
-            return std::future::pending().await;
-        };
-        match told.change {
-            Change::Assigned(item) => {
-                self.assignments.insert(item, told.assignment);
+impl<I: GroupItem> Membership<I> for PgMembership<I> {
+    async fn changed(&mut self) -> MembershipEvent<I> {
+        loop {
+            let Some(ItemEvent { event, assignment }) = self.events.recv().await else {
+                return std::future::pending().await;
+            };
+            let key = match event {
+                MembershipEvent::Assigned(key) => {
+                    self.assignments.insert(key, Assigned { key, assignment });
+                    key
+                }
+                MembershipEvent::Lost(key) => {
+                    self.assignments.remove(&key);
+                    key
+                }
+                MembershipEvent::Recalled(key) => key,
+            };
+            // The member has no other keys than these.
+            if let Some(item) = self.items.get(key).cloned() {
+                return event.map(|_| item);
             }
-            Change::Lost(item) => {
-                self.assignments.remove(&item);
-            }
-            Change::Recalled(_) => {}
         }
-        told.change
     }
 
-    async fn give_back(&mut self, item: u16) {
-        if let Some(assignment) = self.assignments.remove(&item) {
+    async fn give_back(&mut self, item: I) {
+        let assigned = self.items.key_of(&item).and_then(|key| self.assignments.remove(&key));
+        if let Some(assigned) = assigned {
             // The member ends before its handle only if its runtime does.
-            let _ = self.given_back.send((item, assignment)).await;
+            let _ = self.given_back.send(assigned).await;
         }
     }
 }

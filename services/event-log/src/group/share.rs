@@ -1,25 +1,49 @@
-//! Who should have how much. Pure.
+//! Who should have what. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+/// One lock of a group, as `pg_locks` shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lock {
+    Member {
+        pid: i32,
+    },
+    /// This member can have the item.
+    Announced {
+        key: i32,
+        pid: i32,
+    },
+    Item {
+        key: i32,
+        pid: i32,
+    },
+}
 
 /// What the locks of a group say, as one query saw them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct View {
     /// Backend process ids of the members' sessions.
     members: BTreeSet<i32>,
-    /// Who holds what, by item.
-    holders: BTreeMap<u16, i32>,
+    /// Who holds what, by the item's key.
+    holders: BTreeMap<i32, i32>,
+    /// Who can have what; items that nobody has announced can be had by every member.
+    announced: BTreeMap<i32, BTreeSet<i32>>,
 }
 
 impl View {
-    /// From `(key, backend pid)` pairs: key 0 is membership, key 1 + n is item n.
-    pub(crate) fn new(locks: impl IntoIterator<Item = (i64, i32)>) -> Self {
+    pub(crate) fn new(locks: impl IntoIterator<Item = Lock>) -> Self {
         let mut view = Self::default();
-        for (key, pid) in locks {
-            if key == 0 {
-                view.members.insert(pid);
-            } else if let Ok(item) = u16::try_from(key - 1) {
-                view.holders.insert(item, pid);
+        for lock in locks {
+            match lock {
+                Lock::Member { pid } => {
+                    view.members.insert(pid);
+                }
+                Lock::Announced { key, pid } => {
+                    view.announced.entry(key).or_default().insert(pid);
+                }
+                Lock::Item { key, pid } => {
+                    view.holders.insert(key, pid);
+                }
             }
         }
         view
@@ -29,96 +53,132 @@ impl View {
         self.members.len()
     }
 
-    pub(crate) fn holder(&self, item: u16) -> Option<i32> {
-        self.holders.get(&item).copied()
+    pub(crate) fn holder(&self, key: i32) -> Option<i32> {
+        self.holders.get(&key).copied()
     }
 
-    /// How many of `items` belong to the member with this pid: equal parts, and one more each until nothing is left over
-    /// for those who have most, so that nothing moves without need. Every member comes to the same division, and the
-    /// parts add up to all items.
-    pub(crate) fn quota(&self, me: i32, items: u16) -> usize {
-        let members = self.members.len().max(1);
-        let held = |pid: i32| self.holders.values().filter(|holder| **holder == pid).count();
-        let mine = (std::cmp::Reverse(held(me)), me);
-        let rank = self.members.iter().filter(|pid| (std::cmp::Reverse(held(**pid)), **pid) < mine).count();
-        usize::from(items) / members + usize::from(rank < usize::from(items) % members)
-    }
-
-    /// Up to `wanted` items that nobody holds. Members begin at different places, so that they seldom want the same.
-    pub(crate) fn free(&self, me: i32, items: u16, wanted: usize) -> Vec<u16> {
-        let free: Vec<u16> = (0..items).filter(|item| !self.holders.contains_key(item)).collect();
-        if free.is_empty() {
-            return free;
+    /// Who should have which of the items, by key: those of `items` and all that others have announced. Who has an item
+    /// keeps it; a free one goes to the member with the fewest; then items move, the last first, from those who have at
+    /// least two more than another that can have them, and none without need. Every member that sees the same locks
+    /// comes to the same division.
+    pub(crate) fn division(&self, items: impl IntoIterator<Item = i32>) -> BTreeMap<i32, i32> {
+        let items: BTreeSet<i32> = items.into_iter().chain(self.announced.keys().copied()).collect();
+        let mut counts: BTreeMap<i32, usize> = self.members.iter().map(|pid| (*pid, 0)).collect();
+        let mut division = BTreeMap::new();
+        for key in &items {
+            if let Some(holder) = self.holder(*key).filter(|pid| self.can_have(*pid, *key)) {
+                division.insert(*key, holder);
+                *counts.entry(holder).or_default() += 1;
+            }
         }
-        let begin = self.rank(me) * free.len() / self.members.len().max(1);
-        let mut wanted: Vec<u16> = free.iter().cycle().skip(begin).take(wanted.min(free.len())).copied().collect();
-        wanted.sort_unstable();
-        wanted
+        for key in &items {
+            if !division.contains_key(key)
+                && let Some(pid) = self.poorest(*key, &counts)
+            {
+                division.insert(*key, pid);
+                *counts.entry(pid).or_default() += 1;
+            }
+        }
+        while let Some((key, from, to)) = self.unfair(&division, &counts) {
+            division.insert(key, to);
+            counts.entry(from).and_modify(|count| *count -= 1);
+            *counts.entry(to).or_default() += 1;
+        }
+        division
     }
 
-    fn rank(&self, me: i32) -> usize {
-        self.members.range(..me).count()
+    fn can_have(&self, pid: i32, key: i32) -> bool {
+        self.members.contains(&pid) && self.announced.get(&key).is_none_or(|who| who.contains(&pid))
     }
-}
 
-/// The class of a group's advisory locks: FNV-1a, cut to the 31 bits that are the same as a signed and as an unsigned
-/// number. The same in every version.
-pub(crate) fn class(group: &str) -> i32 {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for byte in "upwrite group ".bytes().chain(group.bytes()) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    /// The member with the fewest items of those that can have this one.
+    fn poorest(&self, key: i32, counts: &BTreeMap<i32, usize>) -> Option<i32> {
+        let able = counts.iter().filter(|(pid, _)| self.can_have(**pid, key));
+        able.min_by_key(|(pid, count)| (**count, **pid)).map(|(pid, _)| *pid)
     }
-    i32::try_from((hash ^ (hash >> 33)) & 0x7fff_ffff).expect("31 bits fit a positive i32")
+
+    /// The move that is most called for: item, from, to.
+    fn unfair(&self, division: &BTreeMap<i32, i32>, counts: &BTreeMap<i32, usize>) -> Option<(i32, i32, i32)> {
+        let moves = division.iter().filter_map(|(key, from)| {
+            let to = self.poorest(*key, counts)?;
+            let excess = counts.get(from)?.checked_sub(*counts.get(&to)?)?;
+            (excess >= 2).then_some((excess, *key, *from, to))
+        });
+        moves.max().map(|(_, key, from, to)| (key, from, to))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn view(members: &[i32], held: &[(u16, i32)]) -> View {
-        let held = held.iter().map(|(item, pid)| (i64::from(*item) + 1, *pid));
-        View::new(members.iter().map(|pid| (0, *pid)).chain(held))
+    fn locks(members: &[i32], held: &[(i32, i32)]) -> Vec<Lock> {
+        let members = members.iter().map(|pid| Lock::Member { pid: *pid });
+        members.chain(held.iter().map(|(key, pid)| Lock::Item { key: *key, pid: *pid })).collect()
+    }
+
+    fn view(members: &[i32], held: &[(i32, i32)]) -> View {
+        View::new(locks(members, held))
+    }
+
+    fn parts(view: &View, items: i32) -> Vec<usize> {
+        let division = view.division(1..=items);
+        view.members.iter().map(|pid| division.values().filter(|holder| *holder == pid).count()).collect()
     }
 
     #[test]
     fn parts_are_equal_but_for_one_and_add_up() {
-        for items in 0..20u16 {
+        for items in 0..20 {
             for count in 1..8 {
                 let members: Vec<i32> = (0..count).map(|n| 100 + 7 * n).collect();
-                let view = view(&members, &[]);
-                let parts: Vec<usize> = members.iter().map(|pid| view.quota(*pid, items)).collect();
-                assert_eq!(parts.iter().sum::<usize>(), usize::from(items), "{parts:?}");
-                assert!(parts.iter().max().unwrap() - parts.iter().min().unwrap() <= 1, "{parts:?}");
+                for held in [0, items / 2, items] {
+                    let held: Vec<(i32, i32)> = (1..=held).map(|key| (key, 100)).collect();
+                    let parts = parts(&view(&members, &held), items);
+                    assert_eq!(parts.iter().sum::<usize>(), items as usize, "{parts:?}");
+                    assert!(parts.iter().max().unwrap() - parts.iter().min().unwrap() <= 1, "{parts:?}");
+                }
             }
         }
     }
 
     #[test]
     fn who_has_the_odd_one_keeps_it() {
-        let view = view(&[10, 20, 30], &[(0, 30), (1, 30), (2, 20), (3, 20), (4, 10)]);
-        assert_eq!([10, 20, 30].map(|pid| view.quota(pid, 5)), [1, 2, 2]);
+        let held = [(1, 30), (2, 30), (3, 20), (4, 20), (5, 10)];
+        let view = view(&[10, 20, 30], &held);
+        assert_eq!(view.division(1..=5), BTreeMap::from(held), "nothing moves without need");
     }
 
     #[test]
-    fn members_want_different_free_items() {
-        let view = view(&[10, 20], &[(1, 10)]);
-        assert_eq!(view.free(10, 5, 2), [0, 2]);
-        assert_eq!(view.free(20, 5, 2), [3, 4]);
-        assert_eq!(view.free(20, 5, 9), [0, 2, 3, 4], "all there are, each once");
-        assert_eq!((view.holder(1), view.holder(2)), (Some(10), None));
+    fn the_last_items_move_to_a_new_member_and_stay_in_question_until_they_are_given_back() {
+        let held = [(1, 10), (2, 10), (3, 10), (4, 10), (5, 10)];
+        let before = view(&[10, 20], &held).division(1..=5);
+        assert_eq!(before, BTreeMap::from([(1, 10), (2, 10), (3, 10), (4, 20), (5, 20)]));
+        let after = view(&[10, 20], &[(1, 10), (2, 10), (3, 10), (4, 10)]).division(1..=5);
+        assert_eq!(after, before, "one of the two has been given back");
+    }
+
+    #[test]
+    fn what_a_member_that_leaves_still_holds_is_meant_for_others() {
+        let division = view(&[10, 30], &[(1, 20), (2, 20), (3, 10)]).division(1..=3);
+        assert_eq!(division, BTreeMap::from([(1, 30), (2, 10), (3, 10)]));
     }
 
     #[test]
     fn nothing_to_share_is_no_trouble() {
-        assert_eq!(view(&[], &[]).quota(1, 4), 4);
-        assert!(view(&[1], &[]).free(1, 0, 3).is_empty());
+        assert!(view(&[], &[]).division(1..=4).is_empty());
+        assert!(view(&[1], &[]).division([]).is_empty());
+    }
+
+    /// The sources a and b (keys 5 and 6): 10 knows only a, 20 knows both.
+    fn mixed(held: &[(i32, i32)]) -> View {
+        let announced = [(5, 10), (5, 20), (6, 20)].map(|(key, pid)| Lock::Announced { key, pid });
+        View::new(locks(&[10, 20], held).into_iter().chain(announced))
     }
 
     #[test]
-    fn the_class_never_changes() {
-        assert_ne!(class("applier"), class("reconciler"));
-        assert_eq!(class("applier"), APPLIER);
+    fn what_only_one_member_can_have_it_has_whatever_else_it_has() {
+        assert_eq!(mixed(&[]).division([5]), mixed(&[]).division([5, 6]), "also for one that does not know of it");
+        assert_eq!(mixed(&[(5, 10)]).division([5]), BTreeMap::from([(5, 10), (6, 20)]), "and nothing moves for that");
+        assert_eq!(mixed(&[(5, 20)]).division([5]), BTreeMap::from([(5, 10), (6, 20)]).clone());
     }
-
-    const APPLIER: i32 = 767_792_522;
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use upwrite_event_log::{Change, GroupConfig, Membership as _, PgMembership};
+use upwrite_event_log::{GroupConfig, Membership as _, MembershipEvent, PgMembership};
 use upwrite_testkit::postgres::{Cluster, Options};
 use upwrite_testkit::until;
 
@@ -66,7 +66,7 @@ struct State {
     mine: BTreeSet<u16>,
     recalled: BTreeSet<u16>,
     /// Everything that was told, in order.
-    story: Vec<Change>,
+    story: Vec<MembershipEvent>,
     /// Recalled items are kept until this is taken back.
     stubborn: bool,
 }
@@ -102,12 +102,12 @@ async fn stage(mut membership: PgMembership, state: Arc<Mutex<State>>) {
         let mut state = state.lock().unwrap();
         state.story.push(change);
         match change {
-            Change::Assigned(item) => assert!(state.mine.insert(item), "assigned twice: {item}"),
-            Change::Recalled(item) => {
+            MembershipEvent::Assigned(item) => assert!(state.mine.insert(item), "assigned twice: {item}"),
+            MembershipEvent::Recalled(item) => {
                 assert!(state.mine.contains(&item), "recalled, but not there: {item}");
                 state.recalled.insert(item);
             }
-            Change::Lost(item) => {
+            MembershipEvent::Lost(item) => {
                 assert!(state.mine.remove(&item), "lost, but not there: {item}");
                 state.recalled.remove(&item);
             }
@@ -121,7 +121,7 @@ impl Member {
     }
 
     fn lost(&self) -> usize {
-        self.state.lock().unwrap().story.iter().filter(|change| matches!(change, Change::Lost(_))).count()
+        self.state.lock().unwrap().story.iter().filter(|change| matches!(change, MembershipEvent::Lost(_))).count()
     }
 
     fn stubborn(&self, stubborn: bool) {
@@ -211,7 +211,7 @@ async fn a_lost_connection_is_made_again_and_the_items_stay_or_are_told_lost() {
         })
         .await;
     }
-    // Alone, nobody can take anything from it.
+    // SoleMember, nobody can take anything from it.
     drop(second);
     until_shared(&[&first]).await;
     let lost = first.lost();

@@ -5,6 +5,7 @@
 mod budgets;
 mod contract;
 mod group;
+mod group_names;
 mod harness;
 mod kafka;
 mod postgres;

@@ -22,7 +22,7 @@ async fn folded() -> TestDeployment {
 async fn refused(deployment: &TestDeployment) -> String {
     let log = deployment.another_log().await;
     let member = Member::with(deployment, quick(), deployment.reconciler.clone(), log);
-    member.send((0..2).map(Change::Assigned));
+    member.send((0..2).map(MembershipEvent::Assigned));
     match member.failed().await {
         ReconcilerError::Log(error @ LogError::Mismatch(_)) => error.to_string(),
         other => panic!("{other}"),

@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use upwrite_event_log::{Alone, Config as LogConfig, EventLog, PostgresLog, Submission, Submitted, partition_for};
+use upwrite_event_log::{Config as LogConfig, EventLog, PostgresLog, SoleMember, Submission, Submitted, partition_for};
 use upwrite_events::*;
 use upwrite_reconciler::{Config, ReconcilerError};
 use upwrite_testkit::postgres::Cluster;
@@ -91,7 +91,7 @@ impl TestDeployment {
             Config { lock_timeout: Duration::from_millis(50), ..Config::default() },
             self.reconciler.clone(),
             log,
-            Box::new(Alone::new(self.log.partitions())),
+            Box::new(SoleMember::new(self.log.partitions())),
             self.log.notifier(),
             stop.clone(),
         ));

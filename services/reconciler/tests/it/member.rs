@@ -7,13 +7,13 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use upwrite_event_log::{Change, EventLog, Membership};
+use upwrite_event_log::{EventLog, Membership, MembershipEvent};
 use upwrite_reconciler::{Config, Progress, ReconcilerError};
 
 use crate::deployment::{LIMIT, TestDeployment};
 
 pub(crate) struct Member {
-    changes: mpsc::UnboundedSender<Change>,
+    changes: mpsc::UnboundedSender<MembershipEvent>,
     returned: mpsc::UnboundedReceiver<u16>,
     progress: watch::Receiver<Progress>,
     stop: CancellationToken,
@@ -21,13 +21,13 @@ pub(crate) struct Member {
 }
 
 struct ScriptedMembership {
-    changes: mpsc::UnboundedReceiver<Change>,
+    changes: mpsc::UnboundedReceiver<MembershipEvent>,
     returned: mpsc::UnboundedSender<u16>,
 }
 
 #[async_trait::async_trait]
 impl Membership for ScriptedMembership {
-    async fn changed(&mut self) -> Change {
+    async fn changed(&mut self) -> MembershipEvent {
         match self.changes.recv().await {
             Some(change) => change,
             None => std::future::pending().await,
@@ -62,14 +62,14 @@ impl Member {
         Self { changes, returned, progress, stop, task: tokio::spawn(task) }
     }
 
-    pub(crate) fn send(&self, changes: impl IntoIterator<Item = Change>) {
+    pub(crate) fn send(&self, changes: impl IntoIterator<Item = MembershipEvent>) {
         changes.into_iter().for_each(|change| self.changes.send(change).unwrap());
     }
 
     /// Assigns partitions and waits until it has them.
     pub(crate) async fn assign(&mut self, items: impl IntoIterator<Item = u16>) {
         let items: Vec<u16> = items.into_iter().collect();
-        self.send(items.iter().copied().map(Change::Assigned));
+        self.send(items.iter().copied().map(MembershipEvent::Assigned));
         self.until("the partitions", |progress| {
             items.iter().all(|item| progress.partitions.iter().any(|partition| partition.number == *item))
         })

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use upwrite_event_log::EventLog as _;
-use upwrite_event_log::{Change, VERDICT_CHANNEL};
+use upwrite_event_log::{MembershipEvent, VERDICT_CHANNEL};
 use upwrite_events::*;
 use upwrite_reconciler::Config;
 
@@ -153,6 +153,6 @@ async fn b6_only_the_partitions_reconciler_voids_and_it_forgets_in_the_end() {
     member.assign([1]).await;
     assert_eq!(deployment.wait::<String>("the end of the void", &released(foreign)).await, "voided");
     assert_eq!((voids(&deployment, mine).await, deployment.claims(unmarked).await), (1, 1));
-    member.send([Change::Lost(0), Change::Lost(1)]);
+    member.send([MembershipEvent::Lost(0), MembershipEvent::Lost(1)]);
     member.stop().await;
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use upwrite_event_log::Change;
 use upwrite_event_log::EventLog as _;
+use upwrite_event_log::MembershipEvent;
 use upwrite_events::*;
 
 use crate::deployment::*;
@@ -78,13 +78,13 @@ async fn write(deployment: Arc<TestDeployment>, writer: usize) {
 async fn swap(members: &mut [Member; 2], item: u16, to: usize, orderly: bool) {
     let from = 1 - to;
     if orderly {
-        members[from].send([Change::Recalled(item)]);
+        members[from].send([MembershipEvent::Recalled(item)]);
         assert_eq!(members[from].returned().await, item);
-        members[to].send([Change::Assigned(item)]);
+        members[to].send([MembershipEvent::Assigned(item)]);
     } else {
         // For a while both believe to have it.
-        members[to].send([Change::Assigned(item)]);
-        members[from].send([Change::Lost(item)]);
+        members[to].send([MembershipEvent::Assigned(item)]);
+        members[from].send([MembershipEvent::Lost(item)]);
     }
     members[to]
         .until("the partition", |progress| progress.partitions.iter().any(|partition| partition.number == item))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
-use upwrite_event_log::Change;
+use upwrite_event_log::MembershipEvent;
 use upwrite_events::*;
 use upwrite_reconciler::Config;
 
@@ -61,7 +61,7 @@ async fn b19_a_stalled_reconcilers_session_is_ended_and_its_successor_writes() {
     successor.assign([0, 1]).await;
     assert_eq!(deployment.finished(mutation).await, "applied");
     assert_eq!(still(&deployment, pid).await, None, "whoever wrote it waited for the stalled one's locks");
-    member.send([Change::Lost(0), Change::Lost(1)]);
+    member.send([MembershipEvent::Lost(0), MembershipEvent::Lost(1)]);
     relay.thaw();
     let version: i64 = deployment.value("select _version from crm.contact where id = '003A'").await.unwrap();
     assert_eq!(version, 2, "written once by the observation and once by the mutation");
@@ -91,7 +91,7 @@ async fn b19_a_reconciler_that_lost_its_partitions_in_mid_write_cannot_commit() 
     deployment
         .wait::<i64>("the ousted one's new session", "select epoch from upwrite.positions where epoch > 2 limit 1")
         .await;
-    member.send([Change::Lost(0), Change::Lost(1)]);
+    member.send([MembershipEvent::Lost(0), MembershipEvent::Lost(1)]);
     assert_eq!(deployment.finished(mutation).await, "applied");
     let version: i64 = deployment.value("select _version from crm.contact where id = '003A'").await.unwrap();
     assert_eq!(version, 2, "each of the two wrote it");

@@ -8,7 +8,7 @@ use futures::future::{BoxFuture, FutureExt as _, join_all};
 use sqlx::PgPool;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use upwrite_event_log::{EventLog, Membership};
+use upwrite_event_log::{EventLog, GroupItem, Membership};
 use upwrite_events::{Partition, Stream};
 use upwrite_reconciler::Progress;
 
@@ -86,7 +86,11 @@ impl Readiness {
     }
 
     /// The same membership; the part is ready, whether it has a share or waits for one.
-    pub(crate) fn member(&self, part: &'static str, membership: Box<dyn Membership>) -> Box<dyn Membership> {
+    pub(crate) fn member<I: GroupItem>(
+        &self,
+        part: &'static str,
+        membership: Box<dyn Membership<I>>,
+    ) -> Box<dyn Membership<I>> {
         let (watched, items) = CountedMembership::new(membership);
         self.begins(part, move || std::future::ready(Ok(share(*items.borrow()))).boxed());
         Box::new(watched)

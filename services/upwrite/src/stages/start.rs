@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context as _;
 use serde_json::json;
 use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use upwrite_connectors::{Budget, Connector};
-use upwrite_event_log::{Engine as LogEngine, Membership, PgMembership};
+use upwrite_event_log::{Engine as LogEngine, GroupConfig, Membership, PgMembership};
 
 use super::log::Log;
 use super::stops::{Running, Stops};
@@ -65,7 +66,7 @@ impl<'a> Start<'a> {
                     self.publisher(running);
                 }
                 Stage::Applier => self.applier(running),
-                Stage::Syncer => self.syncer(running),
+                Stage::Syncer => self.syncer(running)?,
                 Stage::Control => self.control(running).await?,
                 Stage::Proxy => opened.push(self.proxy(running).await?),
             }
@@ -84,9 +85,14 @@ impl<'a> Start<'a> {
 
     /// A member of the group of processes that run the same stage.
     fn group(&self, name: &'static str, items: u16, stop: &CancellationToken) -> Box<dyn Membership> {
-        let options = self.pool.connect_options().as_ref().clone();
-        let member = PgMembership::join(options, name, items, settings::group(self.config), stop.clone());
+        let (options, group) = self.membership();
+        let member = PgMembership::join(options, name, items, group, stop.clone());
         self.readiness.member(name, Box::new(member))
+    }
+
+    /// How this process belongs to groups.
+    fn membership(&self) -> (PgConnectOptions, GroupConfig) {
+        (self.pool.connect_options().as_ref().clone(), settings::group(self.config))
     }
 
     fn reconciler(&self, running: &mut Running) {
@@ -135,18 +141,23 @@ impl<'a> Start<'a> {
         running.spawn(Stage::Applier, async move { Ok(ends.await?) });
     }
 
-    fn syncer(&self, running: &mut Running) {
-        let sources = u16::try_from(self.connectors.len()).unwrap_or(u16::MAX);
+    /// # Errors
+    /// If two sources cannot share a group.
+    fn syncer(&self, running: &mut Running) -> anyhow::Result<()> {
+        let (options, config) = self.membership();
+        let sources = self.connectors.keys().cloned();
+        let member = PgMembership::join_named(options, "syncer", sources, config, self.stops.workers.clone())?;
         let ends = upwrite_syncer::run(
             upwrite_syncer::Config::default(),
             self.pool.clone(),
             self.log.events.clone(),
-            self.group("syncer", sources, &self.stops.workers),
+            self.readiness.member("syncer", Box::new(member)),
             self.connectors.clone(),
             self.budgets.clone(),
             self.stops.workers.clone(),
         );
         running.spawn(Stage::Syncer, async move { Ok(ends.await?) });
+        Ok(())
     }
 
     async fn control(&self, running: &mut Running) -> anyhow::Result<()> {

@@ -12,16 +12,16 @@ use async_trait::async_trait;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use upwrite_applier::{ApplierError, Clock, Config, Moment, ProjectionError, Projections, Snapshot, run_with};
+use upwrite_applier::{ApplierError, Config, ProjectionError, Projections, Snapshot, run_with};
 use upwrite_connectors::Connector;
-use upwrite_event_log::{Alone, EventLog, Membership, partition_for};
+use upwrite_event_log::{Clock, EventLog, Membership, Moment, SoleMember, partition_for};
 use upwrite_events::{
     Event, Lifecycle, MutationId, MutationRequested, Op, Partition, Position, RevocationRequested, Row, RowChange,
     Stream, TableName, TableSpec,
 };
 use uuid::Uuid;
 
-use super::group::{Dealer, seat};
+use super::group::{Dealer, dealt};
 use super::log::MemoryLog;
 use super::tables::{KEYED, NOTHING, NUMBERED, PROBED, table};
 use super::world::World;
@@ -98,23 +98,23 @@ pub(crate) struct Bench {
 pub(crate) struct Running {
     task: JoinHandle<Result<(), ApplierError>>,
     shutdown: CancellationToken,
-    gate: Arc<Mutex<Gate>>,
+    brake: Arc<Mutex<Brake>>,
 }
 
 #[derive(Default)]
-struct Gate {
+struct Brake {
     shut: bool,
     waker: Option<Waker>,
 }
 
-/// Does not get on while the gate is shut.
-async fn gated<T>(run: impl Future<Output = T>, gate: Arc<Mutex<Gate>>) -> T {
+/// Does not get on while the brake is shut.
+async fn braked<T>(run: impl Future<Output = T>, brake: Arc<Mutex<Brake>>) -> T {
     let mut run = pin!(run);
     poll_fn(|context| {
         {
-            let mut gate = gate.lock().unwrap();
-            gate.waker = Some(context.waker().clone());
-            if gate.shut {
+            let mut brake = brake.lock().unwrap();
+            brake.waker = Some(context.waker().clone());
+            if brake.shut {
                 return Poll::Pending;
             }
         }
@@ -126,14 +126,14 @@ async fn gated<T>(run: impl Future<Output = T>, gate: Arc<Mutex<Gate>>) -> T {
 impl Running {
     /// As SIGSTOP: it does nothing, and time goes on.
     pub(crate) fn pause(&self) {
-        self.gate.lock().unwrap().shut = true;
+        self.brake.lock().unwrap().shut = true;
     }
 
     /// As SIGCONT.
     pub(crate) fn resume(&self) {
-        let mut gate = self.gate.lock().unwrap();
-        gate.shut = false;
-        if let Some(waker) = gate.waker.take() {
+        let mut brake = self.brake.lock().unwrap();
+        brake.shut = false;
+        if let Some(waker) = brake.waker.take() {
             waker.wake();
         }
     }
@@ -174,18 +174,18 @@ impl Bench {
 
     /// The only member of its group, for all it knows.
     pub(crate) fn start(&self) -> Running {
-        self.join(Box::new(Alone::new(self.log.partitions())))
+        self.join(Box::new(SoleMember::new(self.log.partitions())))
     }
 
     /// With the first partition, and whatever else is dealt to it.
     pub(crate) fn start_with_first(&self) -> (Running, Dealer) {
-        let (dealer, membership) = seat();
+        let (dealer, membership) = dealt();
         dealer.assign(0);
         (self.join(membership), dealer)
     }
 
     pub(crate) fn start_with_nothing(&self) -> (Running, Dealer) {
-        let (dealer, membership) = seat();
+        let (dealer, membership) = dealt();
         (self.join(membership), dealer)
     }
 
@@ -204,8 +204,8 @@ impl Bench {
             Arc::new(self.clock.clone()),
             shutdown.clone(),
         );
-        let gate = Arc::new(Mutex::new(Gate::default()));
-        Running { task: tokio::spawn(gated(run, Arc::clone(&gate))), shutdown, gate }
+        let brake = Arc::new(Mutex::new(Brake::default()));
+        Running { task: tokio::spawn(braked(run, Arc::clone(&brake))), shutdown, brake }
     }
 
     /// Appends a request.

@@ -2,45 +2,45 @@
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
-use upwrite_event_log::{Change, Membership};
+use upwrite_event_log::{Membership, MembershipEvent};
 
 /// What the test holds of one member.
 pub(crate) struct Dealer {
-    tell: mpsc::UnboundedSender<Change>,
+    events: mpsc::UnboundedSender<MembershipEvent>,
     given_back: mpsc::UnboundedReceiver<u16>,
 }
 
-struct Seat {
-    changes: mpsc::UnboundedReceiver<Change>,
+struct DealtMembership {
+    changes: mpsc::UnboundedReceiver<MembershipEvent>,
     give_back: mpsc::UnboundedSender<u16>,
 }
 
-/// A member, and who tells it what it has.
-pub(crate) fn seat() -> (Dealer, Box<dyn Membership>) {
-    let (tell, changes) = mpsc::unbounded_channel();
+/// A member, and the dealer that decides what it has.
+pub(crate) fn dealt() -> (Dealer, Box<dyn Membership>) {
+    let (sender, changes) = mpsc::unbounded_channel();
     let (give_back, given_back) = mpsc::unbounded_channel();
-    (Dealer { tell, given_back }, Box::new(Seat { changes, give_back }))
+    (Dealer { events: sender, given_back }, Box::new(DealtMembership { changes, give_back }))
 }
 
 impl Dealer {
     pub(crate) fn assign(&self, item: u16) {
-        let _ = self.tell.send(Change::Assigned(item));
+        let _ = self.events.send(MembershipEvent::Assigned(item));
     }
 
     pub(crate) fn lose(&self, item: u16) {
-        let _ = self.tell.send(Change::Lost(item));
+        let _ = self.events.send(MembershipEvent::Lost(item));
     }
 
     /// Until it has been given back.
     pub(crate) async fn recall(&mut self, item: u16) {
-        let _ = self.tell.send(Change::Recalled(item));
+        let _ = self.events.send(MembershipEvent::Recalled(item));
         while self.given_back.recv().await.expect("the member ended without giving back") != item {}
     }
 }
 
 #[async_trait]
-impl Membership for Seat {
-    async fn changed(&mut self) -> Change {
+impl Membership for DealtMembership {
+    async fn changed(&mut self) -> MembershipEvent {
         match self.changes.recv().await {
             Some(change) => change,
             None => std::future::pending().await,

@@ -53,7 +53,7 @@ impl MemoryLog {
         self.faults.lock().unwrap().1 = share;
     }
 
-    /// Somebody else's event gets in just before the next one with that name.
+    /// Another process's event gets in just before the next one with that name.
     pub(crate) fn precede(&self, name: &'static str, event: Event) {
         *self.preceding.lock().unwrap() = Some((name, event));
     }
@@ -82,7 +82,7 @@ impl MemoryLog {
         self.changed.send_modify(|count| *count += 1);
     }
 
-    /// Tells of every append.
+    /// Changes with every append.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }

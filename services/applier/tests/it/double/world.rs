@@ -1,4 +1,4 @@
-//! An upstream in virtual time. It keeps a journal of every effect, and makes what it was asked for even if nobody
+//! An upstream in virtual time. It keeps a journal of every effect, and makes what it was asked for even if no one
 //! waits for the answer any more.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use upwrite_connectors::{
     Call, CallReport, CallRow, Capabilities, Connector, Found, Page, RetryRule, RowResult, UpstreamError,
 };
-use upwrite_events::{ErrorClass, Failure, Interval, Op, Outcome, Row, TableSpec};
+use upwrite_events::{ErrorClass, Failure, LocalInterval, Op, Outcome, Row, TableSpec};
 
 use super::tables::{KEYED, NUMBERED, capabilities};
 
@@ -67,7 +67,7 @@ pub(crate) struct World {
 }
 
 const LATENCY: Duration = Duration::from_millis(50);
-const NOW: Interval = Interval { begun_us: 0, ended_us: 0 };
+const NOW: LocalInterval = LocalInterval { begun_us: 0, ended_us: 0 };
 
 impl World {
     pub(crate) fn new(seed: u64) -> Arc<Self> {
@@ -226,7 +226,7 @@ impl Connector for World {
         Ok(Page { rows: Vec::new(), seen: NOW, next: None })
     }
 
-    async fn read(&self, table: &TableSpec, keys: &[String]) -> Result<(Vec<Found>, Interval), UpstreamError> {
+    async fn read(&self, table: &TableSpec, keys: &[String]) -> Result<(Vec<Found>, LocalInterval), UpstreamError> {
         tokio::time::sleep(LATENCY).await;
         let state = self.state();
         if state.looks_fail {
@@ -271,7 +271,7 @@ impl Connector for World {
         table: &TableSpec,
         rows: &[CallRow],
         _: i64,
-    ) -> Result<(Vec<Found>, Interval), UpstreamError> {
+    ) -> Result<(Vec<Found>, LocalInterval), UpstreamError> {
         tokio::time::sleep(LATENCY).await;
         let state = self.state();
         if state.looks_fail {

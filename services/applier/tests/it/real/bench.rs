@@ -10,12 +10,12 @@ use sqlx::types::Json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use upwrite_applier::{ApplierError, ApplierStatus, Config, PartitionStage};
+use upwrite_applier::{ApplierError, ApplierStatus, Config, PartitionState};
 use upwrite_connectors::Connector;
 use upwrite_connectors::salesforce::{self, Auth, ObjectConfig, Salesforce, Secret, install_crypto_provider};
 use upwrite_event_log::{
-    Alone, Config as LogConfig, EventLog, GroupConfig, Membership, PgMembership, PostgresLog, Submission, Submitted,
-    partition_for,
+    Config as LogConfig, EventLog, GroupConfig, Membership, PgMembership, PostgresLog, SoleMember, Submission,
+    Submitted, partition_for,
 };
 use upwrite_events::{
     Event, Lifecycle, MutationId, MutationRequested, Op, Partition, PartitionFold, Position, Row, RowChange, Stream,
@@ -48,7 +48,7 @@ impl Running {
     /// Until it says that it owns so many partitions.
     pub(super) async fn owns(&mut self, count: usize) {
         let owned = |status: &ApplierStatus| {
-            status.partitions.iter().filter(|at| at.stage == PartitionStage::Owner).count() == count
+            status.partitions.iter().filter(|at| at.state == PartitionState::Owner).count() == count
         };
         let waited = tokio::time::timeout(LIMIT, self.status.wait_for(owned)).await;
         assert!(matches!(waited, Ok(Ok(_))), "{count} partitions are not owned: {:?}", self.task.is_finished());
@@ -101,7 +101,7 @@ impl Bench {
     }
 
     pub(super) async fn run(&self) -> Running {
-        self.join(Box::new(Alone::new(self.log.partitions())))
+        self.join(Box::new(SoleMember::new(self.log.partitions())))
     }
 
     /// One of several.

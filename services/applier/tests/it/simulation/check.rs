@@ -1,37 +1,39 @@
-//! What was told against what happened.
+//! What clients learned against what happened.
 
 use upwrite_events::{Phase, RowState, Verdict};
 
-use super::client::Told;
+use super::client::ClientStory;
 use crate::double::{Bench, KEYED, NOTHING};
 
-pub(super) fn check(bench: &Bench, told: &[Told], records: u64) {
-    for told in told {
-        one(bench, told);
+pub(super) fn check(bench: &Bench, stories: &[ClientStory], records: u64) {
+    for story in stories {
+        one(bench, story);
     }
     for record in 0..records {
-        let applied =
-            told.iter().filter(|told| told.update == Some(record) && told.asked.life().phase == Phase::Applied).count();
+        let applied = stories
+            .iter()
+            .filter(|story| story.update == Some(record) && story.asked.life().phase == Phase::Applied)
+            .count();
         let value = bench.world.value(KEYED, &format!("r{record}"), "n");
         assert_eq!(value, Some(applied.to_string()), "record r{record}: an update was lost or came back");
     }
 }
 
-fn one(bench: &Bench, told: &Told) {
-    let life = told.asked.life();
+fn one(bench: &Bench, story: &ClientStory) {
+    let life = story.asked.life();
     let who = || {
         format!(
-            "{} on {}: told {:?}, {:?}, {life:?}",
-            told.asked.mutation,
-            told.table,
-            told.verdict,
-            told.asked.story()
+            "{} on {}: verdict {:?}, {:?}, {life:?}",
+            story.asked.mutation,
+            story.table,
+            story.verdict,
+            story.asked.story()
         )
     };
-    let effects = |row: usize| bench.world.effects(&told.asked.idempotency_key(row as u32));
+    let effects = |row: usize| bench.world.effects(&story.asked.idempotency_key(row as u32));
     let made: Vec<usize> = (0..life.rows.len()).map(effects).collect();
-    // What the client was told.
-    match &told.verdict {
+    // What the client learned.
+    match &story.verdict {
         Verdict::Applied(_) => assert!(made.iter().all(|count| *count > 0), "{}: {made:?}", who()),
         Verdict::Rejected(_) | Verdict::Revoked | Verdict::Voided => {
             assert!(made.iter().all(|count| *count == 0), "{}: {made:?}", who());
@@ -50,9 +52,9 @@ fn one(bench: &Bench, told: &Told) {
         match state {
             RowState::Applied(_) => assert!(made[row] > 0, "{}: {made:?}", who()),
             RowState::Rejected | RowState::Pending => assert_eq!(made[row], 0, "{}: {made:?}", who()),
-            RowState::InDoubt => assert_eq!(told.table, NOTHING, "{}: could have been found out", who()),
+            RowState::InDoubt => assert_eq!(story.table, NOTHING, "{}: could have been found out", who()),
         }
         // An update may be made twice: to the same value, while the record is claimed.
-        assert!(told.update.is_some() || made[row] <= 1, "{}: {made:?}", who());
+        assert!(story.update.is_some() || made[row] <= 1, "{}: {made:?}", who());
     }
 }

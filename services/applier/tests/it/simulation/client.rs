@@ -13,7 +13,7 @@ const CREATES: u128 = 12;
 const UPDATES: u64 = 10;
 
 /// What a client was told at first, and what its table showed in the end.
-pub(crate) struct Told {
+pub(crate) struct ClientStory {
     pub(crate) asked: Asked,
     pub(crate) table: &'static str,
     pub(crate) update: Option<u64>,
@@ -21,28 +21,28 @@ pub(crate) struct Told {
 }
 
 /// Creates records of every kind, one mutation after another, and sometimes loses patience.
-pub(crate) async fn creating(bench: Arc<Bench>, seed: u64, number: u64) -> Vec<Told> {
+pub(crate) async fn creating(bench: Arc<Bench>, seed: u64, number: u64) -> Vec<ClientStory> {
     let mut rng = StdRng::seed_from_u64(seed * 1000 + number);
-    let mut told = Vec::new();
+    let mut stories = Vec::new();
     for turn in 0..CREATES {
         let id = u128::from(number + 1) * 1000 + turn;
         let table = [KEYED, PROBED, NOTHING][rng.random_range(0..3)];
         let rows = if rng.random_bool(0.7) { 1 } else { rng.random_range(2..8) };
         let asked = bench.ask(id, (0..rows).map(|row| insert(table, id, row)).collect()).await;
         let life = patient(&bench, &asked, &mut rng).await;
-        told.push(Told { asked, table, update: None, verdict: life.verdict().expect("finished") });
+        stories.push(ClientStory { asked, table, update: None, verdict: life.verdict().expect("finished") });
         tokio::time::sleep(Duration::from_millis(rng.random_range(0..3_000))).await;
     }
-    told
+    stories
 }
 
 /// Counts one record up, as the synced table shows it, waiting for its claims like everybody.
-pub(crate) async fn updating(bench: Arc<Bench>, seed: u64, number: u64) -> Vec<Told> {
+pub(crate) async fn updating(bench: Arc<Bench>, seed: u64, number: u64) -> Vec<ClientStory> {
     let mut rng = StdRng::seed_from_u64(seed * 1000 + 500 + number);
     let key = format!("r{number}");
     bench.world.put(KEYED, &key, Row::from([("n".to_owned(), Some("0".to_owned()))]));
     let mut shown = 0;
-    let mut told = Vec::new();
+    let mut stories = Vec::new();
     for turn in 0..UPDATES {
         let id = u128::from(number + 101) * 1000 + u128::from(turn);
         let asked = bench.ask(id, vec![update(KEYED, &key, shown, shown + 1)]).await;
@@ -51,10 +51,10 @@ pub(crate) async fn updating(bench: Arc<Bench>, seed: u64, number: u64) -> Vec<T
         if asked.released().await.phase == Phase::Applied {
             shown += 1;
         }
-        told.push(Told { asked, table: KEYED, update: Some(number), verdict });
+        stories.push(ClientStory { asked, table: KEYED, update: Some(number), verdict });
         tokio::time::sleep(Duration::from_millis(rng.random_range(0..2_000))).await;
     }
-    told
+    stories
 }
 
 /// Waits for the verdict; after a while, perhaps, wants it withdrawn.

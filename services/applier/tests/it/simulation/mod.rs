@@ -1,5 +1,5 @@
 //! Many clients, an upstream that misbehaves, appliers that are killed, stopped and ousted at random moments; then
-//! everything heals, and what happened is compared with what was told. Reproducible by seed.
+//! everything heals, and what happened is compared with what clients learned. Reproducible by seed.
 
 mod check;
 mod client;
@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::double::{Bench, Running};
 use check::check;
-use client::{Told, creating, updating};
+use client::{ClientStory, creating, updating};
 
 const CLIENTS: u64 = 4;
 const RECORDS: u64 = 3;
@@ -39,18 +39,18 @@ async fn simulate(seed: u64) {
     let running = trouble(&bench, seed).await;
     bench.world.misbehave(0.0);
     bench.log.lose_acknowledgements(0.0);
-    let mut told: Vec<Told> = Vec::new();
+    let mut stories: Vec<ClientStory> = Vec::new();
     for client in clients {
-        told.extend(client.await.unwrap());
+        stories.extend(client.await.unwrap());
     }
-    for told in &told {
-        told.asked.released().await;
+    for story in &stories {
+        story.asked.released().await;
     }
     // Whatever can still land does.
     tokio::time::sleep(Duration::from_secs(60)).await;
-    check(&bench, &told, RECORDS);
+    check(&bench, &stories, RECORDS);
     let events = bench.log.all(0).len() + bench.log.all(1).len();
-    assert!(events < told.len() * 40, "{events} events for {} mutations: the log is flooded", told.len());
+    assert!(events < stories.len() * 40, "{events} events for {} mutations: the log is flooded", stories.len());
     running.stop().await;
 }
 

@@ -10,7 +10,7 @@ use upwrite_events::TableName;
 
 use super::super::config::KafkaConfig;
 use super::{RecordsError, RecordsPublisher};
-use crate::{Change, Membership};
+use crate::{Membership, MembershipEvent};
 
 /// Who was fenced, and is told all the while that the table is his, takes it again after so long.
 const REST: Duration = Duration::from_secs(5);
@@ -82,9 +82,9 @@ pub async fn run_records(
 
 impl Member {
     /// An item that can be given back at once.
-    fn change(&mut self, change: Change) -> Result<Option<u16>, RecordsError> {
+    fn change(&mut self, change: MembershipEvent) -> Result<Option<u16>, RecordsError> {
         let (item, then) = match change {
-            Change::Assigned(item) => {
+            MembershipEvent::Assigned(item) => {
                 match self.publishing.get_mut(&item) {
                     // The one before has not ended yet.
                     Some(publishing) => publishing.then = Then::Again,
@@ -92,8 +92,8 @@ impl Member {
                 }
                 return Ok(None);
             }
-            Change::Recalled(item) => (item, Then::GiveBack),
-            Change::Lost(item) => (item, Then::Forget),
+            MembershipEvent::Recalled(item) => (item, Then::GiveBack),
+            MembershipEvent::Lost(item) => (item, Then::Forget),
         };
         let Some(publishing) = self.publishing.get_mut(&item) else {
             return Ok((then == Then::GiveBack).then_some(item));

@@ -11,7 +11,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use upwrite_event_log::kafka::{self, RecordsError, Registry as Address, run_records};
-use upwrite_event_log::{Alone, Change, KafkaConfig, Membership};
+use upwrite_event_log::{KafkaConfig, Membership, MembershipEvent, SoleMember};
 use upwrite_events::{RecordChanged, Row, decode_record, encode_record};
 use upwrite_testkit::kafka::Registry;
 use upwrite_testkit::postgres::Options;
@@ -289,13 +289,13 @@ async fn the_topic_is_compacted_and_wrong_settings_are_told() {
 
 /// A membership that a test decides on.
 struct Decided {
-    changes: mpsc::UnboundedReceiver<Change>,
+    changes: mpsc::UnboundedReceiver<MembershipEvent>,
     given_back: mpsc::UnboundedSender<u16>,
 }
 
 #[async_trait]
 impl Membership for Decided {
-    async fn changed(&mut self) -> Change {
+    async fn changed(&mut self) -> MembershipEvent {
         match self.changes.recv().await {
             Some(change) => change,
             None => std::future::pending().await,
@@ -319,27 +319,27 @@ async fn tables_are_published_by_whom_they_are_assigned_to() {
     let config = world.harness.config();
     let running = tokio::spawn(run_records(config.clone(), pool.clone(), tables.clone(), member, shutdown.clone()));
     world.write(&["a"]).await;
-    change.send(Change::Assigned(0)).unwrap();
+    change.send(MembershipEvent::Assigned(0)).unwrap();
     // One that is not known here is nobody's trouble.
-    change.send(Change::Assigned(7)).unwrap();
+    change.send(MembershipEvent::Assigned(7)).unwrap();
     world.until_empty().await;
-    change.send(Change::Recalled(0)).unwrap();
+    change.send(MembershipEvent::Recalled(0)).unwrap();
     let given = tokio::time::timeout(LIMIT, back.recv()).await.expect("it is given back");
     assert_eq!(given, Some(0));
 
     // Another process has it now; the first one, which is told so again, takes it back.
     let other = CancellationToken::new();
-    let alone = Box::new(Alone::new(1));
+    let alone = Box::new(SoleMember::new(1));
     let others = tokio::spawn(run_records(config, pool, tables, alone, other.clone()));
     world.write(&["a", "b"]).await;
     world.until_empty().await;
     other.cancel();
     assert_eq!(tokio::time::timeout(LIMIT, others).await.unwrap().unwrap(), Ok(()));
-    change.send(Change::Assigned(0)).unwrap();
+    change.send(MembershipEvent::Assigned(0)).unwrap();
     world.write(&["a", "b"]).await;
     world.until_empty().await;
-    change.send(Change::Lost(0)).unwrap();
-    change.send(Change::Assigned(0)).unwrap();
+    change.send(MembershipEvent::Lost(0)).unwrap();
+    change.send(MembershipEvent::Assigned(0)).unwrap();
     world.write(&["c"]).await;
     world.until_empty().await;
     shutdown.cancel();

@@ -1,11 +1,14 @@
-//! Time, as a parameter.
+//! Time, as a parameter of the stages: this process's clocks, and the way from them to Postgres's ([`PgClock`]).
 
+mod postgres;
+
+use std::io;
 use std::ops::Add;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 
-use crate::ApplierError;
+pub use postgres::PgClock;
 
 /// A point of a clock that never goes back and runs during suspend: time since some fixed start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,8 +47,11 @@ pub struct BootClock(());
 
 impl BootClock {
     /// Reads the clock once, so that later reads cannot fail for want of it.
-    pub fn new() -> Result<Self, ApplierError> {
-        boot_time().map_err(|errno| ApplierError::Clock(errno.into()))?;
+    ///
+    /// # Errors
+    /// If the kernel has no such clock.
+    pub fn new() -> io::Result<Self> {
+        boot_time().map_err(io::Error::from)?;
         Ok(Self(()))
     }
 }

@@ -11,14 +11,14 @@ use upwrite_events::MutationId;
 use super::lanes::{Kind, LaneKey};
 
 /// One call or look-up that is about to begin.
-pub(super) struct Traced {
+pub(super) struct CallTrace {
     kind: Kind,
     key: LaneKey,
     /// With the `traceparent` of the request.
     mutations: Vec<(MutationId, Option<String>)>,
 }
 
-impl Traced {
+impl CallTrace {
     pub(super) fn new(kind: Kind, key: &LaneKey, mutations: Vec<(MutationId, Option<String>)>) -> Self {
         Self { kind, key: key.clone(), mutations }
     }

@@ -1,0 +1,10 @@
+//! The syncer on a real Postgres, against an upstream that does what the test wants.
+
+#![allow(clippy::unwrap_used, reason = "a panic is a failed test; helpers count as tests")]
+
+mod backfills;
+mod clock;
+mod rereads;
+mod sharing;
+mod upstream;
+mod world;
