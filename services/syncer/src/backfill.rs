@@ -20,7 +20,7 @@ pub(crate) async fn backfill(upstream: &Upstream, spec: &TableSpec) -> Result<()
     let clock = Clock::measure(pool).await?;
     let (mut rows, mut last) = (0, None);
     loop {
-        let page = upstream.connector().await.page(spec, cursor.as_deref()).await?;
+        let page = upstream.connector.page(spec, cursor.as_deref()).await?;
         rows += page.rows.len();
         if let Some(place) = observe(log, &clock, &spec.name, "backfill", page.seen, page.rows).await? {
             last = Some(place);

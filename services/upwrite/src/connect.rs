@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{Connection as _, PgPool};
-use upwrite_connectors::{Connector, salesforce};
+use upwrite_connectors::{Budget, Connector};
 use upwrite_event_log::{Engine as LogEngine, KafkaConfig};
 use upwrite_events::TableName;
 use upwrite_proxy::ServerTls;
 
-use crate::config::{Config, Engine, Kafka, Postgres, Secret, Source};
+use crate::config::{Config, Engine, Kafka, Postgres, Secret};
 use crate::setup::LogBinding;
 
 /// How long a stage waits for a connection before it takes Postgres as away.
@@ -135,21 +135,12 @@ pub(crate) async fn prepare_log(config: &Config, tables: &[TableName]) -> anyhow
     }
 }
 
-/// One connector a source, by name. All mistakes of all sources are reported together.
-pub(crate) fn connectors(config: &Config) -> anyhow::Result<HashMap<String, Arc<dyn Connector>>> {
-    let mut connectors: HashMap<String, Arc<dyn Connector>> = HashMap::new();
-    let mut mistakes = Vec::new();
-    for source in &config.sources {
-        match source {
-            Source::Salesforce(settings) => match salesforce::Salesforce::new(settings.clone()) {
-                Ok(connector) => {
-                    connectors.insert(settings.source.clone(), Arc::new(connector));
-                }
-                Err(found) => mistakes.push(format!("sources.{}: {found}", settings.source)),
-            },
-        }
-    }
-    if mistakes.is_empty() { Ok(connectors) } else { anyhow::bail!(mistakes.join("\n")) }
+/// One connector a source, by name, with its rate budget. All mistakes of all sources are reported together.
+pub(crate) fn connectors(
+    config: &Config,
+    budgets: &HashMap<String, Budget>,
+) -> anyhow::Result<HashMap<String, Arc<dyn Connector>>> {
+    upwrite_connectors::connectors(&config.sources, budgets).map_err(|mistakes| anyhow::anyhow!(mistakes.join("\n")))
 }
 
 #[cfg(test)]
@@ -169,7 +160,7 @@ mod tests {
              [log]\nengine = \"kafka\"\n[kafka]\nbrokers = \"kafka:9092\"\n{}",
             kafka.replace("@secret@", &secret)
         );
-        match Config::parse(&text) {
+        match Config::parse(&text, upwrite_connectors::VENDORS) {
             Ok(config) => log_mistakes(&config).join("\n"),
             Err(mistakes) => mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
         }

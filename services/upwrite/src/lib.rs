@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod cli;
 pub mod commands;
 pub mod config;
 mod connect;
@@ -12,5 +13,6 @@ pub mod setup;
 mod signals;
 mod stages;
 
+pub use cli::main;
 pub use stages::Stage;
-pub use upwrite_connectors::salesforce::install_crypto_provider;
+pub use upwrite_connectors::{VENDORS, install_crypto_provider};

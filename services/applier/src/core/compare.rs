@@ -1,6 +1,6 @@
 //! Does the record show the change? Values in Postgres's text form, but as upstream gave them back.
 
-use upwrite_connectors::{Connector, Found};
+use upwrite_connectors::{Connector, LookupResult};
 use upwrite_events::{ColumnSpec, Interval, Op, Row, RowChange, TableSpec};
 
 use super::row::{Look, Seen};
@@ -14,11 +14,17 @@ pub(crate) fn same_by(connector: &dyn Connector) -> impl Fn(&ColumnSpec, Option<
 }
 
 /// What a read of the record says about an update or a delete of it, or about an insert whose record was found.
-pub(crate) fn judge(spec: &TableSpec, same: Same<'_>, change: &RowChange, found: Found, interval: Interval) -> Look {
+pub(crate) fn judge(
+    spec: &TableSpec,
+    same: Same<'_>,
+    change: &RowChange,
+    found: LookupResult,
+    interval: Interval,
+) -> Look {
     let (key, image, vendor_version) = match found {
-        Found::Ambiguous => return Look::Unclear(None),
-        Found::Absent => return absent(change, interval),
-        Found::Present { key, image, vendor_version } => (key, image, vendor_version),
+        LookupResult::Ambiguous => return Look::Unclear(None),
+        LookupResult::Absent => return absent(change, interval),
+        LookupResult::Present { key, image, vendor_version } => (key, image, vendor_version),
     };
     let look = match change.op {
         Op::Insert => Shows::New,
@@ -108,8 +114,8 @@ mod tests {
         let change =
             RowChange { table: TableName::new("sf", "contact"), op, key: "1".into(), version: Some(1), changed, old };
         let found = match found {
-            Some(image) => Found::Present { key: "1".into(), image, vendor_version: None },
-            None => Found::Absent,
+            Some(image) => LookupResult::Present { key: "1".into(), image, vendor_version: None },
+            None => LookupResult::Absent,
         };
         judge(&spec(), &trimmed, &change, found, Interval { begun_us: 0, ended_us: 0 })
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use upwrite_connectors::{CallRow, Priority};
+use upwrite_connectors::{CallRow, Priority, Reservation};
 use upwrite_events::{MutationId, PENDING_PREFIX, RowChange, RowState};
 
 use super::calls::{Looking, Writing};
@@ -50,13 +50,19 @@ impl Driver {
         if tickets.is_empty() {
             return true;
         }
-        if let Err(wait) = upstream.budget.try_take(Priority::Write) {
-            self.wait_for_budget(name, key, tickets, wait);
-            return false;
-        }
+        // Reserved here and used by the connector, so that what must wait for the budget waits in its lane: a call that is
+        // started could not take in company any more, and would use up the time that the lease allows it. A look-up has
+        // a client waiting, too.
+        let reservation = match upstream.budget.try_reserve(Priority::Write) {
+            Ok(reservation) => reservation,
+            Err(wait) => {
+                self.wait_for_budget(name, key, tickets, wait);
+                return false;
+            }
+        };
         match key.kind {
-            Kind::Send => self.call(key, tickets, start_until, upstream, table),
-            Kind::LookUp => self.look_up(key, tickets, upstream, table),
+            Kind::Send => self.call(key, tickets, start_until, upstream, table, reservation),
+            Kind::LookUp => self.look_up(key, tickets, upstream, table, reservation),
         }
         true
     }
@@ -116,6 +122,7 @@ impl Driver {
         start_until: Moment,
         upstream: &Upstream,
         table: &Arc<Table>,
+        reservation: Reservation,
     ) {
         let (mut rows, mut mutations) = (Vec::new(), Vec::new());
         let mut atomic = false;
@@ -139,6 +146,7 @@ impl Driver {
             rows,
             atomic,
             start_until,
+            reservation: Some(reservation),
         };
         let traced = Traced::new(Kind::Send, &key, mutations);
         let clock = Arc::clone(&self.outside.clock);
@@ -148,7 +156,14 @@ impl Driver {
         });
     }
 
-    fn look_up(&mut self, key: LaneKey, tickets: Vec<Ticket>, upstream: &Upstream, table: &Arc<Table>) {
+    fn look_up(
+        &mut self,
+        key: LaneKey,
+        tickets: Vec<Ticket>,
+        upstream: &Upstream,
+        table: &Arc<Table>,
+        reservation: Reservation,
+    ) {
         let (mut rows, mut mutations) = (Vec::new(), Vec::new());
         let mut sent_at_us = i64::MAX;
         for ticket in &tickets {
@@ -163,12 +178,12 @@ impl Driver {
         self.count(&key, 1);
         let (upstream, table) = (upstream.clone(), Arc::clone(table));
         let idempotency = crate::core::idempotency(&table.capabilities, key.op);
-        let looking = Looking { upstream, table, op: key.op, idempotency, rows, sent_at_us };
+        let looking = Looking { upstream, table, op: key.op, idempotency, rows, sent_at_us, priority: Priority::Write };
         let traced = Traced::new(Kind::LookUp, &key, mutations);
         let clock = Arc::clone(&self.outside.clock);
         self.tasks.spawn(async move {
             let begun = clock.now();
-            let result = traced.run(looking.run()).await;
+            let result = traced.run(looking.run(reservation)).await;
             Done::LookedUp { key, tickets, result, changes: looking.rows, begun }
         });
     }

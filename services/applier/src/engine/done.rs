@@ -1,6 +1,6 @@
 //! What came back from calls, look-ups, appends and reads.
 
-use upwrite_connectors::{CallRow, Found, RowResult, UpstreamError};
+use upwrite_connectors::{CallRow, LookupResult, RowResult, UpstreamError};
 use upwrite_event_log::LogError;
 use upwrite_events::{Interval, Outcome, OwnerId, Position, RowChange, TableSpec};
 
@@ -45,7 +45,7 @@ pub(crate) enum Done {
     LookedUp {
         key: LaneKey,
         tickets: Vec<Ticket>,
-        result: Result<(Vec<Found>, Interval), UpstreamError>,
+        result: Result<(Vec<LookupResult>, Interval), UpstreamError>,
         changes: Vec<(CallRow, RowChange)>,
         begun: Moment,
     },
@@ -113,9 +113,6 @@ impl Driver {
             }
         };
         super::publish::called(key, &report, ended.since(begun));
-        if let (Some(pause), Some(upstream)) = (report.pause, self.outside.upstreams.get(&key.table.source)) {
-            upstream.budget.pause(pause);
-        }
         let now = self.outside.clock.now();
         let interval = self.offset.convert(report.seen, now);
         let late_effect = self.tables.get(&key.table).map(|table| table.capabilities.late_effect).unwrap_or_default();
@@ -137,7 +134,7 @@ impl Driver {
         &mut self,
         key: &LaneKey,
         tickets: Vec<Ticket>,
-        result: Result<(Vec<Found>, Interval), UpstreamError>,
+        result: Result<(Vec<LookupResult>, Interval), UpstreamError>,
         changes: Vec<(CallRow, RowChange)>,
         begun: Moment,
     ) {

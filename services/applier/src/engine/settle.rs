@@ -84,7 +84,6 @@ impl Reading {
         op: Op,
         asked: Vec<Question>,
     ) -> Result<Vec<(Question, Look)>, UpstreamError> {
-        upstream.budget.take(Priority::Read).await;
         let reads = matches!(asked.first(), Some(Question::Read { .. }));
         let rows = asked.iter().filter_map(|question| {
             let change = job.request.rows.get(question.row() as usize)?.clone();
@@ -103,8 +102,11 @@ impl Reading {
             idempotency: crate::core::idempotency(&table.capabilities, op),
             rows: rows.collect(),
             sent_at_us: self.sent_at_us,
+            priority: Priority::Read,
         };
-        let (found, seen) = looking.run().await?;
+        // Waited for here: within the look-up it would use up its time.
+        let reservation = upstream.budget.reserve(Priority::Read).await;
+        let (found, seen) = looking.run(reservation).await?;
         let interval = self.offset.convert(seen, self.outside.clock.now());
         let same = same_by(&*upstream.connector);
         let looks = found.into_iter().zip(&looking.rows).map(|(found, (_, change))| {

@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::reader::Section;
-use super::secret::{Secret, secret};
+use upwrite_settings::{Secret, Section};
 
 #[derive(Debug, Clone)]
 pub struct Control {
@@ -24,7 +23,7 @@ pub(super) fn control(root: &Section<'_, '_>) -> Option<Control> {
     let listen: SocketAddr = section
         .parsed("listen", "an address and port, like 127.0.0.1:6433")
         .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 6433)));
-    let token = secret(&section, "token");
+    let token = section.secret("token");
     let (tls_certificate, tls_key) = (super::file(&section, "tls_certificate"), super::file(&section, "tls_key"));
     if tls_certificate.is_some() != tls_key.is_some() {
         section.wrong("tls_certificate", "tls_certificate and tls_key go together");

@@ -54,7 +54,9 @@ pub(crate) async fn run(config: Config, stages: Vec<Stage>) -> anyhow::Result<()
     let mut signals = Signals::listen()?;
     let stops = Stops::default();
     let pool = connect::service_pool(&config.postgres, "upwrite log", 8);
-    let observed = Observed::begin(&config.observe, &stages, budgets::budgets(&config), stops.log.clone()).await?;
+    let observed =
+        Observed::begin(&config.observe, &stages, upwrite_connectors::budgets(&config.sources), stops.log.clone())
+            .await?;
     observed.readiness.postgres(pool.clone());
     let log = tokio::select! {
         log = log::open(&config, &stages, &pool, &stops) => log?,

@@ -42,7 +42,7 @@ pub(super) async fn start(
     running: &mut Running,
 ) -> anyhow::Result<Vec<CancellationToken>> {
     let calls = stages.iter().any(|stage| matches!(stage, Stage::Applier | Stage::Syncer));
-    let connectors = if calls { connect::connectors(config)? } else { HashMap::new() };
+    let connectors = if calls { connect::connectors(config, &observed.budgets)? } else { HashMap::new() };
     if calls {
         budgets::share(&observed.budgets, pool, &stops.log);
     }
@@ -152,7 +152,6 @@ impl Starting<'_> {
             self.log.events.clone(),
             self.group("syncer", sources, &self.stops.workers),
             self.connectors.clone(),
-            self.observed.budgets.clone(),
             self.stops.workers.clone(),
         );
         running.spawn(Stage::Syncer, async move { Ok(ends.await?) });

@@ -1,4 +1,4 @@
-//! Reads TOML section by section and collects every mistake with its place, instead of stopping at the first.
+//! One table of the file. Mistakes are noted with their places instead of ending the reading at the first.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -9,52 +9,12 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// One thing that is wrong, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
-    /// From 1; `None` where the mistake is that something is missing.
-    pub line: Option<usize>,
-    /// Dotted, e.g. `proxy.listen`.
-    pub key: String,
-    pub message: String,
-}
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "line {line}: {}: {}", self.key, self.message),
-            None => write!(f, "{}: {}", self.key, self.message),
-        }
-    }
-}
-
-/// Where mistakes are collected.
-#[derive(Debug)]
-pub(super) struct Mistakes<'a> {
-    text: &'a str,
-    found: RefCell<Vec<Mistake>>,
-}
-
-impl<'a> Mistakes<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
-        Self { text, found: RefCell::default() }
-    }
-
-    pub(super) fn add(&self, span: Option<Range<usize>>, key: &str, message: impl Into<String>) {
-        let line = span.map(|span| self.text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
-        self.found.borrow_mut().push(Mistake { line, key: key.to_owned(), message: message.into() });
-    }
-
-    /// In the order of the file.
-    pub(super) fn into_inner(self) -> Vec<Mistake> {
-        let mut found = self.found.into_inner();
-        found.sort_by_key(|mistake| mistake.line.unwrap_or(usize::MAX));
-        found
-    }
-}
+use crate::mistake::Mistakes;
+use crate::secret::{Secret, by_reference};
+use crate::spelling::distance;
 
 /// A table of the file (or the absence of one, which has only defaults).
-pub(super) struct Section<'a, 'i> {
+pub struct Section<'a, 'i> {
     table: Option<&'a DeTable<'i>>,
     span: Option<Range<usize>>,
     path: String,
@@ -63,7 +23,7 @@ pub(super) struct Section<'a, 'i> {
 }
 
 impl<'a, 'i> Section<'a, 'i> {
-    pub(super) fn root(table: &'a Spanned<DeTable<'i>>, mistakes: &'a Mistakes<'a>) -> Self {
+    pub(crate) fn root(table: &'a Spanned<DeTable<'i>>, mistakes: &'a Mistakes<'a>) -> Self {
         Self::new(Some(table.get_ref()), None, String::new(), mistakes)
     }
 
@@ -76,7 +36,7 @@ impl<'a, 'i> Section<'a, 'i> {
         Self { table, span, path, mistakes, asked: RefCell::default() }
     }
 
-    pub(super) fn is_present(&self) -> bool {
+    pub fn is_present(&self) -> bool {
         self.table.is_some()
     }
 
@@ -90,9 +50,37 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// Says that something about `name` is wrong, at its value if it is there.
-    pub(super) fn wrong(&self, name: &str, message: impl Into<String>) {
+    pub fn wrong(&self, name: &str, message: impl Into<String>) {
         let span = self.get(name).map(Spanned::span).or_else(|| self.span.clone());
         self.mistakes.add(span, &self.key(name), message);
+    }
+
+    /// Says that something about the value at `place` is wrong: a dotted path below this table, with `[n]` for the n-th
+    /// item of a list (`objects[1].columns`), empty for the table itself. What is not in the file is pointed at by what
+    /// would hold it. Of several mistakes of one key the first counts: the others follow from it.
+    pub fn wrong_at(&self, place: &str, message: impl Into<String>) {
+        let key = if place.is_empty() { self.path.clone() } else { self.key(place) };
+        if self.mistakes.has(&key) {
+            return;
+        }
+        let mut span = self.span.clone();
+        let mut table = self.table;
+        for step in place.split('.').filter(|step| !step.is_empty()) {
+            let (name, index) = match step.split_once('[') {
+                Some((name, rest)) => (name, rest.trim_end_matches(']').parse::<usize>().ok()),
+                None => (step, None),
+            };
+            let value = table.and_then(|table| table.iter().find(|(key, _)| key.get_ref().as_ref() == name));
+            let Some((_, value)) = value else { break };
+            let value = match index {
+                Some(index) => value.get_ref().as_array().and_then(|items| items.get(index)),
+                None => Some(value),
+            };
+            let Some(value) = value else { break };
+            span = Some(value.span());
+            table = value.get_ref().as_table();
+        }
+        self.mistakes.add(span, &key, message);
     }
 
     fn typed<T>(&self, name: &str, wanted: &str, read: impl Fn(&DeValue<'i>) -> Option<T>) -> Option<T> {
@@ -104,15 +92,15 @@ impl<'a, 'i> Section<'a, 'i> {
         read
     }
 
-    pub(super) fn string(&self, name: &str) -> Option<String> {
+    pub fn string(&self, name: &str) -> Option<String> {
         self.typed(name, "a string", |value| value.as_str().map(str::to_owned))
     }
 
-    pub(super) fn boolean(&self, name: &str) -> Option<bool> {
+    pub fn boolean(&self, name: &str) -> Option<bool> {
         self.typed(name, "true or false", DeValue::as_bool)
     }
 
-    pub(super) fn required(&self, name: &str) -> String {
+    pub fn required(&self, name: &str) -> String {
         if self.get(name).is_none() {
             self.wrong(name, "is missing");
         }
@@ -120,7 +108,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// A whole number within `range`.
-    pub(super) fn number<T: TryFrom<i64> + PartialOrd + fmt::Display + Copy>(
+    pub fn number<T: TryFrom<i64> + PartialOrd + fmt::Display + Copy>(
         &self,
         name: &str,
         range: std::ops::RangeInclusive<T>,
@@ -136,7 +124,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// A number with or without a fraction, above 0.
-    pub(super) fn rate(&self, name: &str) -> Option<f64> {
+    pub fn rate(&self, name: &str) -> Option<f64> {
         let rate = self.typed(name, "a number", |value| match value {
             DeValue::Integer(number) => number.as_str().parse().ok(),
             DeValue::Float(number) => number.as_str().parse().ok(),
@@ -150,7 +138,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// A number from 0 to 1.
-    pub(super) fn share(&self, name: &str) -> Option<f64> {
+    pub fn share(&self, name: &str) -> Option<f64> {
         let share = self.typed(name, "a number", |value| match value {
             DeValue::Integer(number) => number.as_str().parse().ok(),
             DeValue::Float(number) => number.as_str().parse().ok(),
@@ -164,7 +152,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// A duration such as `25s`, `500ms`, `2m`.
-    pub(super) fn duration(&self, name: &str) -> Option<Duration> {
+    pub fn duration(&self, name: &str) -> Option<Duration> {
         let text = self.string(name)?;
         match humantime::parse_duration(&text) {
             Ok(duration) => Some(duration),
@@ -176,7 +164,7 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// A value of another type that is written as a string.
-    pub(super) fn parsed<T: std::str::FromStr>(&self, name: &str, wanted: &str) -> Option<T> {
+    pub fn parsed<T: std::str::FromStr>(&self, name: &str, wanted: &str) -> Option<T> {
         let text = self.string(name)?;
         let parsed = text.parse().ok();
         if parsed.is_none() {
@@ -185,14 +173,33 @@ impl<'a, 'i> Section<'a, 'i> {
         parsed
     }
 
-    pub(super) fn strings(&self, name: &str) -> Option<Vec<String>> {
+    /// `name = { env = "VARIABLE" }` or `name = { file = "/path" }`. `None`: not given, or a mistake was noted.
+    pub fn secret(&self, name: &str) -> Option<Secret> {
+        by_reference(self, name)
+    }
+
+    /// A secret that must be there; blank once its mistake is noted.
+    pub fn required_secret(&self, name: &str) -> Secret {
+        let given = self.secret(name);
+        if given.is_none() && !self.section(name).is_present() {
+            self.wrong(name, "is missing");
+        }
+        given.unwrap_or_else(|| Secret::new(""))
+    }
+
+    /// A value that may be written openly, `name = "value"`, or like a secret.
+    pub fn open_or_secret(&self, name: &str) -> Option<Secret> {
+        if self.is_string(name) { self.string(name).map(Secret::new) } else { self.secret(name) }
+    }
+
+    pub fn strings(&self, name: &str) -> Option<Vec<String>> {
         let wanted = "a list of strings";
         self.typed(name, wanted, |value| {
             value.as_array()?.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect()
         })
     }
 
-    pub(super) fn section(&self, name: &str) -> Section<'a, 'i> {
+    pub fn section(&self, name: &str) -> Section<'a, 'i> {
         let value = self.get(name);
         let table = value.and_then(|value| {
             let table = value.get_ref().as_table();
@@ -205,24 +212,24 @@ impl<'a, 'i> Section<'a, 'i> {
     }
 
     /// The tables inside a table, by name.
-    pub(super) fn sections(&self, name: &str) -> Vec<(String, Section<'a, 'i>)> {
+    pub fn sections(&self, name: &str) -> Vec<(String, Section<'a, 'i>)> {
         let outer = self.section(name);
         let names = outer.table.into_iter().flat_map(|table| table.keys().map(|key| key.get_ref().to_string()));
         names.map(|name| (name.clone(), outer.section(&name))).collect()
     }
 
     /// The keys that are there.
-    pub(super) fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         self.table.into_iter().flat_map(|table| table.keys().map(|key| key.get_ref().to_string())).collect()
     }
 
     /// Whether the value is written as a string.
-    pub(super) fn is_string(&self, name: &str) -> bool {
+    fn is_string(&self, name: &str) -> bool {
         self.get(name).is_some_and(|value| value.get_ref().as_str().is_some())
     }
 
     /// A list of tables, `[[name]]`.
-    pub(super) fn list(&self, name: &str) -> Vec<Section<'a, 'i>> {
+    pub fn list(&self, name: &str) -> Vec<Section<'a, 'i>> {
         let Some(value) = self.get(name) else { return vec![] };
         let Some(items) = value.get_ref().as_array() else {
             self.wrong(name, format!("expected a list of tables [[{}]]", self.key(name)));
@@ -255,34 +262,5 @@ impl Drop for Section<'_, '_> {
                 self.mistakes.add(Some(key.span()), &self.key(name), format!("unknown key{hint}"));
             }
         }
-    }
-}
-
-/// Edit distance, to recognise a misspelt key.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = corner + usize::from(from != *to);
-            corner = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(corner + 1);
-        }
-    }
-    row[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distance_counts_edits() {
-        assert_eq!(distance("listen", "listen"), 0);
-        assert_eq!(distance("listen", "lisen"), 1);
-        assert_eq!(distance("listen", "lsiten"), 2);
-        assert_eq!(distance("", "abc"), 3);
     }
 }

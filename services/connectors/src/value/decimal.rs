@@ -6,7 +6,7 @@ const MAX_DIGITS: usize = 1_500;
 /// Writes a decimal number (with or without exponent) as Postgres's `numeric` does: plain, no superfluous leading
 /// zeros, with exactly `scale` decimals (rounded half away from zero) or, without one, with those that were written.
 /// `None`: not a number that `numeric` and JSON share.
-pub(crate) fn plain(text: &str, scale: Option<usize>) -> Option<String> {
+pub fn plain(text: &str, scale: Option<usize>) -> Option<String> {
     let (negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -74,6 +74,12 @@ fn write(negative: bool, digits: &[u8], decimals: usize) -> String {
     let sign = if negative && digits.iter().any(|digit| *digit != b'0') { "-" } else { "" };
     let whole = if whole.is_empty() { "0" } else { whole };
     if decimals == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{}", text(fraction)) }
+}
+
+/// The scale of `numeric(p,s)`; `None` for a numeric without limits.
+pub fn scale_of(sql_type: &str) -> Option<usize> {
+    let inside = sql_type.strip_prefix("numeric(")?.strip_suffix(')')?;
+    inside.split_once(',')?.1.trim().parse().ok()
 }
 
 #[cfg(test)]

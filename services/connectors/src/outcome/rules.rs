@@ -6,14 +6,14 @@ use crate::RetryRule;
 
 /// What follows from a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rule {
-    pub(crate) sqlstate: &'static str,
-    pub(crate) outcome: Outcome,
-    pub(crate) retry: RetryRule,
+pub struct Rule {
+    pub sqlstate: &'static str,
+    pub outcome: Outcome,
+    pub retry: RetryRule,
 }
 
 /// One row per class. Refusals are definite (`not_applied`) but for the server's own errors and timeouts.
-pub(crate) fn rule(class: ErrorClass) -> Rule {
+pub fn rule(class: ErrorClass) -> Rule {
     use ErrorClass as C;
     let (sqlstate, outcome, retry) = match class {
         C::Check => ("23514", Outcome::NotApplied, RetryRule::Never),

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::limits::MAX_IDENTIFIER_BYTES;
+use crate::limits::MAX_IDENTIFIER_BYTES;
 
 /// Columns that every Postgres table has, and those that Upwrite adds.
 const TAKEN: [&str; 9] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid", "oid", "_version", "_synced_at"];
 
 /// `FirstName` → `first_name`, `AccountId` → `account_id`, `Foo_Bar__c` → `foo_bar__c`, `LastCURequest` →
 /// `last_cu_request`.
-pub(crate) fn snake_case(name: &str) -> String {
+pub fn snake_case(name: &str) -> String {
     let chars: Vec<char> = name.chars().collect();
     let mut out = String::with_capacity(name.len() + 8);
     for (index, c) in chars.iter().enumerate() {
@@ -32,7 +32,7 @@ pub(crate) fn snake_case(name: &str) -> String {
 /// A Postgres name for each of the vendor's, all different. Where snake case would give two the same name, each of
 /// these keeps its own lower-case name: those differ, for the vendor's names do not distinguish case. So a name does
 /// not depend on the order in which the vendor lists them.
-pub(crate) fn distinct(names: &[&str]) -> BTreeMap<String, String> {
+pub fn distinct(names: &[&str]) -> BTreeMap<String, String> {
     let mut chosen: BTreeMap<String, String> =
         names.iter().map(|name| ((*name).to_owned(), snake_case(name))).collect();
     loop {
@@ -74,6 +74,13 @@ fn fit(name: String) -> String {
     let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     let kept: String = name.chars().take(MAX_IDENTIFIER_BYTES - 9).collect();
     format!("{kept}_{hash:08x}")
+}
+
+/// Whether a source may be called so: the name becomes the schema of its tables.
+pub fn is_schema_name(text: &str) -> bool {
+    let starts = text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    let all = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    starts && all && text.len() <= 63 && !text.starts_with("pg_") && !text.starts_with("upwrite")
 }
 
 #[cfg(test)]

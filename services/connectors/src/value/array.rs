@@ -2,14 +2,14 @@
 
 /// Why an array cannot be a list of words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NotAList {
+pub enum NotAList {
     Malformed,
     HasNull,
     Nested,
 }
 
 /// As `array_out` writes it.
-pub(crate) fn write<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
+pub fn write<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
     let items: Vec<String> = items.into_iter().map(write_item).collect();
     format!("{{{}}}", items.join(","))
 }
@@ -32,7 +32,7 @@ fn write_item(item: &str) -> String {
 }
 
 /// Reads what `array_out` writes; an explicit lower bound (`[2:3]={a,b}`) is passed over.
-pub(crate) fn read(text: &str) -> Result<Vec<String>, NotAList> {
+pub fn read(text: &str) -> Result<Vec<String>, NotAList> {
     let body = if text.starts_with('[') {
         let (bounds, body) = text.split_once('=').ok_or(NotAList::Malformed)?;
         if bounds.matches('[').count() > 1 {

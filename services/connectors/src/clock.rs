@@ -8,7 +8,7 @@ use upwrite_events::Interval;
 /// Unix time in microseconds.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-pub(crate) fn system_clock() -> Clock {
+pub fn system_clock() -> Clock {
     Arc::new(|| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(now.as_micros()).unwrap_or(i64::MAX)
@@ -16,6 +16,6 @@ pub(crate) fn system_clock() -> Clock {
 }
 
 /// The interval from `begun_us` to now; never negative, even if the clock was set back meanwhile.
-pub(crate) fn until_now(clock: &Clock, begun_us: i64) -> Interval {
+pub fn until_now(clock: &Clock, begun_us: i64) -> Interval {
     Interval { begun_us, ended_us: clock().max(begun_us) }
 }

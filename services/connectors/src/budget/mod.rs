@@ -1,5 +1,8 @@
 //! One rate budget per upstream scope, shared by all who call it: the applier's writes and the syncer's reads.
 
+mod admission;
+mod priority;
+mod reservation;
 mod share;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,21 +11,17 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub use admission::{OutOfBudget, TimeLimit};
+pub use priority::{Priority, with_priority};
+pub use reservation::Reservation;
 pub use share::{Ask, Slice};
-
-/// Who asks. Writes have a client waiting: reads stand back while a write is waiting for a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Priority {
-    Write,
-    Read,
-}
 
 /// A token bucket that can be paused. Clones share it. Among processes it is shared by [`Budget::share`].
 #[derive(Debug, Clone)]
-pub struct Budget(Arc<Shared>);
+pub struct Budget(Arc<BudgetState>);
 
 #[derive(Debug)]
-struct Shared {
+struct BudgetState {
     bucket: Mutex<Bucket>,
     /// A shared bucket is running out.
     short: Notify,
@@ -42,6 +41,8 @@ struct Bucket {
     sliced: bool,
     /// Whether a write was short of tokens since the last slice.
     write_short: bool,
+    /// Requests that were given out, less those given back.
+    taken: u64,
 }
 
 /// A slice that was not used by then is void: it is somebody else's by now.
@@ -53,7 +54,7 @@ const SLICE_WAIT: Duration = Duration::from_millis(5);
 const WRITE_KEEPS_PLACE: Duration = Duration::from_millis(20);
 
 impl Budget {
-    /// `requests_per_second` as the connector's capabilities give it; up to a tenth of a second's worth (at least
+    /// `requests_per_second` as the source is configured; up to a tenth of a second's worth (at least
     /// one request) may go at once.
     pub fn new(requests_per_second: Option<f64>) -> Self {
         let rate = requests_per_second.filter(|rate| rate.is_finite() && *rate > 0.0);
@@ -68,8 +69,9 @@ impl Budget {
             write_expected_until: now,
             sliced: false,
             write_short: false,
+            taken: 0,
         };
-        Self(Arc::new(Shared { bucket: Mutex::new(bucket), short: Notify::new() }))
+        Self(Arc::new(BudgetState { bucket: Mutex::new(bucket), short: Notify::new() }))
     }
 
     /// Takes one request's worth, or says how long to wait before asking again.
@@ -95,6 +97,11 @@ impl Budget {
     pub fn pause(&self, length: Duration) {
         let mut bucket = self.bucket();
         bucket.paused_until = bucket.paused_until.max(Instant::now() + length);
+    }
+
+    /// Requests that this process has taken since the start.
+    pub fn taken(&self) -> u64 {
+        self.bucket().taken
     }
 
     /// What is left at this moment.
@@ -129,12 +136,21 @@ impl Bucket {
         let wait = self.wait(priority, now);
         if wait.is_zero() {
             self.tokens -= 1.0;
+            self.taken += 1;
             return Ok(());
         }
         if priority == Priority::Write {
             self.write_expected_until = self.write_expected_until.max(now + wait + WRITE_KEEPS_PLACE);
         }
         Err(wait)
+    }
+
+    /// A request's worth that was not used after all.
+    fn give_back(&mut self) {
+        self.taken = self.taken.saturating_sub(1);
+        if self.rate.is_some() {
+            self.tokens = (self.tokens + 1.0).min(self.burst.max(self.tokens));
+        }
     }
 
     fn wait(&mut self, priority: Priority, now: Instant) -> Duration {
@@ -184,6 +200,7 @@ mod tests {
             write_expected_until: now,
             sliced: false,
             write_short: false,
+            taken: 0,
         };
         (bucket, now)
     }

@@ -1,14 +1,14 @@
 //! Requests with an access token.
 
-use tokio::time::Instant;
-
-use super::super::auth::{TokenError, Tokens};
-use super::transport::{Answer, SendError, Transport};
+use super::auth::{Token, TokenError, Tokens};
+use super::refusal::pause;
+use crate::budget::TimeLimit;
+use crate::http::{Body, Method, Request, Response, SendError, Transport, Url};
 
 /// A request below `/services/data/vNN.0/`.
 #[derive(Debug, Clone)]
-pub(crate) struct Request {
-    pub(crate) method: reqwest::Method,
+pub(crate) struct RestRequest {
+    pub(crate) method: Method,
     /// Relative path, e.g. `composite/sobjects`, without query.
     pub(crate) path: String,
     pub(crate) query: Vec<(&'static str, String)>,
@@ -17,17 +17,17 @@ pub(crate) struct Request {
     pub(crate) body: Option<String>,
 }
 
-impl Request {
-    pub(crate) fn new(method: reqwest::Method, path: impl Into<String>) -> Self {
+impl RestRequest {
+    pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
         Self { method, path: path.into(), query: Vec::new(), headers: Vec::new(), body: None }
     }
 
     pub(crate) fn get(path: impl Into<String>) -> Self {
-        Self::new(reqwest::Method::GET, path)
+        Self::new(Method::GET, path)
     }
 
     pub(crate) fn post(path: impl Into<String>, body: String) -> Self {
-        Self { body: Some(body), ..Self::new(reqwest::Method::POST, path) }
+        Self { body: Some(body), ..Self::new(Method::POST, path) }
     }
 
     pub(crate) fn with_query(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -43,7 +43,7 @@ impl Request {
     /// Bytes of path and query as sent.
     pub(crate) fn url_bytes(&self) -> usize {
         let base = "https://instance/services/data/v62.0/";
-        reqwest::Url::parse_with_params(&format!("{base}{}", self.path), self.query.iter())
+        Url::parse_with_params(&format!("{base}{}", self.path), self.query.iter())
             .map_or(usize::MAX, |url| url.as_str().len())
     }
 }
@@ -74,24 +74,24 @@ impl Client {
         format!("{}{path}", self.base_path)
     }
 
-    /// Sends, all in all until `deadline`. A 401 is answered by one refresh and one repetition; a second 401 is
+    /// Sends, all in all within `limit`. A 401 is answered by one refresh and one repetition; a second 401 is
     /// handed to the caller like any other answer.
-    pub(crate) async fn send(&self, request: &Request, deadline: Instant) -> Result<Answer, ClientError> {
-        let token = self.tokens.current(&self.transport, deadline).await?;
-        let answer = self.send_with(request, &token, deadline).await?;
+    pub(crate) async fn send(&self, request: &RestRequest, limit: &mut TimeLimit) -> Result<Response, ClientError> {
+        let token = self.tokens.current(&self.transport, limit).await?;
+        let answer = self.send_with(request, &token, limit).await?;
         if answer.status != 401 {
             return Ok(answer);
         }
-        let token = self.tokens.newer_than(token.generation, &self.transport, deadline).await?;
-        Ok(self.send_with(request, &token, deadline).await?)
+        let token = self.tokens.newer_than(token.generation, &self.transport, limit).await?;
+        Ok(self.send_with(request, &token, limit).await?)
     }
 
     async fn send_with(
         &self,
-        request: &Request,
-        token: &super::super::auth::Token,
-        deadline: Instant,
-    ) -> Result<Answer, SendError> {
+        request: &RestRequest,
+        token: &Token,
+        limit: &mut TimeLimit,
+    ) -> Result<Response, SendError> {
         let mut url = token
             .instance_url
             .join(&self.rooted(&request.path))
@@ -99,20 +99,12 @@ impl Client {
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(request.query.iter());
         }
-        let mut builder = self
-            .transport
-            .request(request.method.clone(), url)
-            .bearer_auth(token.access_token.reveal())
-            .header("Accept", "application/json");
-        if let Some(traceparent) = crate::trace::traceparent() {
-            builder = builder.header("traceparent", traceparent);
-        }
-        for (name, value) in &request.headers {
-            builder = builder.header(*name, value);
-        }
-        if let Some(body) = &request.body {
-            builder = builder.header("Content-Type", "application/json").body(body.clone());
-        }
-        self.transport.send(builder, deadline).await
+        let request = Request {
+            bearer: Some(token.access_token.clone()),
+            headers: request.headers.clone(),
+            body: request.body.clone().map_or(Body::None, Body::Json),
+            ..Request::new(request.method.clone(), url)
+        };
+        self.transport.send(request, limit, pause).await
     }
 }

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::decimal;
-use super::decode::string;
+use super::text::from_json;
 
 /// Deeper values are passed on as they came.
 const MAX_DEPTH: usize = 32;
 
 /// Keys by length, then bytes; `, ` and `: ` as separators; numbers plain.
-pub(crate) fn canonical(raw: &RawValue) -> String {
+pub fn canonical(raw: &RawValue) -> String {
     write(raw, 0)
 }
 
@@ -29,7 +29,7 @@ fn write(raw: &RawValue, depth: usize) -> String {
             }
             Err(_) => text.to_owned(),
         },
-        Some(b'"') => quote(&string(text)),
+        Some(b'"') => quote(&from_json(text)),
         Some(b'-' | b'0'..=b'9') => decimal::plain(text, None).unwrap_or_else(|| text.to_owned()),
         _ => text.to_owned(),
     }

@@ -2,22 +2,15 @@
 
 use upwrite_events::{ColumnSpec, ErrorClass, Failure};
 
-use super::super::limits::MAX_IDENTIFIER_BYTES;
-use super::classify::{About, Classified};
-use super::patterns::{bracketed, duplicate, max_length};
-use super::vendor_error::VendorError;
+use super::{About, Refusal};
+use crate::limits::MAX_IDENTIFIER_BYTES;
 
 /// Fills message, hint, constraint and the first sentence of the detail (which it returns).
-pub(super) fn word(
-    failure: &mut Failure,
-    about: &About<'_>,
-    classified: &Classified<'_>,
-    error: &VendorError,
-) -> Option<String> {
+pub(super) fn word(failure: &mut Failure, about: &About<'_>, refusal: &Refusal<'_>) -> Option<String> {
     let table = about.table.map_or("", |table| table.name.table.as_str());
-    let column = classified.column;
-    let code = error.code.as_deref().unwrap_or("refused").to_ascii_lowercase();
-    match classified.class {
+    let column = refusal.column;
+    let code = refusal.code.unwrap_or("refused").to_ascii_lowercase();
+    match refusal.class {
         ErrorClass::NotNull => {
             failure.message = match column {
                 Some(column) => format!(
@@ -26,9 +19,7 @@ pub(super) fn word(
                 ),
                 None => format!("null value in a required column of relation \"{table}\" violates not-null constraint"),
             };
-            let missing: Vec<&str> = error.fields.iter().map(String::as_str).collect();
-            let missing = if missing.is_empty() { bracketed(&error.message) } else { missing };
-            (missing.len() > 1).then(|| format!("Upstream requires: {}.", missing.join(", ")))
+            (refusal.missing.len() > 1).then(|| format!("Upstream requires: {}.", refusal.missing.join(", ")))
         }
         ErrorClass::Check => {
             let constraint = name(&[table, column.map_or("", |column| &column.name), &code]);
@@ -36,7 +27,7 @@ pub(super) fn word(
             failure.constraint = Some(constraint);
             None
         }
-        ErrorClass::Unique => unique(failure, about, table, column, &code, error),
+        ErrorClass::Unique => unique(failure, about, table, &code, refusal),
         ErrorClass::ForeignKey => foreign_key(failure, about, table, column, &code),
         ErrorClass::Restrict => {
             let constraint = name(&[table, &code]);
@@ -47,26 +38,19 @@ pub(super) fn word(
             let (spec, row) = (about.table?, about.row?);
             Some(format!("Key ({})=({}) is still referenced.", spec.key, row.key))
         }
-        _ => plain(failure, about, table, classified, error),
+        _ => plain(failure, about, table, refusal),
     }
 }
 
-fn unique(
-    failure: &mut Failure,
-    about: &About<'_>,
-    table: &str,
-    column: Option<&ColumnSpec>,
-    code: &str,
-    error: &VendorError,
-) -> Option<String> {
+fn unique(failure: &mut Failure, about: &About<'_>, table: &str, code: &str, refusal: &Refusal<'_>) -> Option<String> {
+    let column = refusal.column;
     let constraint = match column {
         Some(column) => name(&[table, &column.name, "key"]),
         None => name(&[table, code]),
     };
     failure.message = format!("duplicate key value violates unique constraint \"{constraint}\"");
     failure.constraint = Some(constraint);
-    let other = error.duplicate_of.as_deref().or(duplicate(&error.message).1);
-    failure.hint = other.map(|id| format!("The other record is {id}."));
+    failure.hint = refusal.other_record.map(|id| format!("The other record is {id}."));
     let column = column?;
     Some(format!("Key ({})=({}) already exists.", column.name, about.value(&column.name)?))
 }
@@ -93,17 +77,11 @@ fn foreign_key(
 }
 
 /// Classes whose detail has no sentence of its own.
-fn plain(
-    failure: &mut Failure,
-    about: &About<'_>,
-    table: &str,
-    classified: &Classified<'_>,
-    error: &VendorError,
-) -> Option<String> {
-    let column = classified.column;
+fn plain(failure: &mut Failure, about: &About<'_>, table: &str, refusal: &Refusal<'_>) -> Option<String> {
+    let column = refusal.column;
     let source = about.source;
-    failure.message = match classified.class {
-        ErrorClass::TooLong => match (max_length(&error.message), column) {
+    failure.message = match refusal.class {
+        ErrorClass::TooLong => match (refusal.max_length, column) {
             (Some(length), _) => format!("value too long for type character varying({length})"),
             (None, Some(column)) => format!("value too long for column \"{}\"", column.name),
             (None, None) => format!("value too long for a column of relation \"{table}\""),
@@ -142,7 +120,7 @@ fn plain(
         ErrorClass::Quota => "upstream quota exceeded".to_owned(),
         ErrorClass::StorageFull => "upstream storage limit exceeded".to_owned(),
         ErrorClass::Unavailable => format!("could not establish connection to upstream \"{source}\""),
-        ErrorClass::BusinessRule if !error.message.is_empty() => error.message.clone(),
+        ErrorClass::BusinessRule if !refusal.message.is_empty() => refusal.message.to_owned(),
         ErrorClass::BusinessRule => "refused by upstream".to_owned(),
         ErrorClass::Collateral => "not applied because another row of the same call was refused".to_owned(),
         _ => format!("upstream \"{source}\" could not process the request"),
