@@ -9,6 +9,8 @@ pub mod names;
 pub mod outcome;
 pub mod salesforce;
 mod source;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod trace;
 pub mod value;
 
