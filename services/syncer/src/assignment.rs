@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio_util::sync::CancellationToken;
-use upwrite_connectors::{Budget, Connector};
+use upwrite_connectors::Connector;
 use upwrite_event_log::{BootClock, Clock, EventLog, Membership, MembershipEvent};
 
 use crate::observe::Observer;
@@ -14,7 +14,7 @@ use crate::source::{Source, read};
 use crate::{Config, SyncerError};
 
 /// Reads the sources that `membership` gives, by name, until `shutdown`. `pool` logs in as `upwrite_service`;
-/// `connectors` and `budgets` are by source name. A source whose upstream is away is tried again and again, and says so; it
+/// `connectors` are by source name. A source whose upstream is away is tried again and again, and says so; it
 /// disturbs no other.
 ///
 /// # Errors
@@ -25,11 +25,10 @@ pub async fn run(
     log: Arc<dyn EventLog>,
     membership: Box<dyn Membership<String>>,
     connectors: HashMap<String, Arc<dyn Connector>>,
-    budgets: HashMap<String, Budget>,
     shutdown: CancellationToken,
 ) -> Result<(), SyncerError> {
     let clock = Arc::new(BootClock::new().map_err(SyncerError::Clock)?);
-    run_with(config, pool, log, membership, connectors, budgets, clock, shutdown).await
+    run_with(config, pool, log, membership, connectors, clock, shutdown).await
 }
 
 /// As [`run`], with the clock given.
@@ -40,7 +39,6 @@ pub async fn run_with(
     log: Arc<dyn EventLog>,
     mut membership: Box<dyn Membership<String>>,
     connectors: HashMap<String, Arc<dyn Connector>>,
-    budgets: HashMap<String, Budget>,
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
 ) -> Result<(), SyncerError> {
@@ -68,7 +66,6 @@ pub async fn run_with(
                         pool: pool.clone(),
                         observer: Arc::clone(&observer),
                         connector: Arc::clone(connector),
-                        budget: budgets.get(&name).cloned().unwrap_or_else(|| Budget::new(None)),
                     };
                     assignment.begin(name, config.clone(), source);
                 }

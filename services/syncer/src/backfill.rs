@@ -18,7 +18,7 @@ pub(crate) async fn run(source: &Source, spec: &TableSpec) -> Result<(), SyncerE
     tracing::info!(table = %spec.name, resumed = cursor.is_some(), "backfill begins");
     let mut rows = 0;
     loop {
-        let page = source.connector().await.page(spec, cursor.as_deref()).await?;
+        let page = source.connector.page(spec, cursor.as_deref()).await?;
         rows += page.rows.len();
         source.observer.observe(&spec.name, "backfill", page.seen, page.rows).await?;
         tracing::debug!(table = %spec.name, rows, "backfill goes on");

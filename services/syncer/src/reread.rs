@@ -2,14 +2,14 @@
 
 use sqlx::types::Json;
 use sqlx::{PgPool, Row as _};
-use upwrite_connectors::Found;
+use upwrite_connectors::LookupResult;
 use upwrite_events::{ObservedRow, TableSpec};
 
 use crate::error::{SyncerError, doing};
 use crate::source::Source;
 
-/// Records in one read.
-const MAX_READ: i64 = 200;
+/// Records of one table that are looked up in Postgres at once. How many are read together is the connector's to say.
+const MAX_WANTED: i64 = 1000;
 
 /// Records of one table to be read again. Asking for one again while the read runs makes a new ticket, so it is answered by
 /// a read of its own.
@@ -30,7 +30,7 @@ pub(crate) async fn wanted(pool: &PgPool, source: &str) -> Result<Vec<Wanted>, S
           where t.source = $1 and w.keys is not null order by t.table_name",
     )
     .bind(source)
-    .bind(MAX_READ)
+    .bind(MAX_WANTED)
     .fetch_all(pool)
     .await
     .map_err(doing("looking for records to read again"))?;
@@ -46,12 +46,15 @@ pub(crate) async fn wanted(pool: &PgPool, source: &str) -> Result<Vec<Wanted>, S
 
 /// Reads them and appends what was seen.
 pub(crate) async fn run(source: &Source, wanted: &Wanted) -> Result<(), SyncerError> {
-    let Wanted { spec, keys, tickets } = wanted;
-    let (results, seen) = source.connector().await.read(spec, keys).await?;
+    let spec = &wanted.spec;
+    // The rest is found again by the next look.
+    let most = wanted.keys.len().min(source.keys_per_read(spec));
+    let (keys, tickets) = (&wanted.keys[..most], &wanted.tickets[..most.min(wanted.tickets.len())]);
+    let (results, seen) = source.connector.read(spec, keys).await?;
     let rows = keys.iter().zip(results).filter_map(|(key, result)| match result {
-        Found::Present { key, image, vendor_version } => Some(ObservedRow { key, image: Some(image), vendor_version }),
-        Found::Absent => Some(ObservedRow { key: key.clone(), image: None, vendor_version: None }),
-        Found::Ambiguous => None,
+        LookupResult::Present { key, image, vendor_version } => Some(ObservedRow { key, image: Some(image), vendor_version }),
+        LookupResult::Absent => Some(ObservedRow { key: key.clone(), image: None, vendor_version: None }),
+        LookupResult::Ambiguous => None,
     });
     source.observer.observe(&spec.name, "by_id", seen, rows.collect()).await?;
     answered(&source.pool, tickets).await

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::{PgPool, Row as _, types::Json};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use upwrite_connectors::{Budget, Connector, Priority};
+use upwrite_connectors::Connector;
 use upwrite_event_log::{Change, EventLog, Membership};
 use upwrite_events::TableSpec;
 
@@ -45,7 +45,6 @@ pub async fn run(
     log: Arc<dyn EventLog>,
     mut membership: Box<dyn Membership>,
     connectors: HashMap<String, Arc<dyn Connector>>,
-    budgets: HashMap<String, Budget>,
     shutdown: CancellationToken,
 ) -> Result<(), SyncerError> {
     let sources: Vec<Arc<dyn Connector>> = connectors.into_iter().collect::<BTreeMap<_, _>>().into_values().collect();
@@ -66,9 +65,7 @@ pub async fn run(
         match change {
             Change::Assigned(item) => {
                 let Some(connector) = sources.get(usize::from(item)) else { continue };
-                let budget = budgets.get(connector.source()).cloned().unwrap_or_else(|| Budget::new(None));
-                let upstream =
-                    Upstream { pool: pool.clone(), log: log.clone(), connector: Arc::clone(connector), budget };
+                let upstream = Upstream { pool: pool.clone(), log: log.clone(), connector: Arc::clone(connector) };
                 tracing::info!(source = connector.source(), "reading");
                 let config = config.clone();
                 mine.insert(item, reading.spawn(async move { source(&config, &upstream).await }));
@@ -92,15 +89,13 @@ pub async fn run(
 pub(crate) struct Upstream {
     pub(crate) pool: PgPool,
     pub(crate) log: Arc<dyn EventLog>,
-    connector: Arc<dyn Connector>,
-    budget: Budget,
+    pub(crate) connector: Arc<dyn Connector>,
 }
 
 impl Upstream {
-    /// The connector, for one call: once the budget that writes share allows it.
-    pub(crate) async fn connector(&self) -> &dyn Connector {
-        self.budget.take(Priority::Read).await;
-        self.connector.as_ref()
+    /// Records that are asked for together.
+    pub(crate) fn keys_per_read(&self, spec: &TableSpec) -> i64 {
+        i64::try_from(self.connector.capabilities(spec).keys_per_read.max(1)).unwrap_or(i64::MAX)
     }
 }
 

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use sqlx::PgPool;
 use tokio::time::{Instant, sleep};
-use upwrite_connectors::{Budget, Connector, Priority};
+use upwrite_connectors::Connector;
+use upwrite_events::TableSpec;
 
 use crate::observe::Observer;
 use crate::pauses::{Pause, Pauses};
@@ -19,7 +20,6 @@ pub(crate) struct Source {
     pub(crate) pool: PgPool,
     pub(crate) observer: Arc<Observer>,
     pub(crate) connector: Arc<dyn Connector>,
-    pub(crate) budget: Budget,
 }
 
 impl Source {
@@ -27,10 +27,9 @@ impl Source {
         self.connector.source()
     }
 
-    /// The connector, for one call: once the budget that writes share allows it.
-    pub(crate) async fn connector(&self) -> &dyn Connector {
-        self.budget.take(Priority::Read).await;
-        self.connector.as_ref()
+    /// Records that one read may ask for.
+    pub(crate) fn keys_per_read(&self, spec: &TableSpec) -> usize {
+        self.connector.capabilities(spec).keys_per_read.max(1)
     }
 }
 

@@ -5,6 +5,8 @@ use std::path::Path;
 use anyhow::Context as _;
 use sqlx::{Connection as _, PgConnection};
 
+use upwrite_connectors::Vendors;
+
 use crate::config::Config;
 use crate::observe::Traces;
 use crate::setup::{Grant, SetupPlan, setup as install};
@@ -12,21 +14,23 @@ use crate::stage::Stage;
 use crate::{connect, logging, stages};
 
 /// `upwrite check-config`
-pub fn check_config(path: &Path) -> anyhow::Result<()> {
-    let config = Config::load(path)?;
+pub fn check_config(path: &Path, vendors: Vendors) -> anyhow::Result<()> {
+    let config = Config::load(path, vendors)?;
     let mut mistakes = connect::log::mistakes(&config);
-    mistakes.extend(connect::upstreams::connectors(&config).err().map(|error| error.to_string()));
+    let budgets = upwrite_connectors::budgets(&config.sources);
+    mistakes.extend(connect::upstreams::connectors(&config, &budgets).err().map(|error| error.to_string()));
     anyhow::ensure!(mistakes.is_empty(), "{}: {}", path.display(), mistakes.join("\n"));
     println!("{}: no mistakes", path.display());
     Ok(())
 }
 
 /// `upwrite setup`
-pub async fn setup(path: &Path) -> anyhow::Result<()> {
-    let config = Config::load(path)?;
+pub async fn setup(path: &Path, vendors: Vendors) -> anyhow::Result<()> {
+    let config = Config::load(path, vendors)?;
     logging::begin(&config.logging, None)?;
     let mut tables = Vec::new();
-    for (name, connector) in connect::upstreams::connectors(&config)? {
+    let budgets = upwrite_connectors::budgets(&config.sources);
+    for (name, connector) in connect::upstreams::connectors(&config, &budgets)? {
         eprintln!("{name}: describing objects …");
         let discovered = connector.discover().await.map_err(|error| {
             anyhow::anyhow!("source {name}: {} ({})", error.failure.message, error.failure.sqlstate)
@@ -74,8 +78,8 @@ fn grants(config: &Config) -> Vec<Grant> {
 }
 
 /// `upwrite run` (`only`: none), and `upwrite proxy` and so on.
-pub async fn run(path: &Path, only: Option<Stage>) -> anyhow::Result<()> {
-    let config = Config::load(path)?;
+pub async fn run(path: &Path, vendors: Vendors, only: Option<Stage>) -> anyhow::Result<()> {
+    let config = Config::load(path, vendors)?;
     let stages = only.map_or_else(|| Stage::all(&config), |stage| vec![stage]);
     let traces = Traces::begin(&config.observe, &stages)?;
     logging::begin(&config.logging, traces.as_ref())?;

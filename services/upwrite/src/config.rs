@@ -2,27 +2,25 @@
 
 mod control;
 mod file;
+mod grants;
 mod log;
 mod observe;
-mod reader;
-mod secret;
-mod sources;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use toml::de::DeTable;
+use upwrite_connectors::{Source, Vendors, read_sources};
 use upwrite_proxy::{AuthMode, ServerTls, TlsConfig};
+use upwrite_settings::{Document, Section};
+pub use upwrite_settings::{Mistake, Secret};
 
 pub use control::Control;
 use file::file;
+pub use grants::Grant;
 pub use log::{Engine, Kafka, Registry};
 pub use observe::Observe;
-pub use reader::Mistake;
-use reader::{Mistakes, Section};
-pub use secret::Secret;
-pub use sources::{Grant, Source};
 
 /// The commented reference file, compiled in: `upwrite check-config --reference` prints it.
 pub const REFERENCE: &str = include_str!("config/reference.toml");
@@ -45,7 +43,7 @@ pub struct Config {
     pub grace: Duration,
     pub control: Option<Control>,
     pub observe: Observe,
-    pub sources: Vec<Source>,
+    pub sources: Vec<Arc<dyn Source>>,
     pub grants: Vec<Grant>,
 }
 
@@ -95,26 +93,20 @@ fn listed(path: &Path, mistakes: &[Mistake]) -> String {
 }
 
 impl Config {
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+    /// `vendors`: those whose sources the process knows.
+    pub fn load(path: &Path, vendors: Vendors) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(&text).map_err(|mistakes| ConfigError::Mistakes { path: path.to_owned(), mistakes })
+        Self::parse(&text, vendors).map_err(|mistakes| ConfigError::Mistakes { path: path.to_owned(), mistakes })
     }
 
     /// All mistakes, in the order of the file.
-    pub fn parse(text: &str) -> Result<Self, Vec<Mistake>> {
-        let mistakes = Mistakes::new(text);
-        let (document, errors) = DeTable::parse_recoverable(text);
-        for error in errors {
-            mistakes.add(error.span(), "syntax", error.message());
-        }
-        let config = read(&Section::root(&document, &mistakes));
-        let mistakes = mistakes.into_inner();
-        if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
+    pub fn parse(text: &str, vendors: Vendors) -> Result<Self, Vec<Mistake>> {
+        Document::new(text).read(|root| read(root, vendors))
     }
 }
 
-fn read(root: &Section<'_, '_>) -> Config {
+fn read(root: &Section<'_, '_>, vendors: Vendors) -> Config {
     let log = root.section("log");
     let applier = root.section("applier");
     let reconciler = root.section("reconciler");
@@ -123,7 +115,7 @@ fn read(root: &Section<'_, '_>) -> Config {
     if !matches!(format.as_str(), "text" | "json") {
         logging.wrong("format", "must be \"text\" or \"json\"");
     }
-    let sources = sources::sources(root);
+    let sources = read_sources(root, vendors);
     let max_age = applier.duration("max_age").unwrap_or(Duration::from_secs(600));
     Config {
         postgres: postgres(&root.section("postgres")),
@@ -142,27 +134,20 @@ fn read(root: &Section<'_, '_>) -> Config {
         grace: root.section("shutdown").duration("grace").unwrap_or(Duration::from_secs(30)),
         control: control::control(root),
         observe: observe::observe(root),
-        grants: sources::grants(root, &sources),
+        grants: grants::grants(root, &sources),
         sources,
     }
 }
 
 fn postgres(section: &Section<'_, '_>) -> Postgres {
-    let role_password = |name: &str| {
-        let password = secret::secret(section, name);
-        if password.is_none() && !section.section(name).is_present() {
-            section.wrong(name, "is missing");
-        }
-        password.unwrap_or_else(|| Secret::new(""))
-    };
     Postgres {
         host: section.string("host").unwrap_or_else(|| "127.0.0.1".to_owned()),
         port: section.number("port", 1..=65535).unwrap_or(5432),
         database: section.required("database"),
-        service_password: role_password("service_password"),
-        reconciler_password: role_password("reconciler_password"),
+        service_password: section.required_secret("service_password"),
+        reconciler_password: section.required_secret("reconciler_password"),
         setup_user: section.string("setup_user").unwrap_or_else(|| "postgres".to_owned()),
-        setup_password: secret::secret(section, "setup_password"),
+        setup_password: section.secret("setup_password"),
         tls: one_of(
             section,
             "tls",
@@ -203,6 +188,8 @@ fn proxy(section: &Section<'_, '_>) -> Proxy {
 
 #[cfg(test)]
 mod tests {
+    use upwrite_connectors::VENDORS;
+
     use super::*;
 
     /// The reference with its secrets in files that exist.
@@ -221,7 +208,7 @@ mod tests {
 
     #[test]
     fn the_reference_parses_and_its_comments_tell_the_defaults() {
-        let config = Config::parse(&reference()).unwrap();
+        let config = Config::parse(&reference(), VENDORS).unwrap();
         assert_eq!(config.postgres.service_password.expose(), "s3cret");
         assert_eq!(config.sources.len(), 1);
         assert_eq!(config.grants.len(), 1);
@@ -231,15 +218,15 @@ mod tests {
     #[test]
     fn all_mistakes_are_reported_with_their_lines() {
         let text = "[postgres]\ndatabase = 7\nhots = \"x\"\nservice_password = \"plain\"\n\n[proxy]\nlisten = \"nowhere\"\n\n[applier]\nlease = \"soon\"\n";
-        let mistakes = Config::parse(text).unwrap_err();
+        let mistakes = Config::parse(text, VENDORS).unwrap_err();
         let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
         for expected in [
-            "line 2: postgres.database: expected a string, found integer",
-            "line 3: postgres.hots: unknown key; did you mean host?",
-            "line 4: postgres.service_password",
-            "line 1: postgres.reconciler_password: is missing",
-            "line 7: proxy.listen: \"nowhere\" is not an address and port",
-            "line 10: applier.lease: \"soon\" is not a duration",
+            "line 2, column 12: postgres.database: expected a string, found integer",
+            "line 3, column 1: postgres.hots: unknown key; did you mean host?",
+            "line 4, column 20: postgres.service_password",
+            "line 1, column 1: postgres.reconciler_password: is missing",
+            "line 7, column 10: proxy.listen: \"nowhere\" is not an address and port",
+            "line 10, column 9: applier.lease: \"soon\" is not a duration",
         ] {
             assert!(lines.iter().any(|line| line.starts_with(expected)), "{expected} is not in {lines:#?}");
         }
@@ -247,7 +234,7 @@ mod tests {
 
     #[test]
     fn secrets_do_not_show() {
-        let config = Config::parse(&reference()).unwrap();
+        let config = Config::parse(&reference(), VENDORS).unwrap();
         assert!(!format!("{config:?}").contains("s3cret"));
     }
 }

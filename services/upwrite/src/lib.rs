@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod cli;
 pub mod commands;
 pub mod config;
 mod connect;
@@ -13,5 +14,6 @@ mod signals;
 mod stage;
 mod stages;
 
+pub use cli::main;
 pub use stage::Stage;
-pub use upwrite_connectors::salesforce::install_crypto_provider;
+pub use upwrite_connectors::{VENDORS, install_crypto_provider};

@@ -28,7 +28,7 @@ pub(crate) async fn run(config: Config, stages: Vec<Stage>) -> anyhow::Result<()
     let mut signals = Signals::listen()?;
     let stops = Stops::default();
     let pool = connect::postgres::service_pool(&config.postgres, "upwrite log", 8);
-    let budgets = budgets::budgets(&config);
+    let budgets = upwrite_connectors::budgets(&config.sources);
     let readiness = observe::begin(&config.observe, &stages, &budgets, stops.log.clone()).await?;
     readiness.postgres(pool.clone());
     let log = tokio::select! {

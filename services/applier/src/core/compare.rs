@@ -1,6 +1,6 @@
 //! Does the record show the change? Values in Postgres's text form, but as upstream gave them back.
 
-use upwrite_connectors::{Connector, Found};
+use upwrite_connectors::{Connector, LookupResult};
 use upwrite_events::{ColumnSpec, Interval, Op, Row, RowChange, TableSpec};
 
 use super::row::{Look, Seen};
@@ -14,11 +14,17 @@ pub(crate) fn same_by(connector: &dyn Connector) -> impl Fn(&ColumnSpec, Option<
 }
 
 /// What a read of the record says about an update or a delete of it, or about an insert whose record was found.
-pub(crate) fn judge(spec: &TableSpec, same: Same<'_>, change: &RowChange, found: Found, interval: Interval) -> Look {
+pub(crate) fn judge(
+    spec: &TableSpec,
+    same: Same<'_>,
+    change: &RowChange,
+    found: LookupResult,
+    interval: Interval,
+) -> Look {
     let (key, image, vendor_version) = match found {
-        Found::Ambiguous => return Look::Unclear(None),
-        Found::Absent => return absent(change, interval),
-        Found::Present { key, image, vendor_version } => (key, image, vendor_version),
+        LookupResult::Ambiguous => return Look::Unclear(None),
+        LookupResult::Absent => return absent(change, interval),
+        LookupResult::Present { key, image, vendor_version } => (key, image, vendor_version),
     };
     let look = match change.op {
         Op::Insert => Shows::New,
@@ -34,12 +40,12 @@ pub(crate) fn judge(spec: &TableSpec, same: Same<'_>, change: &RowChange, found:
 }
 
 /// The record that a read by its key found, whatever it looks like; `None`: gone, or several fit.
-pub(crate) fn shown(found: Found, interval: Interval) -> Option<Seen> {
+pub(crate) fn shown(found: LookupResult, interval: Interval) -> Option<Seen> {
     match found {
-        Found::Present { key, image, vendor_version } => {
+        LookupResult::Present { key, image, vendor_version } => {
             Some(Seen { key, image: Some(image), vendor_version, interval })
         }
-        Found::Absent | Found::Ambiguous => None,
+        LookupResult::Absent | LookupResult::Ambiguous => None,
     }
 }
 
@@ -97,8 +103,8 @@ mod tests {
         let change =
             RowChange { table: TableName::new("sf", "contact"), op, key: "1".into(), version: Some(1), changed, old };
         let found = match found {
-            Some(image) => Found::Present { key: "1".into(), image, vendor_version: None },
-            None => Found::Absent,
+            Some(image) => LookupResult::Present { key: "1".into(), image, vendor_version: None },
+            None => LookupResult::Absent,
         };
         judge(&spec(), &trimmed, &change, found, Interval { begun_us: 0, ended_us: 0 })
     }
@@ -136,10 +142,10 @@ mod tests {
     #[test]
     fn a_read_by_key_shows_what_is_there_and_judges_nothing() {
         let interval = Interval { begun_us: 1, ended_us: 2 };
-        let found = Found::Present { key: "1".into(), image: row(&[("name", None)]), vendor_version: Some("v".into()) };
+        let found = LookupResult::Present { key: "1".into(), image: row(&[("name", None)]), vendor_version: Some("v".into()) };
         let seen = shown(found, interval).unwrap();
         assert_eq!((seen.key.as_str(), seen.image, seen.interval), ("1", Some(row(&[("name", None)])), interval));
-        assert_eq!(shown(Found::Absent, interval), None);
-        assert_eq!(shown(Found::Ambiguous, interval), None);
+        assert_eq!(shown(LookupResult::Absent, interval), None);
+        assert_eq!(shown(LookupResult::Ambiguous, interval), None);
     }
 }

@@ -67,11 +67,10 @@ mod tests {
             delete: Idempotency::Natural,
             max_batch,
             atomic_batches: true,
-            full_row_in_answer: false,
             request_timeout: Duration::from_secs(1),
             late_effect: Duration::from_secs(2),
             max_concurrency: 1,
-            requests_per_second: None,
+            keys_per_read: 200,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use upwrite_connectors::{CallRow, Found, RowResult, UpstreamError};
+use upwrite_connectors::{CallRow, LookupResult, RowResult, UpstreamError};
 use upwrite_event_log::Moment;
 use upwrite_events::{Interval, LocalInterval, MutationId, Outcome, RowChange};
 
@@ -32,9 +32,6 @@ impl Driver {
             }
         };
         call_metrics::record(key, &report, ended.since(begun));
-        if let (Some(pause), Some(upstream)) = (report.pause, self.environment.upstreams.get(&key.table.source)) {
-            upstream.budget.pause(pause);
-        }
         let now = self.environment.clock.now();
         let interval = self.pg_clock.convert(report.seen, now);
         let late_effect = self.tables.get(&key.table).map(|table| table.capabilities.late_effect).unwrap_or_default();
@@ -56,7 +53,7 @@ impl Driver {
         &mut self,
         key: &LaneKey,
         tickets: Vec<Ticket>,
-        result: Result<(Vec<Found>, LocalInterval), UpstreamError>,
+        result: Result<(Vec<LookupResult>, LocalInterval), UpstreamError>,
         changes: Vec<(CallRow, RowChange)>,
         begun: Moment,
     ) {

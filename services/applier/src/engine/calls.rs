@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use upwrite_connectors::{
-    Call, CallReport, CallRow, Found, Idempotency, Priority, RetryRule, RowResult, UpstreamError,
+    Call, CallReport, CallRow, Idempotency, LookupResult, Priority, Reservation, RetryRule, RowResult, UpstreamError,
+    with_priority,
 };
 use upwrite_event_log::{Clock, Moment};
 use upwrite_events::{ErrorClass, LocalInterval, Op, RowChange};
@@ -36,24 +37,28 @@ pub(crate) struct WriteCall {
     pub(crate) atomic: bool,
     /// The lease allows a start until then.
     pub(crate) start_until: Moment,
+    /// Of the budget, for the first request: a call that was started does not wait to be sent.
+    pub(crate) reservation: Option<Reservation>,
 }
 
 impl WriteCall {
-    pub(crate) async fn run(self) -> CallEnd {
+    pub(crate) async fn run(mut self) -> CallEnd {
+        let reservation = self.reservation.take();
         let begun = self.clock.now();
         if begun >= self.start_until {
             return CallEnd::NotSent;
         }
         let begun_us = self.clock.unix_us();
         let call = Call { table: &self.table.spec, op: self.op, rows: &self.rows, atomic: self.atomic };
-        let answer = in_time(self.table.whole_timeout(), self.upstream.connector.call(call)).await;
+        // Whatever waits for the budget within the call waits within the timeout that the lease covers.
+        let asked = with_priority(Priority::Write, reservation, self.upstream.connector.call(call));
+        let answer = in_time(self.table.whole_timeout(), asked).await;
         let mut report = answer.unwrap_or_else(|(class, why)| {
-            CallReport {
-                rows: Vec::new(),
-                seen: LocalInterval { begun_us, ended_us: self.clock.unix_us() },
-                pause: None,
-            }
-            .filled(self.rows.len(), class, why)
+            CallReport { rows: Vec::new(), seen: LocalInterval { begun_us, ended_us: self.clock.unix_us() } }.filled(
+                self.rows.len(),
+                class,
+                why,
+            )
         });
         if report.rows.len() != self.rows.len() {
             report = report.filled(self.rows.len(), ErrorClass::Bug, "the connector did not answer for every row");
@@ -72,15 +77,12 @@ impl WriteCall {
             return;
         }
         // Upstream may want to be left alone for an hour; the outcome is known, and must not wait for that.
-        let read = async {
-            self.upstream.budget.take(Priority::Write).await;
-            self.upstream.connector.read(&self.table.spec, &keys).await
-        };
+        let read = with_priority(Priority::Write, None, self.upstream.connector.read(&self.table.spec, &keys));
         let Ok(Ok((found, seen))) = in_time(self.table.whole_timeout(), read).await else { return };
         for (row, found) in report.rows.iter_mut().filter(|row| bare(row)).zip(found) {
             if let (
                 RowResult::Applied { image, vendor_version, .. },
-                Found::Present { image: is, vendor_version: now, .. },
+                LookupResult::Present { image: is, vendor_version: now, .. },
             ) = (row, found)
             {
                 (*image, *vendor_version) = (Some(is), now);
@@ -136,11 +138,15 @@ pub(crate) struct Lookup {
     pub(crate) rows: Vec<(CallRow, RowChange)>,
     /// Nothing was sent before this, Unix microseconds.
     pub(crate) sent_at_us: i64,
+    pub(crate) priority: Priority,
 }
 
 impl Lookup {
     /// One answer per row, in order.
-    pub(crate) async fn run(&self) -> Result<(Vec<Found>, LocalInterval), UpstreamError> {
+    pub(crate) async fn run(
+        &self,
+        reservation: Reservation,
+    ) -> Result<(Vec<LookupResult>, LocalInterval), UpstreamError> {
         let rows: Vec<CallRow> = self.rows.iter().map(|(row, _)| row.clone()).collect();
         let answer = async {
             match self.search {
@@ -152,8 +158,9 @@ impl Lookup {
             }
         };
         let failed = |class, why: &str| UpstreamError { failure: no_answer(class, why), retry: RetryRule::Backoff };
+        let asked = with_priority(self.priority, Some(reservation), answer);
         let (found, seen) =
-            in_time(self.table.whole_timeout() * 2, answer).await.map_err(|(class, why)| failed(class, why))??;
+            in_time(self.table.whole_timeout() * 2, asked).await.map_err(|(class, why)| failed(class, why))??;
         if found.len() != self.rows.len() {
             return Err(failed(ErrorClass::Bug, "the connector did not answer for every row"));
         }

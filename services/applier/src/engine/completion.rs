@@ -1,6 +1,6 @@
 //! What came back from calls, look-ups, appends and reads.
 
-use upwrite_connectors::{CallRow, Found, UpstreamError};
+use upwrite_connectors::{CallRow, LookupResult, UpstreamError};
 use upwrite_event_log::{LogError, Moment, PgClock};
 use upwrite_events::{LocalInterval, OwnerId, Position, RowChange, TableSpec};
 
@@ -29,7 +29,7 @@ pub(crate) enum Completion {
     LookedUp {
         key: LaneKey,
         tickets: Vec<Ticket>,
-        result: Result<(Vec<Found>, LocalInterval), UpstreamError>,
+        result: Result<(Vec<LookupResult>, LocalInterval), UpstreamError>,
         changes: Vec<(CallRow, RowChange)>,
         begun: Moment,
     },

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use upwrite_connectors::{CallRow, Priority};
+use upwrite_connectors::{CallRow, Priority, Reservation};
 use upwrite_event_log::Moment;
 use upwrite_events::{MutationId, RowChange};
 
@@ -53,13 +53,19 @@ impl Driver {
         if tickets.is_empty() {
             return true;
         }
-        if let Err(wait) = upstream.budget.try_take(Priority::Write) {
-            self.wait_for_budget(name, key, tickets, wait);
-            return false;
-        }
+        // Reserved here and used by the connector, so that what must wait for the budget waits in its lane: a call that is
+        // started could not take in company any more, and would use up the time that the lease allows it. A look-up has
+        // a client waiting, too.
+        let reservation = match upstream.budget.try_reserve(Priority::Write) {
+            Ok(reservation) => reservation,
+            Err(wait) => {
+                self.wait_for_budget(name, key, tickets, wait);
+                return false;
+            }
+        };
         match key.kind {
-            Kind::Send => self.call(key, tickets, start_until, upstream, table),
-            Kind::LookUp => self.look_up(key, tickets, upstream, table),
+            Kind::Send => self.call(key, tickets, start_until, upstream, table, reservation),
+            Kind::LookUp => self.look_up(key, tickets, upstream, table, reservation),
         }
         true
     }
@@ -120,6 +126,7 @@ impl Driver {
         start_until: Moment,
         upstream: &Upstream,
         table: &Arc<Table>,
+        reservation: Reservation,
     ) {
         let (mut rows, mut mutations) = (Vec::new(), Vec::new());
         let mut atomic = false;
@@ -143,6 +150,7 @@ impl Driver {
             rows,
             atomic,
             start_until,
+            reservation: Some(reservation),
         };
         let trace = CallTrace::new(Kind::Send, &key, mutations);
         let clock = Arc::clone(&self.environment.clock);
@@ -152,7 +160,14 @@ impl Driver {
         });
     }
 
-    fn look_up(&mut self, key: LaneKey, tickets: Vec<Ticket>, upstream: &Upstream, table: &Arc<Table>) {
+    fn look_up(
+        &mut self,
+        key: LaneKey,
+        tickets: Vec<Ticket>,
+        upstream: &Upstream,
+        table: &Arc<Table>,
+        reservation: Reservation,
+    ) {
         let (mut rows, mut mutations) = (Vec::new(), Vec::new());
         let mut sent_at_us = i64::MAX;
         for ticket in &tickets {
@@ -167,12 +182,12 @@ impl Driver {
         self.count(&key, 1);
         let (upstream, table) = (upstream.clone(), Arc::clone(table));
         let search = Search::after(key.op, crate::core::idempotency(&table.capabilities, key.op));
-        let lookup = Lookup { upstream, table, search, rows, sent_at_us };
+        let lookup = Lookup { upstream, table, search, rows, sent_at_us, priority: Priority::Write };
         let trace = CallTrace::new(Kind::LookUp, &key, mutations);
         let clock = Arc::clone(&self.environment.clock);
         self.tasks.spawn(async move {
             let begun = clock.now();
-            let result = trace.run(lookup.run()).await;
+            let result = trace.run(lookup.run(reservation)).await;
             Completion::LookedUp { key, tickets, result, changes: lookup.rows, begun }
         });
     }

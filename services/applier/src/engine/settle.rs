@@ -86,7 +86,6 @@ impl ReadBack {
         op: Op,
         asked: Vec<Question>,
     ) -> Result<Vec<Finding>, UpstreamError> {
-        upstream.budget.take(Priority::Read).await;
         let search = match asked.first() {
             Some(Question::Read { .. }) => Search::ByKey,
             _ => Search::after(op, crate::core::idempotency(&table.capabilities, op)),
@@ -106,8 +105,11 @@ impl ReadBack {
             search,
             rows: rows.collect(),
             sent_at_us: self.sent_at_us,
+            priority: Priority::Read,
         };
-        let (found, seen) = lookup.run().await?;
+        // Waited for here: within the lookup it would use up its time.
+        let reservation = upstream.budget.reserve(Priority::Read).await;
+        let (found, seen) = lookup.run(reservation).await?;
         let interval = self.pg_clock.convert(seen, self.environment.clock.now());
         let same = same_by(&*upstream.connector);
         let rows = lookup.rows.iter().map(|(_, change)| change);

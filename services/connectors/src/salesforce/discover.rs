@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 use upwrite_events::{ErrorClass, Failure, Outcome, TableSpec};
 
+use super::client::{Client, RestRequest};
 use super::config::{Config, ObjectConfig};
 use super::describe::{Named, ObjectDescribe, table_spec};
-use super::http::{Client, Request};
 use super::limits::CONCURRENT_DESCRIBES;
-use super::refusal::{About, of_answer, of_missing_answer, unaccounted};
+use super::refusal::{of_answer, of_missing_answer};
+use crate::budget::TimeLimit;
+use crate::outcome::{About, unaccounted};
 use crate::{RetryRule, UpstreamError};
 
 /// All tables, in the order of the configuration; or the first failure of a request; or all that is wrong with the
@@ -72,10 +73,12 @@ async fn describe(
     object: &str,
     timeout: std::time::Duration,
 ) -> Result<ObjectDescribe, UpstreamError> {
-    let about = About { source, table: None, op: None, row: None, row_exists: false };
-    let request = Request::get(format!("sobjects/{object}/describe"));
-    let answer =
-        client.send(&request, Instant::now() + timeout).await.map_err(|error| of_missing_answer(&about, &error).0)?;
+    let about = About::source(source);
+    let request = RestRequest::get(format!("sobjects/{object}/describe"));
+    let answer = client
+        .send(&request, &mut TimeLimit::of_read(timeout))
+        .await
+        .map_err(|error| of_missing_answer(&about, &error))?;
     if !answer.is_success() {
         return Err(of_answer(&about, &answer).0);
     }

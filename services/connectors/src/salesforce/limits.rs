@@ -10,14 +10,6 @@ pub(crate) const PAGE_ROWS: usize = upwrite_events::MAX_ROWS_PER_OBSERVATION;
 pub(crate) const WIDE_PAGE_ROWS: usize = 800;
 /// A URL, bytes. The vendor's limit is said to be near 16 KB.
 pub(crate) const MAX_URL_BYTES: usize = 14_000;
-/// An answer, bytes, after decompression.
-pub(crate) const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
-/// Characters of vendor's text that are passed on to a client.
-pub(crate) const MAX_MESSAGE_CHARS: usize = 2_000;
-/// A `Retry-After` beyond this is cut.
-pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
-/// Pause after 429 without `Retry-After`.
-pub(crate) const DEFAULT_PENALTY: Duration = Duration::from_secs(5);
 /// Pause after the concurrency limit: it clears in seconds.
 pub(crate) const CONCURRENCY_PENALTY: Duration = Duration::from_secs(1);
 /// Pause after the daily limit (a rolling 24 h): asked again each minute.
@@ -34,10 +26,7 @@ pub(crate) const IDEMPOTENCY_KEY_CHARS: i64 = 43;
 pub(crate) const CONCURRENT_DESCRIBES: usize = 4;
 /// Lifetime of a JWT assertion; the vendor takes up to about five minutes.
 pub(crate) const ASSERTION_SECONDS: i64 = 180;
-/// Bytes of a Postgres identifier.
-pub(crate) const MAX_IDENTIFIER_BYTES: usize = 63;
 
 const _: () = assert!(WIDE_PAGE_ROWS <= PAGE_ROWS && WIDE_PAGE_ROWS.is_multiple_of(MAX_ROWS_PER_CALL));
-const _: () = assert!(MAX_ANSWER_BYTES > upwrite_events::MAX_EVENT_BYTES);
 const _: () = assert!(CONCURRENCY_PENALTY.as_secs() < DAILY_PENALTY.as_secs());
 const _: () = assert!(ASSERTION_SECONDS < 300);

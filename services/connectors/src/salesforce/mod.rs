@@ -2,24 +2,21 @@
 //! documentation and the partner WSDL.
 
 mod auth;
-mod clock;
+mod client;
 mod config;
 mod describe;
 mod discover;
-mod http;
 mod limits;
 mod read;
 mod record;
 mod refusal;
-mod secret;
+mod source;
 mod upstream;
 mod validate;
 mod value;
 mod write;
 
-pub use clock::Clock;
 pub use config::{Auth, Config, ObjectConfig};
-pub use http::install_crypto_provider;
-pub use secret::Secret;
+pub use source::SalesforceVendor;
 pub use upstream::Salesforce;
 pub use validate::{ConfigError, ConfigErrors};

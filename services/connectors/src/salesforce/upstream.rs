@@ -6,16 +6,19 @@ use async_trait::async_trait;
 use upwrite_events::{ColumnSpec, LocalInterval, TableSpec};
 
 use super::auth::{Login, Tokens};
-use super::clock::{Clock, system_clock, until_now};
+use super::client::Client;
 use super::config::Config;
 use super::discover::discover;
-use super::http::{Client, Transport};
 use super::limits::MAX_ROWS_PER_CALL;
-use super::read::Reading;
+use super::read::{ReadTime, Reading};
 use super::validate::{ConfigError, ConfigErrors};
 use super::value::same;
 use super::write::Writing;
-use crate::{Call, CallReport, CallRow, Capabilities, Connector, Found, Idempotency, Page, UpstreamError};
+use crate::clock::{Clock, system_clock, until_now};
+use crate::http::{Transport, TransportOptions};
+use crate::{
+    Budget, Call, CallReport, CallRow, Capabilities, Connector, Idempotency, LookupResult, Page, UpstreamError,
+};
 
 /// One Salesforce organisation. Cheap to share behind an `Arc`; one per source, so that its tokens are asked for
 /// once.
@@ -26,11 +29,17 @@ pub struct Salesforce {
 }
 
 impl Salesforce {
-    /// Checks the configuration (all mistakes at once) and prepares the HTTP client; asks nobody yet. Needs
-    /// [`super::install_crypto_provider`] to have been called.
-    pub fn new(config: Config) -> Result<Self, ConfigErrors> {
+    /// Checks the configuration (all mistakes at once) and prepares the HTTP client; asks nobody yet. Every request takes
+    /// its token of `budget`. Needs [`crate::install_crypto_provider`] to have been called.
+    pub fn new(config: Config, budget: Budget) -> Result<Self, ConfigErrors> {
         config.validate()?;
-        let transport = Transport::new(&config)
+        let options = TransportOptions {
+            source: &config.source,
+            base_url: &config.login_url,
+            connect_timeout: config.connect_timeout,
+            usage_header: Some("sforce-limit-info"),
+        };
+        let transport = Transport::new(&options, budget)
             .map_err(|problem| ConfigErrors(vec![ConfigError { place: "login_url".to_owned(), problem }]))?;
         let tokens = Tokens::new(Login::new(&config));
         let client = Arc::new(Client::new(transport, tokens, &config.api_version));
@@ -45,7 +54,12 @@ impl Salesforce {
     }
 
     fn reading<'a>(&'a self, table: &'a TableSpec) -> Reading<'a> {
-        Reading { client: &self.client, source: &self.config.source, table, timeout: self.config.request_timeout }
+        Reading {
+            client: &self.client,
+            source: &self.config.source,
+            table,
+            time: ReadTime::Each(self.config.request_timeout),
+        }
     }
 }
 
@@ -63,11 +77,10 @@ impl Connector for Salesforce {
             delete: Idempotency::Natural,
             max_batch: self.config.max_batch.min(MAX_ROWS_PER_CALL),
             atomic_batches: true,
-            full_row_in_answer: false,
             request_timeout: self.config.request_timeout,
             late_effect: self.config.late_effect,
             max_concurrency: self.config.max_concurrency,
-            requests_per_second: self.config.requests_per_second,
+            keys_per_read: MAX_ROWS_PER_CALL,
         }
     }
 
@@ -85,10 +98,10 @@ impl Connector for Salesforce {
         Ok(Page { rows, seen: until_now(&self.clock, begun_us), next })
     }
 
-    async fn read(&self, table: &TableSpec, keys: &[String]) -> Result<(Vec<Found>, LocalInterval), UpstreamError> {
+    async fn read(&self, table: &TableSpec, keys: &[String]) -> Result<(Vec<LookupResult>, LocalInterval), UpstreamError> {
         let begun_us = (self.clock)();
         let rows = self.reading(table).retrieve(keys).await?;
-        let found = rows.into_iter().map(|row| row.map_or(Found::Absent, Found::from)).collect();
+        let found = rows.into_iter().map(|row| row.map_or(LookupResult::Absent, LookupResult::from)).collect();
         Ok((found, until_now(&self.clock, begun_us)))
     }
 
@@ -107,7 +120,7 @@ impl Connector for Salesforce {
         table: &TableSpec,
         rows: &[CallRow],
         sent_at_us: i64,
-    ) -> Result<(Vec<Found>, LocalInterval), UpstreamError> {
+    ) -> Result<(Vec<LookupResult>, LocalInterval), UpstreamError> {
         let begun_us = (self.clock)();
         let found = self.reading(table).created(rows, sent_at_us).await?;
         Ok((found, until_now(&self.clock, begun_us)))

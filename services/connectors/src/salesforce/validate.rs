@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::config::{Auth, Config, ObjectConfig};
 use super::limits::MAX_ROWS_PER_CALL;
-use super::secret::Secret;
+use crate::Secret;
+use crate::http::check_base_url;
+use crate::names::is_schema_name;
 
 /// One mistake, with its place (e.g. `objects[1].columns`).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,29 +82,6 @@ fn check_urls(config: &Config, mistakes: &mut Mistakes) {
     }
 }
 
-/// Requests go only to `https`, or to loopback addresses.
-pub(crate) fn check_base_url(text: &str) -> Result<reqwest::Url, String> {
-    let url = reqwest::Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not contain a user name or password".to_owned());
-    }
-    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return Err("must be scheme and host only".to_owned());
-    }
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if is_loopback(&url) => Ok(url),
-        _ => Err("must begin with https:// (http:// only for loopback addresses)".to_owned()),
-    }
-}
-
-pub(crate) fn is_loopback(url: &reqwest::Url) -> bool {
-    url.host_str().is_some_and(|host| {
-        let address = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-    })
-}
-
 fn check_auth(auth: &Auth, mistakes: &mut Mistakes) {
     let filled = |mistakes: &mut Mistakes, place: &str, text: &str| {
         mistakes.require(!text.trim().is_empty(), place, "must not be empty");
@@ -125,8 +104,8 @@ fn check_auth(auth: &Auth, mistakes: &mut Mistakes) {
         Auth::JwtBearer { client_id, username, private_key_pem, .. } => {
             filled(mistakes, "auth.client_id", client_id);
             filled(mistakes, "auth.username", username);
-            let key = jsonwebtoken::EncodingKey::from_rsa_pem(private_key_pem.reveal().as_bytes());
-            mistakes.require(key.is_ok(), "auth.private_key_pem", "must be an RSA private key in PEM");
+            let key = jsonwebtoken::EncodingKey::from_rsa_pem(private_key_pem.expose().as_bytes());
+            mistakes.require(key.is_ok(), "auth.private_key", "must be an RSA private key in PEM");
         }
     }
 }
@@ -172,12 +151,6 @@ fn check_numbers(config: &Config, mistakes: &mut Mistakes) {
         "requests_per_second",
         "must be positive",
     );
-}
-
-fn is_schema_name(text: &str) -> bool {
-    let starts = text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-    let all = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    starts && all && text.len() <= 63 && !text.starts_with("pg_") && !text.starts_with("upwrite")
 }
 
 /// Names that are put into SOQL and URLs as they are.
@@ -232,7 +205,7 @@ mod tests {
                 "login_url",
                 "auth.client_id",
                 "auth.username",
-                "auth.private_key_pem",
+                "auth.private_key",
                 "api_version",
                 "objects[0].columns",
                 "objects[1].object",
@@ -251,26 +224,36 @@ mod tests {
         assert_eq!(broken.validate().unwrap_err().0[0].place, "login_url");
     }
 
-    #[test]
-    fn plain_http_is_for_loopback_only() {
-        for (url, fits) in [
-            ("http://127.0.0.1:8080", true),
-            ("http://[::1]:8080", true),
-            ("http://localhost:1", true),
-            ("http://10.0.0.1", false),
-            ("https://a.b", true),
-            ("https://a.b/path", false),
-            ("https://user@a.b", false),
-            ("ftp://127.0.0.1", false),
-        ] {
-            assert_eq!(check_base_url(url).is_ok(), fits, "{url}");
-        }
+    const SECTION: &str = r#"
+        [sales]
+        login_url = "https://acme.my.salesforce.com"
+        auth = { flow = "client_credentials", client_id = "a", client_secret = { env = "PATH" } }
+        objects = [{ object = "Contact" }]
+    "#;
+
+    /// What is wrong with the section, replaced in part.
+    fn mistakes(replace: &str, with: &str) -> Vec<String> {
+        let text = SECTION.replace(replace, with);
+        let read = upwrite_settings::Document::new(&text).read(|root| Config::read("sales", &root.section("sales")));
+        read.err().into_iter().flatten().map(|mistake| mistake.to_string()).collect()
     }
 
     #[test]
     fn unknown_keys_are_refused() {
-        let text = r#"{"login_url":"https://a.b","auth":{"flow":"client_credentials","client_id":"a","client_secret":"b"},
-            "objects":[{"object":"Contact","idempotency_feild":"x"}]}"#;
-        assert!(serde_json::from_str::<Config>(text).unwrap_err().to_string().contains("idempotency_feild"));
+        assert_eq!(mistakes("", ""), [""; 0]);
+        let unknown = mistakes("\"Contact\" }", "\"Contact\", idempotency_feild = \"x\" }");
+        assert!(unknown[0].contains("idempotency_feild: unknown key; did you mean idempotency_field?"), "{unknown:?}");
+    }
+
+    #[test]
+    fn what_is_found_after_reading_has_line_and_column_too() {
+        let twice = mistakes("{ object = \"Contact\" }", "{ object = \"Contact\" }, { object = \"contact\" }");
+        assert_eq!(twice, ["line 5, column 55: sales.objects[1].object: `contact` is named twice"]);
+        let short = mistakes("objects", "late_effect = \"1s\"\nobjects");
+        assert_eq!(short, ["line 5, column 23: sales.late_effect: must not be shorter than request_timeout"]);
+        let plain = mistakes("https://", "http://");
+        assert!(plain[0].starts_with("line 3, column 21: sales.login_url: must begin with https://"), "{plain:?}");
+        let missing = mistakes("login_url = \"https://acme.my.salesforce.com\"", "");
+        assert_eq!(missing.len(), 1, "what follows from it is not said: {missing:?}");
     }
 }

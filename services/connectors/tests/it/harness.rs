@@ -3,14 +3,18 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use upwrite_connectors::salesforce::{Auth, Config, ObjectConfig, Salesforce, Secret, install_crypto_provider};
-use upwrite_connectors::{Call, CallReport, CallRow, Connector, RowResult, UpstreamError};
+use upwrite_connectors::salesforce::{Auth, Config, ObjectConfig, Salesforce};
+use upwrite_connectors::{
+    Budget, Call, CallReport, CallRow, Connector, Priority, RowResult, Secret, UpstreamError, install_crypto_provider,
+    with_priority,
+};
 use upwrite_events::{Op, Row, TableSpec};
 use upwrite_sandbox::{Fault, FaultMatch, FaultRule, Options, RequestEntry, Running, Sandbox};
 
 pub(crate) struct World {
     pub(crate) sandbox: Running,
     pub(crate) connector: Salesforce,
+    pub(crate) budget: Budget,
     pub(crate) tables: Vec<TableSpec>,
 }
 
@@ -26,8 +30,13 @@ pub(crate) fn config(base_url: &str) -> Config {
 }
 
 pub(crate) fn salesforce(config: Config) -> Salesforce {
+    let budget = Budget::new(config.requests_per_second);
+    salesforce_with(config, budget)
+}
+
+pub(crate) fn salesforce_with(config: Config, budget: Budget) -> Salesforce {
     install_crypto_provider();
-    Salesforce::new(config).expect("a valid configuration")
+    Salesforce::new(config, budget).expect("a valid configuration")
 }
 
 impl World {
@@ -48,9 +57,10 @@ impl World {
         let sandbox = Sandbox::start(options).await.expect("sandbox");
         let mut config = config(&sandbox.base_url);
         adjust(&mut config);
-        let connector = salesforce(config);
+        let budget = Budget::new(config.requests_per_second);
+        let connector = salesforce_with(config, budget.clone());
         let tables = connector.discover().await.expect("tables");
-        Self { sandbox, connector, tables }
+        Self { sandbox, connector, budget, tables }
     }
 
     pub(crate) fn table(&self, name: &str) -> &TableSpec {
@@ -58,7 +68,8 @@ impl World {
     }
 
     pub(crate) async fn call(&self, table: &str, op: Op, rows: &[CallRow], atomic: bool) -> CallReport {
-        let report = self.connector.call(Call { table: self.table(table), op, rows, atomic }).await;
+        let call = self.connector.call(Call { table: self.table(table), op, rows, atomic });
+        let report = with_priority(Priority::Write, None, call).await;
         assert_eq!(report.rows.len(), rows.len(), "a result per row");
         assert!(report.seen.begun_us <= report.seen.ended_us);
         report
@@ -71,8 +82,7 @@ impl World {
     }
 
     pub(crate) fn fault(&self, op: &str, fault: Fault) {
-        let matching = FaultMatch { op: Some(op.to_owned()), ..FaultMatch::default() };
-        self.sandbox.add_fault(FaultRule::once(matching, fault)).expect("a fault");
+        add_fault(&self.sandbox, op, fault);
     }
 
     pub(crate) fn requests(&self, op: &str) -> Vec<RequestEntry> {
@@ -86,7 +96,13 @@ impl World {
     }
 }
 
-fn row_of(values: &[(&str, &str)]) -> Row {
+/// A fault on the next request of a kind.
+pub(crate) fn add_fault(sandbox: &Running, op: &str, fault: Fault) {
+    let matching = FaultMatch { op: Some(op.to_owned()), ..FaultMatch::default() };
+    sandbox.add_fault(FaultRule::once(matching, fault)).expect("a fault");
+}
+
+pub(crate) fn row_of(values: &[(&str, &str)]) -> Row {
     values.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned()))).collect()
 }
 

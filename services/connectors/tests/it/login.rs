@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use upwrite_connectors::salesforce::{Auth, Secret};
-use upwrite_connectors::{Connector, RetryRule};
+use upwrite_connectors::salesforce::Auth;
+use upwrite_connectors::{Connector, RetryRule, Secret};
 use upwrite_events::{ErrorClass, Op, Outcome};
 use upwrite_sandbox::{Options, OrgOptions, Sandbox};
 

@@ -1,5 +1,6 @@
 //! The Salesforce connector against the stand-in: real sockets, real wire shapes, faults on demand.
 
+mod conformance;
 mod created;
 mod discover;
 mod faults;

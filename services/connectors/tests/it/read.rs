@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use upwrite_connectors::{Connector, Found};
+use upwrite_connectors::{Connector, LookupResult};
 use upwrite_events::{ColumnSpec, ObservedRow};
 use upwrite_sandbox::{Options, OrgOptions};
 
@@ -72,9 +72,9 @@ async fn records_are_read_by_id_in_the_order_asked_for() {
     ];
     let (found, seen) = world.connector.read(world.table("contact"), &keys).await.unwrap();
     assert!(seen.begun_us <= seen.ended_us);
-    let shapes: Vec<bool> = found.iter().map(|found| matches!(found, Found::Present { .. })).collect();
+    let shapes: Vec<bool> = found.iter().map(|found| matches!(found, LookupResult::Present { .. })).collect();
     assert_eq!(shapes, [false, true, false, false, true, false]);
-    let Found::Present { key, image, vendor_version } = &found[1] else { panic!() };
+    let LookupResult::Present { key, image, vendor_version } = &found[1] else { panic!() };
     assert_eq!((key, value(image, "last_name")), (&kept, Some("Kept")));
     assert!(vendor_version.is_some());
 }

@@ -73,10 +73,10 @@ fn a_broken_configuration_is_told_all_at_once() {
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     for expected in [
-        "line 2: postgres.datbase: unknown key; did you mean database?",
-        "line 3: postgres.port",
-        "line 5: proxy.listen",
-        "line 7: sources.crm.kind: \"siebel\"",
+        "line 2, column 1: postgres.datbase: unknown key; did you mean database?",
+        "line 3, column 8: postgres.port",
+        "line 5, column 10: proxy.listen",
+        "line 7, column 8: sources.crm.kind: \"siebel\"",
     ] {
         assert!(told.contains(expected), "{expected:?} is missing in\n{told}");
     }

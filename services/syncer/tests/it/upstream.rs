@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use sqlx::PgPool;
 use tokio::sync::watch;
-use upwrite_connectors::{Call, CallReport, CallRow, Capabilities, Connector, Found, Page, RetryRule, UpstreamError};
+use upwrite_connectors::{Call, CallReport, CallRow, Capabilities, Connector, LookupResult, Page, RetryRule, UpstreamError};
 use upwrite_event_log::PgClock;
 use upwrite_events::{ErrorClass, Failure, LocalInterval, ObservedRow, Outcome, Row, TableSpec};
 
@@ -178,7 +178,7 @@ impl Connector for Client {
         Ok(Page { rows: keys[from..to].iter().map(row).collect(), seen, next })
     }
 
-    async fn read(&self, table: &TableSpec, keys: &[String]) -> Result<(Vec<Found>, LocalInterval), UpstreamError> {
+    async fn read(&self, table: &TableSpec, keys: &[String]) -> Result<(Vec<LookupResult>, LocalInterval), UpstreamError> {
         let Self(by, upstream) = self;
         let begun_us = now_us();
         let number = upstream.ask(by, &table.name.table, Question::Read(keys.to_vec())).await?;
@@ -186,8 +186,8 @@ impl Connector for Client {
         let state = upstream.state.borrow();
         let known = &state.records[&table.name.table];
         let result = |key: &String| match known.contains(key) {
-            true => Found::Present { key: key.clone(), image: image(key), vendor_version: None },
-            false => Found::Absent,
+            true => LookupResult::Present { key: key.clone(), image: image(key), vendor_version: None },
+            false => LookupResult::Absent,
         };
         Ok((keys.iter().map(result).collect(), seen))
     }
@@ -201,7 +201,7 @@ impl Connector for Client {
         _: &TableSpec,
         _: &[CallRow],
         _: i64,
-    ) -> Result<(Vec<Found>, LocalInterval), UpstreamError> {
+    ) -> Result<(Vec<LookupResult>, LocalInterval), UpstreamError> {
         unreachable!("a syncer looks nothing up")
     }
 }

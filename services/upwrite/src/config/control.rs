@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use upwrite_settings::{Secret, Section};
+
 use super::file::file;
-use super::reader::Section;
-use super::secret::{Secret, secret};
 
 #[derive(Debug, Clone)]
 pub struct Control {
@@ -25,7 +25,7 @@ pub(super) fn control(root: &Section<'_, '_>) -> Option<Control> {
     let listen: SocketAddr = section
         .parsed("listen", "an address and port, like 127.0.0.1:6433")
         .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 6433)));
-    let token = secret(&section, "token");
+    let token = section.secret("token");
     let (tls_certificate, tls_key) = (file(&section, "tls_certificate"), file(&section, "tls_key"));
     if tls_certificate.is_some() != tls_key.is_some() {
         section.wrong("tls_certificate", "tls_certificate and tls_key go together");

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::reader::Section;
+use upwrite_settings::Section;
 
 /// The path of a file that can be read.
 pub(super) fn file(section: &Section<'_, '_>, name: &str) -> Option<PathBuf> {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use upwrite_settings::{Secret, Section};
+
 use super::file::file;
-use super::reader::Section;
-use super::secret::{Secret, option, secret};
 
 /// The log's engine. Nothing but `connect/log.rs` asks which one it is.
 #[derive(Debug, Clone)]
@@ -114,7 +114,7 @@ fn registry(kafka: &Section<'_, '_>) -> Option<Registry> {
     if ca.is_some() && url.starts_with("http://") {
         section.wrong("ca", "is of no use unless url begins with https://");
     }
-    let (username, password) = (section.string("username"), secret(&section, "password"));
+    let (username, password) = (section.string("username"), section.secret("password"));
     if password.is_some() && username.is_none() {
         section.wrong("username", "is missing: the password is not sent without one");
     }
@@ -128,5 +128,5 @@ fn token_file(oauth: &Section<'_, '_>) -> Option<PathBuf> {
 /// Values as strings, or secrets from elsewhere.
 fn options(section: &Section<'_, '_>) -> BTreeMap<String, Secret> {
     let names = section.names();
-    names.into_iter().filter_map(|name| Some((name.clone(), option(section, &name)?))).collect()
+    names.into_iter().filter_map(|name| Some((name.clone(), section.open_or_secret(&name)?))).collect()
 }

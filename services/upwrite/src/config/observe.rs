@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::reader::Section;
+use upwrite_settings::Section;
 
 #[derive(Debug, Clone)]
 pub struct Observe {

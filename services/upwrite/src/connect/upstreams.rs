@@ -3,23 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use upwrite_connectors::{Connector, salesforce};
+use upwrite_connectors::{Budget, Connector};
 
-use crate::config::{Config, Source};
+use crate::config::Config;
 
-/// One connector a source, by name. All mistakes of all sources are reported together.
-pub(crate) fn connectors(config: &Config) -> anyhow::Result<HashMap<String, Arc<dyn Connector>>> {
-    let mut connectors: HashMap<String, Arc<dyn Connector>> = HashMap::new();
-    let mut mistakes = Vec::new();
-    for source in &config.sources {
-        match source {
-            Source::Salesforce(settings) => match salesforce::Salesforce::new(settings.clone()) {
-                Ok(connector) => {
-                    connectors.insert(settings.source.clone(), Arc::new(connector));
-                }
-                Err(found) => mistakes.push(format!("sources.{}: {found}", settings.source)),
-            },
-        }
-    }
-    if mistakes.is_empty() { Ok(connectors) } else { anyhow::bail!(mistakes.join("\n")) }
+/// One connector a source, by name, with its rate budget. All mistakes of all sources are reported together.
+pub(crate) fn connectors(
+    config: &Config,
+    budgets: &HashMap<String, Budget>,
+) -> anyhow::Result<HashMap<String, Arc<dyn Connector>>> {
+    upwrite_connectors::connectors(&config.sources, budgets).map_err(|mistakes| anyhow::anyhow!(mistakes.join("\n")))
 }

@@ -7,16 +7,6 @@ use tokio_util::sync::CancellationToken;
 use upwrite_connectors::{Ask, Budget, Priority, Slice};
 use upwrite_event_log::SharedBudgets;
 
-use crate::config::{Config, Source};
-
-/// By source name.
-pub(super) fn budgets(config: &Config) -> HashMap<String, Budget> {
-    let each = config.sources.iter().map(|source| match source {
-        Source::Salesforce(settings) => (settings.source.clone(), Budget::new(settings.requests_per_second)),
-    });
-    each.collect()
-}
-
 /// Until `stop` the budgets are filled from `upwrite.budgets`, as those of all other processes are.
 pub(super) fn share(budgets: &HashMap<String, Budget>, pool: &PgPool, stop: &CancellationToken) {
     for (source, budget) in budgets {

@@ -45,7 +45,7 @@ impl<'a> Start<'a> {
         budgets: HashMap<String, Budget>,
     ) -> anyhow::Result<Self> {
         let calls = stages.iter().any(|stage| matches!(stage, Stage::Applier | Stage::Syncer));
-        let connectors = if calls { connect::upstreams::connectors(config)? } else { HashMap::new() };
+        let connectors = if calls { connect::upstreams::connectors(config, &budgets)? } else { HashMap::new() };
         if calls {
             budgets::share(&budgets, pool, &stops.log);
         }
@@ -153,7 +153,6 @@ impl<'a> Start<'a> {
             self.log.events.clone(),
             self.readiness.member("syncer", Box::new(member)),
             self.connectors.clone(),
-            self.budgets.clone(),
             self.stops.workers.clone(),
         );
         running.spawn(Stage::Syncer, async move { Ok(ends.await?) });

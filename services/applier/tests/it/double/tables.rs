@@ -37,10 +37,9 @@ pub(crate) fn capabilities(table: &TableSpec) -> Capabilities {
         delete: Idempotency::Natural,
         max_batch: 3,
         atomic_batches: true,
-        full_row_in_answer: false,
         request_timeout: Duration::from_secs(2),
         late_effect: Duration::from_secs(10),
         max_concurrency: 4,
-        requests_per_second: None,
+        keys_per_read: 200,
     }
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use upwrite_connectors::{
-    Call, CallReport, CallRow, Capabilities, Connector, Found, Page, RetryRule, RowResult, UpstreamError,
+    Call, CallReport, CallRow, Capabilities, Connector, LookupResult, Page, RetryRule, RowResult, UpstreamError,
 };
 use upwrite_events::{ErrorClass, Failure, LocalInterval, Op, Outcome, Row, TableSpec};
 
@@ -178,24 +178,24 @@ impl State {
         RowResult::Applied { key, image: None, vendor_version: None }
     }
 
-    fn found(&self, table: &str, key: &str) -> Found {
+    fn found(&self, table: &str, key: &str) -> LookupResult {
         match self.records.get(&(table.to_owned(), key.to_owned())) {
-            Some(row) => Found::Present { key: key.to_owned(), image: row.clone(), vendor_version: None },
-            None => Found::Absent,
+            Some(row) => LookupResult::Present { key: key.to_owned(), image: row.clone(), vendor_version: None },
+            None => LookupResult::Absent,
         }
     }
 
     /// By key where there is one, else by looks.
-    fn created(&self, table: &str, row: &CallRow) -> Found {
+    fn created(&self, table: &str, row: &CallRow) -> LookupResult {
         if table == KEYED {
-            return self.keys.get(&row.idempotency_key).map_or(Found::Absent, |key| self.found(table, key));
+            return self.keys.get(&row.idempotency_key).map_or(LookupResult::Absent, |key| self.found(table, key));
         }
         let alike = |((is, _), values): &(&(String, String), &Row)| is == table && **values == row.changed;
         let mut alike = self.records.iter().filter(alike);
         match (alike.next(), alike.next()) {
-            (None, _) => Found::Absent,
+            (None, _) => LookupResult::Absent,
             (Some(((_, key), _)), None) => self.found(table, key),
-            _ => Found::Ambiguous,
+            _ => LookupResult::Ambiguous,
         }
     }
 }
@@ -226,7 +226,7 @@ impl Connector for World {
         Ok(Page { rows: Vec::new(), seen: NOW, next: None })
     }
 
-    async fn read(&self, table: &TableSpec, keys: &[String]) -> Result<(Vec<Found>, LocalInterval), UpstreamError> {
+    async fn read(&self, table: &TableSpec, keys: &[String]) -> Result<(Vec<LookupResult>, LocalInterval), UpstreamError> {
         tokio::time::sleep(LATENCY).await;
         let state = self.state();
         if state.looks_fail {
@@ -239,7 +239,7 @@ impl Connector for World {
         let fate = self.fate();
         let (table, op, rows, atomic) = (call.table.name.table.clone(), call.op, call.rows.to_vec(), call.atomic);
         self.state().calls.push(Arrived { table: table.clone(), op, rows: rows.len(), atomic });
-        let report = |rows| CallReport { rows, seen: NOW, pause: None };
+        let report = |rows| CallReport { rows, seen: NOW };
         let delay = match fate {
             Fault::Late(delay) | Fault::Slow(delay) => delay,
             Fault::Reject => {
@@ -271,7 +271,7 @@ impl Connector for World {
         table: &TableSpec,
         rows: &[CallRow],
         _: i64,
-    ) -> Result<(Vec<Found>, LocalInterval), UpstreamError> {
+    ) -> Result<(Vec<LookupResult>, LocalInterval), UpstreamError> {
         tokio::time::sleep(LATENCY).await;
         let state = self.state();
         if state.looks_fail {

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use upwrite_applier::{ApplierError, ApplierStatus, Config, PartitionState};
-use upwrite_connectors::Connector;
-use upwrite_connectors::salesforce::{self, Auth, ObjectConfig, Salesforce, Secret, install_crypto_provider};
+use upwrite_connectors::salesforce::{self, Auth, ObjectConfig, Salesforce};
+use upwrite_connectors::{Budget, Connector, Secret, install_crypto_provider};
 use upwrite_event_log::{
     Config as LogConfig, EventLog, GroupConfig, Membership, PgMembership, PostgresLog, SoleMember, Submission,
     Submitted, partition_for,
@@ -85,7 +85,7 @@ impl Bench {
         config.request_timeout = Duration::from_secs(2);
         config.connect_timeout = Duration::from_secs(1);
         config.late_effect = Duration::from_secs(3);
-        let connector = Arc::new(Salesforce::new(config).unwrap());
+        let connector = Arc::new(Salesforce::new(config, Budget::new(None)).unwrap());
         let tables = connector.discover().await.unwrap();
         let tables: Vec<String> = tables.iter().map(|table| serde_json::to_string(table).unwrap()).collect();
 

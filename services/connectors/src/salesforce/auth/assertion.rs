@@ -4,7 +4,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 
 use super::super::limits::ASSERTION_SECONDS;
-use super::super::secret::Secret;
+use crate::Secret;
 
 #[derive(Serialize)]
 struct Claims<'a> {
@@ -23,7 +23,7 @@ pub(crate) fn assertion(
     now: i64,
 ) -> Result<String, jsonwebtoken::errors::Error> {
     let claims = Claims { iss: client_id, sub: username, aud: audience, exp: now + ASSERTION_SECONDS };
-    let key = EncodingKey::from_rsa_pem(key.reveal().as_bytes())?;
+    let key = EncodingKey::from_rsa_pem(key.expose().as_bytes())?;
     jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &key)
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::budget::OutOfBudget;
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TokenError {
     /// The login host refused the credentials: configuration, not to be tried again by itself.
@@ -9,6 +11,8 @@ pub(crate) enum TokenError {
     Refused { error: String, description: String, http_status: u16 },
     #[error("the login host limits the rate of logins")]
     Limited { retry_after: Option<Duration> },
+    #[error(transparent)]
+    OutOfBudget(OutOfBudget),
     #[error("the login host could not be asked: {0}")]
     Unreachable(String),
     /// An answer without a usable token.

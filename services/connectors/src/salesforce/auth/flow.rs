@@ -5,16 +5,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Deserialize;
 
 use super::super::config::{Auth, Config};
-use super::super::http::Transport;
-use super::super::secret::Secret;
-use super::super::validate::check_base_url;
 use super::assertion::{assertion, default_audience};
 use super::error::TokenError;
+use crate::Secret;
+use crate::budget::TimeLimit;
+use crate::http::{Body, Method, Request, Response, SendError, Transport, Url, check_base_url, usual_pause};
+use crate::limits::DEFAULT_PENALTY;
 
 /// What the login host gave.
 pub(crate) struct Grant {
     pub(crate) access_token: Secret,
-    pub(crate) instance_url: reqwest::Url,
+    pub(crate) instance_url: Url,
     /// A new refresh token, where the organisation rotates them.
     pub(crate) refresh_token: Option<Secret>,
 }
@@ -29,14 +30,14 @@ pub(crate) struct Login {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct GrantBody {
     access_token: Secret,
     instance_url: String,
     refresh_token: Option<Secret>,
 }
 
 #[derive(Deserialize)]
-struct Refusal {
+struct RefusalBody {
     error: String,
     #[serde(default)]
     error_description: String,
@@ -58,13 +59,15 @@ impl Login {
         &self,
         transport: &Transport,
         rotated: Option<&Secret>,
-        deadline: tokio::time::Instant,
+        limit: &mut TimeLimit,
     ) -> Result<Grant, TokenError> {
         let form = self.form(rotated)?;
-        let answer = transport
-            .post_form(&self.token_url, &form, deadline)
-            .await
-            .map_err(|error| TokenError::Unreachable(error.to_string()))?;
+        let url = Url::parse(&self.token_url).map_err(|error| TokenError::Unreachable(error.to_string()))?;
+        let request = Request { body: Body::Form(form), ..Request::new(Method::POST, url) };
+        let answer = transport.send(request, limit, pause).await.map_err(|error| match error {
+            SendError::OutOfBudget(out) => TokenError::OutOfBudget(out),
+            error => TokenError::Unreachable(error.to_string()),
+        })?;
         read(answer.status, answer.retry_after, &answer.body)
     }
 
@@ -73,15 +76,15 @@ impl Login {
             Auth::ClientCredentials { client_id, client_secret } => vec![
                 ("grant_type", "client_credentials".to_owned()),
                 ("client_id", client_id.clone()),
-                ("client_secret", client_secret.reveal().to_owned()),
+                ("client_secret", client_secret.expose().to_owned()),
             ],
             Auth::RefreshToken { client_id, client_secret, refresh_token } => {
                 let mut form = vec![
                     ("grant_type", "refresh_token".to_owned()),
-                    ("refresh_token", rotated.unwrap_or(refresh_token).reveal().to_owned()),
+                    ("refresh_token", rotated.unwrap_or(refresh_token).expose().to_owned()),
                     ("client_id", client_id.clone()),
                 ];
-                form.extend(client_secret.as_ref().map(|secret| ("client_secret", secret.reveal().to_owned())));
+                form.extend(client_secret.as_ref().map(|secret| ("client_secret", secret.expose().to_owned())));
                 form
             }
             Auth::JwtBearer { client_id, username, private_key_pem, audience } => {
@@ -96,15 +99,23 @@ impl Login {
     }
 }
 
+/// The login host's limit comes as a refusal of the login, too.
+fn pause(answer: &Response) -> Option<Duration> {
+    match read(answer.status, answer.retry_after, &answer.body) {
+        Err(TokenError::Limited { retry_after }) => Some(retry_after.unwrap_or(DEFAULT_PENALTY)),
+        _ => usual_pause(answer),
+    }
+}
+
 fn read(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Result<Grant, TokenError> {
     if (200..300).contains(&status) {
-        let answer: Answer =
+        let answer: GrantBody =
             serde_json::from_slice(body).map_err(|_| TokenError::Unusable("no token in it".to_owned()))?;
         let instance_url = check_base_url(answer.instance_url.trim_end_matches('/'))
             .map_err(|problem| TokenError::Unusable(format!("instance_url {problem}")))?;
         return Ok(Grant { access_token: answer.access_token, instance_url, refresh_token: answer.refresh_token });
     }
-    let refusal = serde_json::from_slice::<Refusal>(body).ok();
+    let refusal = serde_json::from_slice::<RefusalBody>(body).ok();
     let limited = refusal.as_ref().is_some_and(|refusal| {
         refusal.error.contains("rate_limit_exceeded") || refusal.error_description.contains("rate_limit_exceeded")
     });

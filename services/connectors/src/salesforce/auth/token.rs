@@ -5,17 +5,18 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::super::http::Transport;
 use super::super::limits::REFUSED_LOGIN_REST;
-use super::super::secret::Secret;
 use super::error::TokenError;
 use super::flow::Login;
+use crate::Secret;
+use crate::budget::TimeLimit;
+use crate::http::Transport;
 
 /// An access token and where it is good.
 #[derive(Debug)]
 pub(crate) struct Token {
     pub(crate) access_token: Secret,
-    pub(crate) instance_url: reqwest::Url,
+    pub(crate) instance_url: crate::http::Url,
     /// Counts tokens; names the one that a 401 was about.
     pub(crate) generation: u64,
 }
@@ -40,8 +41,8 @@ impl Tokens {
     }
 
     /// The current token; the first caller gets it from the login host.
-    pub(crate) async fn current(&self, transport: &Transport, deadline: Instant) -> Result<Arc<Token>, TokenError> {
-        self.newer_than(0, transport, deadline).await
+    pub(crate) async fn current(&self, transport: &Transport, limit: &mut TimeLimit) -> Result<Arc<Token>, TokenError> {
+        self.newer_than(0, transport, limit).await
     }
 
     /// A token newer than the one of `generation`, which upstream refused.
@@ -49,10 +50,10 @@ impl Tokens {
         &self,
         generation: u64,
         transport: &Transport,
-        deadline: Instant,
+        limit: &mut TimeLimit,
     ) -> Result<Arc<Token>, TokenError> {
         let asked_at = Instant::now();
-        let waiting = tokio::time::timeout_at(deadline, self.state.lock()).await;
+        let waiting = tokio::time::timeout_at(limit.until(), self.state.lock()).await;
         let mut state = waiting.map_err(|_| TokenError::Unreachable("no answer in time".to_owned()))?;
         if let Some(token) = state.current.as_ref().filter(|token| token.generation > generation) {
             return Ok(Arc::clone(token));
@@ -63,7 +64,7 @@ impl Tokens {
                 return Err(error.clone());
             }
         }
-        let asked = self.login.ask(transport, state.refresh_token.as_ref(), deadline).await;
+        let asked = self.login.ask(transport, state.refresh_token.as_ref(), limit).await;
         match asked {
             Ok(grant) => {
                 if grant.refresh_token.is_some() {

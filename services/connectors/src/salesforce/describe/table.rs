@@ -7,9 +7,8 @@ use upwrite_events::{ColumnSpec, TableName, TableSpec};
 use super::super::config::ObjectConfig;
 use super::super::limits::IDEMPOTENCY_KEY_CHARS;
 use super::super::value::Kind;
-use super::names::distinct;
 use super::object::{FieldDescribe, ObjectDescribe};
-use super::snake_case;
+use crate::names::{distinct, snake_case};
 
 /// Stamps by which versions of a record are told apart, the best first.
 const VERSION_FIELDS: [&str; 3] = ["SystemModstamp", "LastModifiedDate", "CreatedDate"];

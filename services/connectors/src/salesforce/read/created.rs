@@ -9,19 +9,19 @@ use super::super::record::{self, ReadRow};
 use super::super::value::{encode, same, soql_second};
 use super::query::Reading;
 use super::soql::{equals, fields, quoted, select};
-use crate::{CallRow, Found, UpstreamError};
+use crate::{CallRow, LookupResult, UpstreamError};
 
 /// Records that a search for a lost create looks through: one page of SOQL.
 const MOST_PROBED: usize = 2000;
 
-impl From<ReadRow> for Found {
+impl From<ReadRow> for LookupResult {
     fn from(row: ReadRow) -> Self {
         Self::Present { key: row.key, image: row.image, vendor_version: row.vendor_version }
     }
 }
 
 impl Reading<'_> {
-    pub(crate) async fn created(&self, rows: &[CallRow], sent_at_us: i64) -> Result<Vec<Found>, UpstreamError> {
+    pub(crate) async fn created(&self, rows: &[CallRow], sent_at_us: i64) -> Result<Vec<LookupResult>, UpstreamError> {
         match self.table.idempotency_column.as_ref().and_then(|name| self.table.column(name)) {
             Some(column) => self.by_key(&column.field.clone(), &column.name.clone(), rows).await,
             None => self.by_content(rows, sent_at_us).await,
@@ -29,7 +29,7 @@ impl Reading<'_> {
     }
 
     /// By the field that carries our key. Records in the recycle bin count: the create did take effect.
-    async fn by_key(&self, field: &str, column: &str, rows: &[CallRow]) -> Result<Vec<Found>, UpstreamError> {
+    async fn by_key(&self, field: &str, column: &str, rows: &[CallRow]) -> Result<Vec<LookupResult>, UpstreamError> {
         let mut ids: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for chunk in chunks(self.table, field, rows) {
             for record in self.query(Self::query_request(&chunk, true)).await?.records {
@@ -45,36 +45,36 @@ impl Reading<'_> {
             images.extend(row.map(|row| (id.clone(), row)));
         }
         let find = |row: &CallRow| match ids.get(&row.idempotency_key).map(Vec::as_slice) {
-            None | Some([]) => Found::Absent,
+            None | Some([]) => LookupResult::Absent,
             Some([id]) => match images.get(id) {
-                Some(row) => Found::from(row.clone()),
+                Some(row) => LookupResult::from(row.clone()),
                 None => deleted(self.table, column, id, &row.idempotency_key),
             },
-            Some(_) => Found::Ambiguous,
+            Some(_) => LookupResult::Ambiguous,
         };
         Ok(rows.iter().map(find).collect())
     }
 
     /// By what was sent. Equal rows of the call are told apart only if all of them are there.
-    async fn by_content(&self, rows: &[CallRow], sent_at_us: i64) -> Result<Vec<Found>, UpstreamError> {
+    async fn by_content(&self, rows: &[CallRow], sent_at_us: i64) -> Result<Vec<LookupResult>, UpstreamError> {
         let mut groups: BTreeMap<&Row, Vec<usize>> = BTreeMap::new();
         for (index, row) in rows.iter().enumerate() {
             groups.entry(&row.changed).or_default().push(index);
         }
-        let mut found = vec![Found::Absent; rows.len()];
+        let mut found = vec![LookupResult::Absent; rows.len()];
         for (content, members) in groups {
             let Some(fitting) = self.fitting(content, sent_at_us, members.len() + 1).await? else {
-                members.into_iter().for_each(|index| found[index] = Found::Ambiguous);
+                members.into_iter().for_each(|index| found[index] = LookupResult::Ambiguous);
                 continue;
             };
             match fitting.len() {
                 0 => {}
                 count if count == members.len() => {
                     for (index, row) in members.into_iter().zip(fitting) {
-                        found[index] = Found::from(row);
+                        found[index] = LookupResult::from(row);
                     }
                 }
-                _ => members.into_iter().for_each(|index| found[index] = Found::Ambiguous),
+                _ => members.into_iter().for_each(|index| found[index] = LookupResult::Ambiguous),
             }
         }
         Ok(found)
@@ -126,9 +126,9 @@ impl Reading<'_> {
 }
 
 /// What is known of a record that was created and deleted since.
-fn deleted(table: &TableSpec, column: &str, id: &str, key: &str) -> Found {
+fn deleted(table: &TableSpec, column: &str, id: &str, key: &str) -> LookupResult {
     let image = Row::from([(table.key.clone(), Some(id.to_owned())), (column.to_owned(), Some(key.to_owned()))]);
-    Found::Present { key: id.to_owned(), image, vendor_version: None }
+    LookupResult::Present { key: id.to_owned(), image, vendor_version: None }
 }
 
 /// Queries for all keys, each within the length of a URL.

@@ -6,5 +6,5 @@ mod query;
 mod retrieve;
 mod soql;
 
-pub(crate) use query::Reading;
+pub(crate) use query::{ReadTime, Reading};
 pub(crate) use retrieve::is_id;

@@ -3,7 +3,7 @@
 
 use upwrite_events::{ObservedRow, TableSpec};
 
-use super::super::http::Request;
+use super::super::client::RestRequest;
 use super::super::limits::{MAX_URL_BYTES, PAGE_ROWS, WIDE_PAGE_ROWS};
 use super::super::record;
 use super::query::Reading;
@@ -19,7 +19,7 @@ impl Reading<'_> {
         if narrow.url_bytes() <= MAX_URL_BYTES { self.narrow_page(narrow).await } else { self.wide_page(cursor).await }
     }
 
-    async fn narrow_page(&self, request: Request) -> Result<PageRows, UpstreamError> {
+    async fn narrow_page(&self, request: RestRequest) -> Result<PageRows, UpstreamError> {
         let answer = self.query(request).await?;
         let rows: Vec<ObservedRow> = answer
             .records
@@ -50,7 +50,7 @@ impl Reading<'_> {
     }
 }
 
-fn request(table: &TableSpec, select: &str, cursor: Option<&str>, rows: usize) -> Request {
+fn request(table: &TableSpec, select: &str, cursor: Option<&str>, rows: usize) -> RestRequest {
     let key = table.column(&table.key).map_or("Id", |column| column.field.as_str());
     let after = cursor.map(|id| format!(" WHERE {key} > {}", quoted(id))).unwrap_or_default();
     let soql = format!("{select}{after} ORDER BY {key} LIMIT {rows}");

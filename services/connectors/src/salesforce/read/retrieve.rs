@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::super::http::Request;
+use super::super::client::RestRequest;
 use super::super::limits::MAX_ROWS_PER_CALL;
 use super::super::record::{self, ReadRow, Record};
 use super::query::Reading;
@@ -35,10 +35,10 @@ impl Reading<'_> {
     }
 
     /// The POST form: its URL does not grow with ids and fields.
-    fn retrieve_request(&self, ids: &[&str]) -> Request {
+    fn retrieve_request(&self, ids: &[&str]) -> RestRequest {
         let body = Body { ids, fields: fields(self.table) };
         let body = serde_json::to_string(&body).expect("strings and lists of strings are always JSON");
-        Request::post(format!("composite/sobjects/{}", self.table.object), body)
+        RestRequest::post(format!("composite/sobjects/{}", self.table.object), body)
     }
 }
 

@@ -1,24 +1,13 @@
 //! What a refusal is about: its class, once the row and the message are looked at, and the column.
 
-use upwrite_events::{ColumnSpec, ErrorClass, Op, TableSpec};
+use upwrite_events::{ColumnSpec, ErrorClass, Op};
 
 use super::super::value::Kind;
 use super::codes::{class_of_code, class_of_status};
 use super::patterns::{bracketed, duplicate, nested_code, quoted};
 use super::vendor_error::VendorError;
-use crate::{CallRow, RowResult};
-
-/// What was being done.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct About<'a> {
-    pub(crate) source: &'a str,
-    pub(crate) table: Option<&'a TableSpec>,
-    /// `None`: a read.
-    pub(crate) op: Option<Op>,
-    pub(crate) row: Option<&'a CallRow>,
-    /// The row itself was seen after the refusal: "no such record" means one that it refers to.
-    pub(crate) row_exists: bool,
-}
+use crate::RowResult;
+use crate::outcome::About;
 
 /// A classified refusal.
 #[derive(Debug)]
@@ -29,33 +18,21 @@ pub(super) struct Classified<'a> {
     pub(super) nested: Option<String>,
 }
 
-impl<'a> About<'a> {
-    pub(super) fn field(&self, field: &str) -> Option<&'a ColumnSpec> {
-        self.table?.columns.iter().find(|column| column.field.eq_ignore_ascii_case(field))
-    }
+/// Whether "no such record" of an update may mean a record that it refers to, and only a look can tell.
+pub(crate) fn may_mean_another_row(about: &About<'_>, result: &RowResult) -> bool {
+    let RowResult::Failed(error) = result else { return false };
+    let is_gone = error.failure.class == ErrorClass::NotFound;
+    is_gone && about.op == Some(Op::Update) && !about.row_exists && references(about).next().is_some()
+}
 
-    /// The value that was sent for a column, else the one that the row had.
-    pub(super) fn value(&self, column: &str) -> Option<&'a str> {
-        let row = self.row?;
-        row.changed.get(column).or_else(|| row.old.get(column))?.as_deref()
-    }
+fn sends(about: &About<'_>, column: &ColumnSpec) -> bool {
+    about.row.is_some_and(|row| row.changed.contains_key(&column.name))
+}
 
-    /// Whether "no such record" of an update may mean a record that it refers to, and only a look can tell.
-    pub(crate) fn may_mean_another_row(&self, result: &RowResult) -> bool {
-        let RowResult::Failed(error) = result else { return false };
-        let is_gone = error.failure.class == ErrorClass::NotFound;
-        is_gone && self.op == Some(Op::Update) && !self.row_exists && self.references().next().is_some()
-    }
-
-    fn sends(&self, column: &ColumnSpec) -> bool {
-        self.row.is_some_and(|row| row.changed.contains_key(&column.name))
-    }
-
-    fn references(&self) -> impl Iterator<Item = &'a ColumnSpec> {
-        let columns = self.table.map(|table| table.columns.as_slice()).unwrap_or_default();
-        let about = *self;
-        columns.iter().filter(move |column| column.vendor_type == "reference" && about.sends(column))
-    }
+fn references<'a>(about: &About<'a>) -> impl Iterator<Item = &'a ColumnSpec> {
+    let columns = about.table.map(|table| table.columns.as_slice()).unwrap_or_default();
+    let about = *about;
+    columns.iter().filter(move |column| column.vendor_type == "reference" && sends(&about, column))
 }
 
 pub(super) fn classify<'a>(about: &About<'a>, status: u16, error: &VendorError) -> Classified<'a> {
@@ -101,7 +78,7 @@ fn gone<'a>(
     column: Option<&'a ColumnSpec>,
 ) -> Classified<'a> {
     let named = column.filter(|column| column.vendor_type == "reference");
-    let quoted = about.references().find(|column| {
+    let quoted = references(about).find(|column| {
         about.value(&column.name).is_some_and(|id| id.get(..15).is_some_and(|id| error.message.contains(id)))
     });
     let reference = named.or(quoted);
@@ -110,7 +87,7 @@ fn gone<'a>(
         _ if reference.is_some() => ErrorClass::ForeignKey,
         // A row that is being created cannot be gone: it is one that it refers to. `NOT_FOUND` of a create that
         // refers to nothing means that the object itself is not there.
-        Some(Op::Insert) if class == ErrorClass::NotFound && about.references().next().is_none() => {
+        Some(Op::Insert) if class == ErrorClass::NotFound && references(about).next().is_none() => {
             ErrorClass::UnknownTable
         }
         Some(Op::Insert) => ErrorClass::ForeignKey,
@@ -118,7 +95,7 @@ fn gone<'a>(
         Some(Op::Update | Op::Delete) => ErrorClass::NotFound,
     };
     let only = || {
-        let mut references = about.references();
+        let mut references = references(about);
         references.next().filter(|_| references.next().is_none())
     };
     let column = if class == ErrorClass::ForeignKey { reference.or_else(only) } else { None };
@@ -135,7 +112,8 @@ fn column<'a>(about: &About<'a>, error: &VendorError) -> Option<&'a ColumnSpec> 
         "INVALID_DATE_FORMAT" => single(about, |kind| matches!(kind, Kind::Date | Kind::DateTime | Kind::Time)),
         "INVALID_EMAIL_ADDRESS" => {
             let table = about.table?;
-            let mut emails = table.columns.iter().filter(|column| column.vendor_type == "email" && about.sends(column));
+            let mut emails =
+                table.columns.iter().filter(|column| column.vendor_type == "email" && sends(about, column));
             emails.next().filter(|_| emails.next().is_none())
         }
         _ => None,
@@ -145,6 +123,6 @@ fn column<'a>(about: &About<'a>, error: &VendorError) -> Option<&'a ColumnSpec> 
 /// The one column of such a kind that was sent, if it is one.
 fn single<'a>(about: &About<'a>, fits: impl Fn(Kind) -> bool) -> Option<&'a ColumnSpec> {
     let table = about.table?;
-    let mut columns = table.columns.iter().filter(|column| about.sends(column) && fits(Kind::of_column(column)));
+    let mut columns = table.columns.iter().filter(|column| sends(about, column) && fits(Kind::of_column(column)));
     columns.next().filter(|_| columns.next().is_none())
 }

@@ -6,8 +6,9 @@ use serde_json::json;
 use upwrite_events::{ColumnSpec, ErrorClass, Op, Outcome, Row, TableName, TableSpec};
 
 use super::codes::CODES;
-use super::{About, VendorError, of_answer, of_errors};
-use crate::salesforce::http::Answer;
+use super::{VendorError, of_answer, of_errors};
+use crate::http::Response;
+use crate::outcome::About;
 use crate::{CallRow, RetryRule, UpstreamError};
 
 const MUTATION: &str = "0190a0b0-0000-7000-8000-000000000001";
@@ -49,7 +50,7 @@ fn refused(op: Op, changed: &[(&str, &str)], code: &str, message: &str, fields: 
     let about = About { source: "salesforce", table: Some(&table), op: Some(op), row: Some(&row), row_exists: false };
     let single = json!([{"errorCode": code, "message": message, "fields": fields}]);
     let collection = json!([{"statusCode": code, "message": message, "fields": fields}]);
-    let answer = Answer { status: 400, retry_after: None, body: single.to_string().into_bytes() };
+    let answer = Response { status: 400, retry_after: None, body: single.to_string().into_bytes() };
     let (of_single, _) = of_answer(&about, &answer);
     let of_row = of_errors(&about, 400, &VendorError::all_of(&collection));
     assert_eq!(of_single.failure, of_row.failure);
@@ -448,7 +449,7 @@ fn answers_without_a_code_are_judged_by_status() {
     let about =
         About { source: "salesforce", table: Some(&table), op: Some(Op::Update), row: Some(&row), row_exists: false };
     for (status, retry_after, body, class, outcome, retry, pause) in STATUSES.iter().copied() {
-        let answer = Answer { status, retry_after, body: body.as_bytes().to_vec() };
+        let answer = Response { status, retry_after, body: body.as_bytes().to_vec() };
         let (error, paused) = of_answer(&about, &answer);
         assert_eq!(
             (error.failure.class, error.failure.outcome, error.retry, paused),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::limits::MAX_MESSAGE_CHARS;
+use crate::limits::MAX_MESSAGE_CHARS;
 
 /// `errorCode` (single-record answers, Composite) and `statusCode` (Collections) alike.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

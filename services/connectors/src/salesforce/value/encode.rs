@@ -3,22 +3,8 @@
 use serde_json::value::RawValue;
 use upwrite_events::{ColumnSpec, ErrorClass, PENDING_PREFIX};
 
-use super::array::NotAList;
-use super::{Kind, array, decimal, stamp};
-
-/// A value that cannot be said to the vendor; nothing is sent for its row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Unfit {
-    pub(crate) class: ErrorClass,
-    pub(crate) sqlstate: &'static str,
-    pub(crate) reason: String,
-}
-
-impl Unfit {
-    fn new(class: ErrorClass, sqlstate: &'static str, reason: impl Into<String>) -> Self {
-        Self { class, sqlstate, reason: reason.into() }
-    }
-}
+use super::{Kind, stamp};
+use crate::value::{NotAList, Unfit, array, decimal, to_json};
 
 /// The JSON of a value.
 pub(crate) fn encode(column: &ColumnSpec, value: Option<&str>) -> Result<Box<RawValue>, Unfit> {
@@ -31,7 +17,7 @@ pub(crate) fn encode(column: &ColumnSpec, value: Option<&str>) -> Result<Box<Raw
         None => "null".to_owned(),
         Some(text) => json_of(kind, column, text)?,
     };
-    RawValue::from_string(json).map_err(|_| invalid(column, value.unwrap_or_default()))
+    RawValue::from_string(json).map_err(|_| Unfit::syntax(column, value.unwrap_or_default()))
 }
 
 fn json_of(kind: Kind, column: &ColumnSpec, text: &str) -> Result<String, Unfit> {
@@ -43,18 +29,18 @@ fn json_of(kind: Kind, column: &ColumnSpec, text: &str) -> Result<String, Unfit>
             "22023",
             format!("placeholder key in column \"{}\" stands for no record", column.name),
         )),
-        Kind::Id | Kind::Text | Kind::Compound | Kind::Any => Ok(quote(text)),
+        Kind::Id | Kind::Text | Kind::Compound | Kind::Any => Ok(to_json(text)),
         // `NaN` and `Infinity` are legal in Postgres; nothing else that it prints is refused here.
         Kind::Integer | Kind::Decimal => decimal::plain(text, None)
             .ok_or_else(|| Unfit::new(ErrorClass::OutOfRange, "22003", "numeric field overflow")),
         Kind::Boolean => match text {
             "t" | "true" => Ok("true".to_owned()),
             "f" | "false" => Ok("false".to_owned()),
-            _ => Err(invalid(column, text)),
+            _ => Err(Unfit::syntax(column, text)),
         },
-        Kind::Date => stamp::date(text).map(|text| quote(&text)).ok_or_else(date_time),
-        Kind::DateTime => stamp::instant_to_vendor(text).map(|text| quote(&text)).ok_or_else(date_time),
-        Kind::Time => stamp::clock_to_vendor(text).map(|text| quote(&text)).ok_or_else(date_time),
+        Kind::Date => stamp::date(text).map(|text| to_json(&text)).ok_or_else(date_time),
+        Kind::DateTime => stamp::instant_to_vendor(text).map(|text| to_json(&text)).ok_or_else(date_time),
+        Kind::Time => stamp::clock_to_vendor(text).map(|text| to_json(&text)).ok_or_else(date_time),
         Kind::MultiPicklist => picklist(column, text),
     }
 }
@@ -65,19 +51,10 @@ fn picklist(column: &ColumnSpec, text: &str) -> Result<String, Unfit> {
     let items = array::read(text).map_err(|problem| match problem {
         NotAList::HasNull => bad("no NULL elements"),
         NotAList::Nested => bad("one-dimensional arrays only"),
-        NotAList::Malformed => invalid(column, text),
+        NotAList::Malformed => Unfit::syntax(column, text),
     })?;
     if items.iter().any(|item| item.contains(';') || item.is_empty()) {
         return Err(bad("no empty elements and none with a semicolon"));
     }
-    Ok(if items.is_empty() { "null".to_owned() } else { quote(&items.join(";")) })
-}
-
-fn invalid(column: &ColumnSpec, text: &str) -> Unfit {
-    let reason = format!("invalid input syntax for type {}: \"{text}\"", column.sql_type);
-    Unfit::new(ErrorClass::BadValue, "22P02", reason)
-}
-
-fn quote(text: &str) -> String {
-    serde_json::to_string(text).unwrap_or_else(|_| "null".to_owned())
+    Ok(if items.is_empty() { "null".to_owned() } else { to_json(&items.join(";")) })
 }

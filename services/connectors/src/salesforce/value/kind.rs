@@ -77,9 +77,3 @@ impl Kind {
         }
     }
 }
-
-/// The scale of `numeric(p,s)`; `None` for a numeric without limits.
-pub(crate) fn scale_of(sql_type: &str) -> Option<usize> {
-    let inside = sql_type.strip_prefix("numeric(")?.strip_suffix(')')?;
-    inside.split_once(',')?.1.trim().parse().ok()
-}

@@ -1,17 +1,13 @@
 //! Values between Postgres's text form (settings of [`upwrite_events::Row`]) and the vendor's JSON, by vendor type.
-//! Numbers stay text all the way: no value passes through a binary float.
 
-mod array;
-mod decimal;
 mod decode;
 mod encode;
-mod jsonb;
 mod kind;
 mod same;
 mod stamp;
 
 pub(crate) use decode::{decode, version};
-pub(crate) use encode::{Unfit, encode};
+pub(crate) use encode::encode;
 pub(crate) use kind::Kind;
 pub(crate) use same::same;
 pub(crate) use stamp::soql_second;

@@ -48,8 +48,8 @@ proptest! {
 
     #[test]
     fn picklists(items in prop::collection::vec("[^;\u{0}]{1,12}", 1..6)) {
-        let text = super::array::write(items.iter().map(String::as_str));
-        prop_assert_eq!(super::array::read(&text).ok(), Some(items));
+        let text = crate::value::array::write(items.iter().map(String::as_str));
+        prop_assert_eq!(crate::value::array::read(&text).ok(), Some(items));
         let column = column("multipicklist", "text[]");
         let back = there_and_back(&column, &text);
         prop_assert_eq!(back.as_deref(), Some(text.as_str()));

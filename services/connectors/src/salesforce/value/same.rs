@@ -2,8 +2,8 @@
 
 use upwrite_events::ColumnSpec;
 
-use super::kind::scale_of;
-use super::{Kind, array, decimal, stamp};
+use super::{Kind, stamp};
+use crate::value::{array, decimal};
 
 /// Whether `seen` is what upstream makes of `sent`, both in Postgres text: the vendor trims text, stores empty text
 /// as null, cuts instants to milliseconds or seconds, rounds to the scale, completes 15-character ids and orders picklists.
@@ -31,7 +31,7 @@ fn normal(column: &ColumnSpec, text: &str) -> Option<String> {
             return (!trimmed.is_empty()).then_some(trimmed);
         }
         Kind::Integer => decimal::plain(text, Some(0)),
-        Kind::Decimal => decimal::plain(text, scale_of(&column.sql_type)).map(|text| {
+        Kind::Decimal => decimal::plain(text, decimal::scale_of(&column.sql_type)).map(|text| {
             if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
         }),
         Kind::Date => stamp::date(text),

@@ -1,117 +1,21 @@
-//! Dates, instants and times of day.
+//! Instants and times of day as the vendor writes them: milliseconds, and `+0000` after an instant.
 
-use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
+use crate::value::stamp;
 
-/// `2026-01-31`, the same on both sides. Years of four digits only: Postgres's `infinity`, `BC` and years beyond
-/// 9999 cannot be said to the vendor.
-pub(crate) fn date(text: &str) -> Option<String> {
-    let date = parse_date(text)?;
-    Some(write_date(date))
-}
-
-/// Vendor's `2026-01-31T10:20:30.000+0000` to Postgres's `2026-01-31 10:20:30+00`.
-pub(crate) fn instant_to_postgres(text: &str) -> Option<String> {
-    let instant = parse_instant(text)?;
-    let fraction = trimmed_fraction(instant.time());
-    Some(format!("{} {}{fraction}+00", write_date(instant.date()), write_clock(instant.time())))
-}
+pub(crate) use crate::value::stamp::{
+    clock_to_postgres, date, instant_to_postgres, instant_to_rfc3339 as instant_sortable,
+    unix_to_rfc3339 as soql_second,
+};
 
 /// Postgres's `2026-01-31 10:20:30.123456+00` to the vendor's form, which has milliseconds.
 pub(crate) fn instant_to_vendor(text: &str) -> Option<String> {
-    let instant = parse_instant(text)?;
-    let time = instant.time();
-    Some(format!("{}T{}.{:03}+0000", write_date(instant.date()), write_clock(time), time.millisecond()))
-}
-
-/// The form of a vendor version: sorts as text.
-pub(crate) fn instant_sortable(text: &str) -> Option<String> {
-    Some(instant_to_vendor(text)?.replace("+0000", "Z"))
-}
-
-/// SOQL's form of an instant, whole seconds, of Unix microseconds.
-pub(crate) fn soql_second(unix_us: i64) -> Option<String> {
-    let instant = OffsetDateTime::from_unix_timestamp(unix_us.div_euclid(1_000_000)).ok()?;
-    Some(format!("{}T{}Z", write_date(instant.date()), write_clock(instant.time())))
-}
-
-/// Vendor's `10:20:30.000Z` to Postgres's `10:20:30`.
-pub(crate) fn clock_to_postgres(text: &str) -> Option<String> {
-    let time = parse_clock(text.strip_suffix('Z').unwrap_or(text))?;
-    Some(format!("{}{}", write_clock(time), trimmed_fraction(time)))
+    let utc = stamp::instant_to_rfc3339(text)?;
+    Some(format!("{}+0000", utc.strip_suffix('Z')?))
 }
 
 /// Postgres's `10:20:30.123456` to `10:20:30.123Z`.
 pub(crate) fn clock_to_vendor(text: &str) -> Option<String> {
-    let time = parse_clock(text)?;
-    Some(format!("{}.{:03}Z", write_clock(time), time.millisecond()))
-}
-
-fn number(text: &str, digits: usize) -> Option<u32> {
-    (text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
-}
-
-fn parse_date(text: &str) -> Option<Date> {
-    let mut parts = text.split('-');
-    let year = number(parts.next()?, 4)?;
-    let month = number(parts.next()?, 2)?;
-    let day = number(parts.next()?, 2)?;
-    if parts.next().is_some() || year == 0 {
-        return None;
-    }
-    let month = Month::try_from(u8::try_from(month).ok()?).ok()?;
-    Date::from_calendar_date(i32::try_from(year).ok()?, month, u8::try_from(day).ok()?).ok()
-}
-
-fn parse_clock(text: &str) -> Option<Time> {
-    let (clock, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let mut parts = clock.split(':');
-    let mut two = || number(parts.next()?, 2).and_then(|value| u8::try_from(value).ok());
-    let (hour, minute, second) = (two()?, two()?, two()?);
-    if parts.next().is_some() || fraction.is_empty() || fraction.len() > 9 {
-        return None;
-    }
-    let nanos = number(fraction, fraction.len())? * 10_u32.pow(9 - u32::try_from(fraction.len()).ok()?);
-    Time::from_hms_nano(hour, minute, second, nanos).ok()
-}
-
-fn parse_instant(text: &str) -> Option<OffsetDateTime> {
-    let (date, rest) = text.split_once(['T', ' '])?;
-    let zone_at = rest.find(['Z', '+', '-'])?;
-    let (clock, zone) = rest.split_at(zone_at);
-    let local = PrimitiveDateTime::new(parse_date(date)?, parse_clock(clock)?);
-    let instant = local.assume_offset(parse_zone(zone)?);
-    let utc = instant.checked_to_offset(UtcOffset::UTC)?;
-    (1..=9_999).contains(&utc.year()).then_some(utc)
-}
-
-/// `Z`, `+00`, `+0000`, `-05:30`.
-fn parse_zone(text: &str) -> Option<UtcOffset> {
-    if text == "Z" {
-        return Some(UtcOffset::UTC);
-    }
-    let sign = if text.starts_with('-') { -1 } else { 1 };
-    let digits: String = text.get(1..)?.chars().filter(|c| *c != ':').collect();
-    let (hours, minutes) = match digits.len() {
-        2 => (number(&digits, 2)?, 0),
-        4 => (number(digits.get(..2)?, 2)?, number(digits.get(2..)?, 2)?),
-        _ => return None,
-    };
-    let seconds = i32::try_from(hours * 3_600 + minutes * 60).ok()?;
-    UtcOffset::from_whole_seconds(sign * seconds).ok()
-}
-
-fn write_date(date: Date) -> String {
-    format!("{:04}-{:02}-{:02}", date.year(), u8::from(date.month()), date.day())
-}
-
-fn write_clock(time: Time) -> String {
-    format!("{:02}:{:02}:{:02}", time.hour(), time.minute(), time.second())
-}
-
-/// `.12` of 120 ms; nothing of a whole second. Microseconds are the finest that Postgres has.
-fn trimmed_fraction(time: Time) -> String {
-    let micros = time.microsecond();
-    if micros == 0 { String::new() } else { format!(".{}", format!("{micros:06}").trim_end_matches('0')) }
+    Some(format!("{}Z", stamp::clock_to_millis(text)?))
 }
 
 #[cfg(test)]

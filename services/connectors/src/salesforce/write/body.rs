@@ -3,8 +3,9 @@
 use upwrite_events::{ErrorClass, Op, TableSpec};
 
 use super::super::read::is_id;
-use super::super::value::{Unfit, encode};
+use super::super::value::encode;
 use crate::CallRow;
+use crate::value::Unfit;
 
 /// The members of a record, without `attributes` and `id`: `"LastName":"x","Amount__c":1.50`.
 pub(super) fn members(table: &TableSpec, op: Op, row: &CallRow) -> Result<String, (Option<String>, Unfit)> {

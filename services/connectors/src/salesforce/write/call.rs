@@ -5,16 +5,19 @@ use std::time::Duration;
 use tokio::time::Instant;
 use upwrite_events::{ErrorClass, Op};
 
-use super::super::clock::{Clock, until_now};
-use super::super::http::{Client, Request};
+use super::super::client::{Client, RestRequest};
 use super::super::limits::MAX_ROWS_PER_CALL;
-use super::super::read::Reading;
+use super::super::read::{ReadTime, Reading};
 use super::super::record::ReadRow;
-use super::super::refusal::{VendorError, local, of_answer, of_missing_answer};
-use super::super::value::Unfit;
+use super::super::refusal::{VendorError, may_mean_another_row, of_answer, of_missing_answer};
 use super::answer::{Written, results};
 use super::report::{CallFailure, about, blame, row_result};
 use super::{body, chain};
+use crate::budget::TimeLimit;
+use crate::clock::{Clock, until_now};
+use crate::http::Method;
+use crate::outcome::local;
+use crate::value::Unfit;
 use crate::{Call, CallReport, CallRow, RowResult};
 
 /// How often a delete of many, all or none, is sent again without rows that turned out to be gone already.
@@ -43,16 +46,14 @@ impl Writing<'_> {
     /// lease covers that much.
     pub(crate) async fn call(&self, call: &Call<'_>) -> CallReport {
         let begun_us = (self.clock)();
-        let deadline = Instant::now() + self.timeout;
+        let mut limit = TimeLimit::of_write(self.timeout);
         let mut rows: Vec<Option<RowResult>> = vec![None; call.rows.len()];
         let sendable = self.prepare(call, &mut rows);
-        let mut pause = None;
         if !sendable.is_empty() {
-            match self.write(call, &sendable, deadline).await {
-                Ok(heard) => self.settle(call, &sendable, heard, deadline, &mut rows).await,
-                Err(failure) => {
-                    pause = failure.pause;
-                    for ((index, _), error) in sendable.iter().zip(failure.of_row) {
+            match self.write(call, &sendable, &mut limit).await {
+                Ok(heard) => self.account(call, &sendable, heard, limit, &mut rows).await,
+                Err(CallFailure(of_rows)) => {
+                    for ((index, _), error) in sendable.iter().zip(of_rows) {
                         rows[*index] = Some(RowResult::Failed(error));
                     }
                 }
@@ -63,7 +64,7 @@ impl Writing<'_> {
             row_result(&about, &Written::Unaccounted { status: 200 }, None)
         };
         let rows = rows.into_iter().enumerate().map(|(index, row)| row.unwrap_or_else(|| missing(index))).collect();
-        CallReport { rows, seen: until_now(self.clock, begun_us), pause }
+        CallReport { rows, seen: until_now(self.clock, begun_us) }
     }
 
     /// Rows as JSON. Rows whose values cannot be said upstream fail here; all or none, the others with them.
@@ -96,20 +97,20 @@ impl Writing<'_> {
         sendable
     }
 
-    async fn write(&self, call: &Call<'_>, rows: &[Sendable], deadline: Instant) -> Result<Heard, CallFailure> {
+    async fn write(&self, call: &Call<'_>, rows: &[Sendable], limit: &mut TimeLimit) -> Result<Heard, CallFailure> {
         if let ([(index, members)], Op::Insert | Op::Update) = (rows, call.op) {
             let request = chain::request(self.client, call.table, call.op, &call.rows[*index], members);
-            let body = self.send(call, rows, &request, deadline).await?;
+            let body = self.send(call, rows, &request, limit).await?;
             let (written, seen) = chain::read(&body, call.table, call.op);
             return Ok(Heard { written: vec![written], seen: Some(vec![seen]) });
         }
-        let mut written = self.collection(call, rows, deadline).await?;
+        let mut written = self.collection(call, rows, limit).await?;
         for _ in 1..DELETE_ROUNDS {
             let Some(left) = self.left_to_delete(call, rows, &written) else { break };
             let again: Vec<Sendable> = left.iter().map(|place| rows[*place].clone()).collect();
             // Nothing of the first round was applied, so a failure of this one is the failure of these rows only;
             // but then the rows that are gone are reported with it, to be found gone again.
-            let results = self.collection(call, &again, deadline).await?;
+            let results = self.collection(call, &again, limit).await?;
             for (place, result) in left.into_iter().zip(results) {
                 written[place] = result;
             }
@@ -121,25 +122,25 @@ impl Writing<'_> {
         &self,
         call: &Call<'_>,
         rows: &[Sendable],
-        deadline: Instant,
+        limit: &mut TimeLimit,
     ) -> Result<Vec<Written>, CallFailure> {
         let of_call: Vec<(&CallRow, &str)> =
             rows.iter().map(|(index, members)| (&call.rows[*index], members.as_str())).collect();
         let path = "composite/sobjects";
         let request = match call.op {
-            Op::Insert => Request::post(path, body::collection(call.table, call.op, &of_call, call.atomic)),
-            Op::Update => Request {
-                method: reqwest::Method::PATCH,
-                ..Request::post(path, body::collection(call.table, call.op, &of_call, call.atomic))
+            Op::Insert => RestRequest::post(path, body::collection(call.table, call.op, &of_call, call.atomic)),
+            Op::Update => RestRequest {
+                method: Method::PATCH,
+                ..RestRequest::post(path, body::collection(call.table, call.op, &of_call, call.atomic))
             },
             Op::Delete => {
                 let ids: Vec<&str> = of_call.iter().map(|(row, _)| row.key.as_str()).collect();
-                Request::new(reqwest::Method::DELETE, path)
+                RestRequest::new(Method::DELETE, path)
                     .with_query("ids", ids.join(","))
                     .with_query("allOrNone", call.atomic.to_string())
             }
         };
-        Ok(results(&self.send(call, rows, &request, deadline).await?, rows.len()))
+        Ok(results(&self.send(call, rows, &request, limit).await?, rows.len()))
     }
 
     /// The body of a successful answer.
@@ -147,29 +148,29 @@ impl Writing<'_> {
         &self,
         call: &Call<'_>,
         rows: &[Sendable],
-        request: &Request,
-        deadline: Instant,
+        request: &RestRequest,
+        limit: &mut TimeLimit,
     ) -> Result<Vec<u8>, CallFailure> {
         let started = Instant::now();
-        let answer = self.client.send(request, deadline).await;
+        let answer = self.client.send(request, limit).await;
         let (op, object, count) = (call.op.as_str(), call.table.object.as_str(), rows.len());
         let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let abouts = rows.iter().map(|(index, _)| about(self.source, call, &call.rows[*index]));
-        let (of_row, pauses): (Vec<_>, Vec<_>) = match answer {
+        let of_rows = match answer {
             Ok(answer) if answer.is_success() => {
                 tracing::debug!(op, object, rows = count, took_ms, "written");
                 return Ok(answer.body);
             }
             Ok(answer) => {
                 tracing::warn!(op, object, rows = count, took_ms, status = answer.status, "call refused");
-                abouts.map(|about| of_answer(&about, &answer)).unzip()
+                abouts.map(|about| of_answer(&about, &answer).0).collect()
             }
             Err(error) => {
                 tracing::warn!(op, object, rows = count, took_ms, %error, "no answer");
-                abouts.map(|about| of_missing_answer(&about, &error)).unzip()
+                abouts.map(|about| of_missing_answer(&about, &error)).collect()
             }
         };
-        Err(blame(call, count, CallFailure { of_row, pause: pauses.into_iter().flatten().max() }))
+        Err(blame(call, count, CallFailure(of_rows)))
     }
 
     /// Places of the rows that a delete, all or none, could not delete only because others are gone already.
@@ -190,16 +191,16 @@ impl Writing<'_> {
     }
 
     /// Results of the rows that were sent, with their images.
-    async fn settle(
+    async fn account(
         &self,
         call: &Call<'_>,
         sent: &[Sendable],
         heard: Heard,
-        deadline: Instant,
+        limit: TimeLimit,
         rows: &mut [Option<RowResult>],
     ) {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let reading = Reading { client: self.client, source: self.source, table: call.table, timeout: left };
+        let time = ReadTime::Within(limit);
+        let reading = Reading { client: self.client, source: self.source, table: call.table, time };
         let chained = heard.seen.is_some();
         let mut seen = match heard.seen {
             Some(seen) => seen,
@@ -209,14 +210,14 @@ impl Writing<'_> {
         for (place, ((index, _), written)) in sent.iter().zip(&heard.written).enumerate() {
             let mut about = about(self.source, call, &call.rows[*index]);
             let mut result = row_result(&about, written, seen.get_mut(place).and_then(Option::take));
-            if about.may_mean_another_row(&result) {
+            if may_mean_another_row(&about, &result) {
                 let found = reading.retrieve(std::slice::from_ref(&call.rows[*index].key)).await;
                 about.row_exists = matches!(found.as_deref(), Ok([Some(_)]));
                 result = row_result(&about, written, None);
             }
             rows[*index] = Some(result);
         }
-        tracing::trace!(rows = sent.len(), chained, "settled");
+        tracing::trace!(rows = sent.len(), chained, "accounted for");
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use upwrite_events::{Op, TableSpec};
 
-use super::super::http::{Client, Request};
+use super::super::client::{Client, RestRequest};
 use super::super::record::{self, ReadRow, Record};
 use super::super::refusal::VendorError;
 use super::answer::{Written, result};
@@ -15,7 +15,7 @@ const MAX_FIELDS_BYTES: usize = 8_000;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+struct CompositeBody {
     composite_response: Vec<Part>,
 }
 
@@ -29,7 +29,7 @@ struct Part {
 }
 
 /// The Composite request of a create or an update.
-pub(super) fn request(client: &Client, table: &TableSpec, op: Op, row: &CallRow, members: &str) -> Request {
+pub(super) fn request(client: &Client, table: &TableSpec, op: Op, row: &CallRow, members: &str) -> RestRequest {
     let object = &table.object;
     let fields: Vec<&str> = table.columns.iter().map(|column| column.field.as_str()).collect();
     let fields = fields.join(",");
@@ -44,13 +44,13 @@ pub(super) fn request(client: &Client, table: &TableSpec, op: Op, row: &CallRow,
          {{\"method\":\"{method}\",\"url\":\"{write}\",\"referenceId\":\"written\",\"body\":{{{members}}}}},\
          {{\"method\":\"GET\",\"url\":\"{read}\",\"referenceId\":\"seen\"}}]}}"
     );
-    Request::post("composite", body)
+    RestRequest::post("composite", body)
 }
 
 /// What a successful Composite answer says of the write, and the row if it could be read back.
 pub(super) fn read(body: &[u8], table: &TableSpec, op: Op) -> (Written, Option<ReadRow>) {
     let unaccounted = Written::Unaccounted { status: 200 };
-    let Ok(answer) = serde_json::from_slice::<Answer>(body) else { return (unaccounted, None) };
+    let Ok(answer) = serde_json::from_slice::<CompositeBody>(body) else { return (unaccounted, None) };
     let part = |name: &str| answer.composite_response.iter().find(|part| part.reference_id == name);
     let Some(write) = part("written") else { return (unaccounted, None) };
     let text = write.body.as_ref().map_or("", |body| body.get());

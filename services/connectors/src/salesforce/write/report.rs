@@ -1,20 +1,15 @@
 //! From what was heard of each row to the results that the applier reads.
 
-use std::time::Duration;
-
 use upwrite_events::{ErrorClass, Op, Outcome};
 
 use super::super::record::ReadRow;
-use super::super::refusal::{About, of_errors, unaccounted};
+use super::super::refusal::of_errors;
 use super::answer::Written;
+use crate::outcome::{About, unaccounted};
 use crate::{Call, CallRow, RetryRule, RowResult, UpstreamError};
 
-/// A call whose answer was no success, or that got none.
-pub(super) struct CallFailure {
-    /// As it is for each row.
-    pub(super) of_row: Vec<UpstreamError>,
-    pub(super) pause: Option<Duration>,
-}
+/// A call whose answer was no success, or that got none, as it is for each row.
+pub(super) struct CallFailure(pub(super) Vec<UpstreamError>);
 
 pub(super) fn about<'a>(source: &'a str, call: &Call<'a>, row: &'a CallRow) -> About<'a> {
     About { source, table: Some(call.table), op: Some(call.op), row: Some(row), row_exists: false }
@@ -64,7 +59,7 @@ pub(super) fn blame(call: &Call<'_>, sent: usize, mut failure: CallFailure) -> C
         )
     };
     if !call.atomic && sent > 1 {
-        for error in &mut failure.of_row {
+        for error in &mut failure.0 {
             if error.failure.outcome == Outcome::NotApplied && !concerns_caller(error.failure.class) {
                 error.retry = RetryRule::Alone;
                 error.failure.class = ErrorClass::Collateral;

@@ -1,0 +1,106 @@
+//! Settings of a source of kind `ledger`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use upwrite_connectors::http::check_base_url;
+use upwrite_connectors::{Budget, Connector, Secret, Section, Source, Vendor};
+
+use super::Ledger;
+
+/// One account, and what of it is synced.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Name of the source: the schema of its tables.
+    pub name: String,
+    pub url: String,
+    pub token: Secret,
+    pub collections: Vec<String>,
+    /// Over all collections; none: not limited.
+    pub requests_per_second: Option<f64>,
+    pub request_timeout: Duration,
+    /// How long after it was sent a request whose answer was lost may still take effect.
+    pub late_effect: Duration,
+}
+
+impl Config {
+    pub fn new(name: impl Into<String>, url: impl Into<String>, token: Secret, collections: Vec<String>) -> Self {
+        Self {
+            name: name.into(),
+            url: url.into(),
+            token,
+            collections,
+            requests_per_second: None,
+            request_timeout: Duration::from_secs(10),
+            late_effect: Duration::from_secs(30),
+        }
+    }
+
+    fn read(name: &str, section: &Section<'_, '_>) -> Self {
+        let collections = section.strings("collections").unwrap_or_default();
+        let url = section.required("url");
+        let mut config = Self::new(name, url, section.required_secret("token"), collections);
+        config.requests_per_second = section.rate("requests_per_second");
+        if let Some(timeout) = section.duration("request_timeout") {
+            config.request_timeout = timeout;
+        }
+        config.late_effect = section.duration("late_effect").unwrap_or(config.late_effect.max(config.request_timeout));
+        for (place, problem) in config.mistakes() {
+            section.wrong_at(place, problem);
+        }
+        config
+    }
+
+    /// What is wrong, each with its key.
+    fn mistakes(&self) -> Vec<(&'static str, String)> {
+        let mut mistakes = Vec::new();
+        if let Err(problem) = check_base_url(&self.url) {
+            mistakes.push(("url", problem));
+        }
+        if self.collections.is_empty() {
+            mistakes.push(("collections", "must name at least one collection".to_owned()));
+        }
+        let is_name = |name: &String| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        if let Some(other) = self.collections.iter().find(|name| !is_name(name)) {
+            mistakes.push(("collections", format!("{other:?} is not the name of a collection")));
+        }
+        if self.request_timeout.is_zero() {
+            mistakes.push(("request_timeout", "must be above 0".to_owned()));
+        }
+        if self.late_effect < self.request_timeout {
+            mistakes.push(("late_effect", "must not be shorter than request_timeout".to_owned()));
+        }
+        mistakes
+    }
+}
+
+/// Sources of kind `ledger`.
+#[derive(Debug)]
+pub struct LedgerVendor;
+
+impl Vendor for LedgerVendor {
+    fn kind(&self) -> &'static str {
+        "ledger"
+    }
+
+    fn read(&self, name: &str, section: &Section<'_, '_>) -> Option<Arc<dyn Source>> {
+        Some(Arc::new(Config::read(name, section)))
+    }
+}
+
+impl Source for Config {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn requests_per_second(&self) -> Option<f64> {
+        self.requests_per_second
+    }
+
+    fn connector(&self, budget: Budget) -> Result<Arc<dyn Connector>, String> {
+        match self.mistakes().first() {
+            Some((place, problem)) => Err(format!("{place}: {problem}")),
+            None => Ok(Arc::new(Ledger::new(self.clone(), budget)?)),
+        }
+    }
+}
