@@ -32,7 +32,6 @@ pub async fn run(
 }
 
 /// As [`run`], with the clock given.
-#[expect(clippy::too_many_arguments, reason = "each is a part of its own; the caller has them apart")]
 pub async fn run_with(
     config: Config,
     pool: PgPool,
