@@ -6,4 +6,5 @@ mod brokers;
 mod clusters;
 mod deploy;
 mod drivers;
+mod limits;
 mod processes;
