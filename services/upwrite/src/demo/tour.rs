@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use serde_json::json;
-use upwrite_testkit::until;
+use upwrite_private_servers::until;
 
 use super::paint;
 use super::world::World;
@@ -124,7 +124,7 @@ async fn killed(world: &mut World) -> anyhow::Result<()> {
         .begin("insert into salesforce.contact (last_name, email) values ('Survivor', 'survivor@example.com')")?;
     world.stand_in.held(1).await?;
     println!("Salesforce has the request; kill -9 of Upwrite");
-    world.kill_upwrite().await;
+    world.kill_upwrite().await?;
     let output = client.wait_with_output().await?;
     print!("{}", String::from_utf8_lossy(&output.stderr));
     world.stand_in.release().await?;
@@ -135,7 +135,7 @@ async fn killed(world: &mut World) -> anyhow::Result<()> {
         let state = world.admin.value(sql).await.ok()?;
         (!state.is_empty()).then_some(state)
     })
-    .await;
+    .await?;
     ensure!(state == "applied", "the write that was cut off is {state}");
     world.app.show("select id, last_name, email from salesforce.contact where email = 'survivor@example.com'").await?;
     world.app.show("select state, operation, row_count, attempts, finished_at - requested_at as took from upwrite.mutations order by requested_at desc limit 3").await?;

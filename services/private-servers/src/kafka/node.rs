@@ -4,14 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
 use nix::sys::signal::Signal;
 use tokio::net::TcpStream;
 
 use super::tools::JVM;
-use crate::binary::workspace_root;
 use crate::process::Process;
-use crate::{free_port, until};
+use crate::{Error, checkout, free_port, until};
 
 /// A busy machine starts several at once.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -22,7 +20,7 @@ const READY: &str = "Kafka Server started";
 
 pub(super) struct Node {
     /// `node.id`, from 1.
-    pub(super) id: usize,
+    pub(super) id: i32,
     pub(super) client_port: u16,
     pub(super) controller_port: u16,
     pub(super) internal_port: u16,
@@ -31,15 +29,15 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn new(id: usize, home: &Path) -> Self {
-        Self {
+    pub(super) fn new(id: i32, home: &Path) -> Result<Self, Error> {
+        Ok(Self {
             id,
-            client_port: free_port(),
-            controller_port: free_port(),
-            internal_port: free_port(),
+            client_port: free_port()?,
+            controller_port: free_port()?,
+            internal_port: free_port()?,
             data: home.join(format!("node-{id}")),
             process: None,
-        }
+        })
     }
 
     /// Starts the process, and returns at once.
@@ -50,10 +48,10 @@ impl Node {
         advertised: Option<u16>,
         settings: &[String],
         scram: &[(String, String)],
-    ) {
+    ) -> Result<(), Error> {
         let Self { id, client_port, controller_port, internal_port, .. } = self;
-        let told = advertised.unwrap_or(*client_port);
-        let mut command = Command::new(workspace_root().join("deploy/kafka/start"));
+        let advertised = advertised.unwrap_or(*client_port);
+        let mut command = Command::new(checkout().join("deploy/kafka/start"));
         command
             .env("KAFKA_LIBS", libs)
             .env("KAFKA_CLUSTER_ID", cluster_id)
@@ -67,36 +65,42 @@ impl Node {
                  CONTROLLER://127.0.0.1:{controller_port}"
             ))
             .arg(format!(
-                "advertised.listeners=CLIENT://127.0.0.1:{told},INTERNAL://127.0.0.1:{internal_port},\
+                "advertised.listeners=CLIENT://127.0.0.1:{advertised},INTERNAL://127.0.0.1:{internal_port},\
                  CONTROLLER://127.0.0.1:{controller_port}"
             ))
             .args(settings);
-        self.process = Some(Process::spawn(command));
+        self.process = Some(Process::spawn(command)?);
+        Ok(())
     }
 
     /// Waits until clients are served.
-    pub(super) async fn wait_ready(&self) -> Result<()> {
-        let said = self.process()?.find_line_from(0, READY, START_LIMIT).await;
-        said.map_err(|why| anyhow!("Kafka node {}: {why}", self.id))?;
+    pub(super) async fn wait_ready(&self) -> Result<(), Error> {
+        let Some(process) = &self.process else {
+            let what = format!("Kafka node {} is not started", self.id);
+            return Err(Error::Failed { what, output: String::new() });
+        };
+        process.find_line(READY, START_LIMIT).await?;
         let port = self.client_port;
-        until(END_LIMIT, "Kafka's port", || async { TcpStream::connect(("127.0.0.1", port)).await.ok() }).await;
+        until(END_LIMIT, "Kafka's port", || async { TcpStream::connect(("127.0.0.1", port)).await.ok() }).await?;
         Ok(())
     }
 
     /// Kills the process (SIGKILL), and returns when it is gone.
-    pub(super) async fn kill9(&mut self) {
+    pub(super) async fn kill9(&mut self) -> Result<(), Error> {
         if let Some(process) = self.process.take() {
             process.kill9();
-            process.wait_exit(END_LIMIT).await;
+            process.wait_exit(END_LIMIT).await?;
         }
+        Ok(())
     }
 
     /// Asks it to end (SIGTERM), and returns when it has.
-    pub(super) async fn stop(&mut self) {
+    pub(super) async fn stop(&mut self) -> Result<(), Error> {
         if let Some(process) = self.process.take() {
             process.sigterm();
-            process.wait_exit(START_LIMIT).await;
+            process.wait_exit(START_LIMIT).await?;
         }
+        Ok(())
     }
 
     pub(super) fn signal(&self, signal: Signal) {
@@ -106,8 +110,8 @@ impl Node {
     }
 
     /// Stops it (SIGSTOP), and returns when each of its threads stands still: on a busy machine that takes a moment.
-    pub(super) async fn pause(&self) {
-        let Some(process) = &self.process else { return };
+    pub(super) async fn pause(&self) -> Result<(), Error> {
+        let Some(process) = &self.process else { return Ok(()) };
         process.signal(Signal::SIGSTOP);
         let tasks = format!("/proc/{}/task", process.id());
         until(END_LIMIT, "a stopped process to stand still", || async {
@@ -119,7 +123,7 @@ impl Node {
             };
             threads.all(stands).then_some(())
         })
-        .await;
+        .await
     }
 
     pub(super) fn data(&self) -> &Path {
@@ -128,10 +132,6 @@ impl Node {
 
     pub(super) fn lines(&self) -> Vec<String> {
         self.process.as_ref().map(Process::lines).unwrap_or_default()
-    }
-
-    fn process(&self) -> Result<&Process> {
-        self.process.as_ref().with_context(|| format!("Kafka node {} is not started", self.id))
     }
 }
 

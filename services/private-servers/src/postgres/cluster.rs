@@ -1,18 +1,17 @@
-//! A cluster as tests see it.
+//! A cluster as its owner sees it.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid};
-use sqlx::{Connection as _, Executor as _};
 
-use super::account::{account, bindir, command, hand_over, temp_dir};
+use super::account::{account, check_bindir, command, hand_over, temp_dir};
 use super::server::Server;
 use super::template::{SUPERUSER, Template};
 use super::url::encode;
-use crate::{free_port, guardian};
+use crate::error::system;
+use crate::{Error, free_port, guardian};
 
 /// Settings of every cluster; `Options::settings` come after them and win.
 const SETTINGS: [(&str, &str); 5] = [
@@ -50,37 +49,29 @@ struct Site {
 }
 
 impl Cluster {
-    /// A new, empty cluster that accepts connections.
-    pub async fn start(options: Options) -> Self {
-        let started = tokio::task::spawn_blocking(move || Self::start_blocking(options)).await;
-        started.expect("starting a cluster panicked").unwrap_or_else(|error| panic!("no cluster: {error:#}"))
-    }
-
-    /// The cluster that all tests of this process share (fsync off). Each test takes a database of its own from it
-    /// ([`Cluster::create_database`]); roles are common to all of them. Do not stop or kill this one.
-    pub async fn shared() -> &'static Self {
-        static SHARED: OnceLock<Cluster> = OnceLock::new();
-        let get = || {
-            SHARED.get_or_init(|| {
-                Self::start_blocking(Options::default()).unwrap_or_else(|error| panic!("no cluster: {error:#}"))
-            })
-        };
-        tokio::task::spawn_blocking(get).await.expect("starting the shared cluster panicked")
+    /// A new, empty cluster of the server in `bin` (see [`super::installed_bindir`]), which accepts connections.
+    ///
+    /// # Errors
+    /// As [`Cluster::start_blocking`].
+    pub async fn start(bin: PathBuf, options: Options) -> Result<Self, Error> {
+        let started = tokio::task::spawn_blocking(move || Self::start_blocking(bin, options)).await;
+        started.unwrap_or(Err(Error::RuntimeEnded("started")))
     }
 
     /// As [`Cluster::start`], for callers without a runtime.
     ///
     /// # Errors
-    /// If the server is not installed or does not start; with the end of its log.
-    pub fn start_blocking(options: Options) -> Result<Self> {
-        let bin = bindir()?;
+    /// If the server is not there or does not start; with the end of its log.
+    pub fn start_blocking(bin: PathBuf, options: Options) -> Result<Self, Error> {
+        check_bindir(&bin)?;
         let account = account()?;
         let template = Template::get(&bin, account)?;
-        let home = tempfile::Builder::new().prefix("uw-").tempdir_in(temp_dir()).context("temporary directory")?.keep();
-        guardian::remove_with_us(&home);
+        let home = tempfile::Builder::new().prefix("uw-").tempdir_in(temp_dir());
+        let home = home.map_err(system("a temporary directory"))?.keep();
+        guardian::remove_with_us(&home)?;
         hand_over(&home, account)?;
         template.copy_to(&home.join("data"))?;
-        let site = Site { home, bin, account, options, port: free_port(), password: template.password()? };
+        let site = Site { home, bin, account, options, port: free_port()?, password: template.password()? };
         let server = site.launch()?;
         Ok(Self { site: Arc::new(site), server: Arc::new(Mutex::new(Some(server))) })
     }
@@ -116,61 +107,53 @@ impl Cluster {
         format!("postgres://{user}:{password}@{}:{}/{database}", self.host(), self.site.port)
     }
 
-    /// Creates an empty database with a fresh name, and returns that name.
-    pub async fn create_database(&self) -> String {
-        let name = format!("test_{}", uuid::Uuid::new_v4().simple());
-        let mut connection = sqlx::PgConnection::connect(&self.superuser_url("postgres"))
-            .await
-            .unwrap_or_else(|error| panic!("connecting to the test cluster: {error}\n{}", self.log()));
-        let create = format!("/* testkit.create_database */ CREATE DATABASE {name}");
-        connection
-            .execute(sqlx::AssertSqlSafe(create))
-            .await
-            .unwrap_or_else(|error| panic!("CREATE DATABASE: {error}"));
-        let _ = connection.close().await;
-        name
-    }
-
     /// The server's log so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.site.home.join("postgres.log")).unwrap_or_default()
     }
 
     /// Kills every process of the server at one blow (SIGKILL), as a crash would; [`Cluster::restart`] recovers.
-    pub async fn kill9(&self) {
-        self.with_server(|_, server| {
-            if let Some(server) = server.take() {
-                server.kill9();
-            }
-        })
-        .await;
+    ///
+    /// # Errors
+    /// `TimedOut` if a process outlives it.
+    pub async fn kill9(&self) -> Result<(), Error> {
+        self.with_server(|_, server| server.take().map_or(Ok(()), Server::kill9)).await
     }
 
     /// Fast shutdown: sessions are ended, a checkpoint is written, files stay.
-    pub async fn stop(&self) {
-        self.with_server(|_, server| stop(server, Signal::SIGINT)).await;
+    ///
+    /// # Errors
+    /// As [`Cluster::kill9`], which is what comes after a while.
+    pub async fn stop(&self) -> Result<(), Error> {
+        self.with_server(|_, server| stop(server, Signal::SIGINT)).await
     }
 
     /// Stops the server if it runs, and starts it on the same data and port.
-    pub async fn restart(&self) {
+    ///
+    /// # Errors
+    /// If it does not stop or does not start; with the end of its log.
+    pub async fn restart(&self) -> Result<(), Error> {
         self.with_server(|site, server| {
-            stop(server, Signal::SIGINT);
-            let started = site.launch().unwrap_or_else(|error| panic!("restarting the cluster: {error:#}"));
-            *server = Some(started);
+            stop(server, Signal::SIGINT)?;
+            *server = Some(site.launch()?);
+            Ok(())
         })
-        .await;
+        .await
     }
 
     /// Starting and stopping waits for processes: not on the caller's thread, which may run the whole runtime.
-    async fn with_server(&self, act: impl FnOnce(&Site, &mut Option<Server>) + Send + 'static) {
+    async fn with_server(
+        &self,
+        act: impl FnOnce(&Site, &mut Option<Server>) -> Result<(), Error> + Send + 'static,
+    ) -> Result<(), Error> {
         let (site, server) = (Arc::clone(&self.site), Arc::clone(&self.server));
         let acted = tokio::task::spawn_blocking(move || act(&site, &mut lock(&server))).await;
-        acted.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        acted.unwrap_or(Err(Error::RuntimeEnded("stopped or started")))
     }
 }
 
 impl Site {
-    fn launch(&self) -> Result<Server> {
+    fn launch(&self) -> Result<Server, Error> {
         let data = self.home.join("data");
         let on_off = |on| if on { "on" } else { "off" };
         let mut command = command(&self.bin.join("postgres"), self.account);
@@ -189,8 +172,8 @@ impl Site {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        stop(&mut lock(&self.server), Signal::SIGQUIT);
-        // What cannot be removed now, the guardian removes.
+        // What cannot be ended or removed now, the guardian ends and removes.
+        let _ = stop(&mut lock(&self.server), Signal::SIGQUIT);
         let _ = std::fs::remove_dir_all(&self.site.home);
     }
 }
@@ -199,8 +182,6 @@ fn lock(server: &Mutex<Option<Server>>) -> MutexGuard<'_, Option<Server>> {
     server.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn stop(server: &mut Option<Server>, signal: Signal) {
-    if let Some(server) = server.take() {
-        server.stop(signal);
-    }
+fn stop(server: &mut Option<Server>, signal: Signal) -> Result<(), Error> {
+    server.take().map_or(Ok(()), |server| server.stop(signal))
 }

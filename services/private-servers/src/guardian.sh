@@ -1,5 +1,5 @@
-# Outlives the test process by moments and clears up after it. Standard input is a pipe whose only writer is the
-# test process: it ends when that process ends, however it ends (also SIGKILL). Lines:
+# Outlives its parent process by moments and clears up after it. Standard input is a pipe whose only writer is the
+# parent: it ends when that process ends, however it ends (also SIGKILL). Lines:
 #   SIGNAL PID STARTTIME   send SIGNAL to PID, if it is still the process that started at STARTTIME
 #   remove PATH            remove PATH when all of these processes are gone
 processes=
