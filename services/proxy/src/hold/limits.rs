@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use upwrite_events::DEFAULT_HOLD_TIMEOUT;
+use upwrite_events::{DEFAULT_HOLD_TIMEOUT, REVOCATION_ANSWER_WAIT};
 
 use crate::capture::{OnTimeout, Session};
 use crate::verdict::Cause;
@@ -19,6 +19,8 @@ pub struct Limits {
     /// For each wait for a claimed record.
     pub lock_timeout: Option<Duration>,
     pub on_timeout: OnTimeout,
+    /// How long the partition's owner may take to withdraw the mutation, before the client is told that nobody knows.
+    pub revocation_wait: Duration,
     /// CancelRequest for this statement.
     pub cancel: CancellationToken,
 }
@@ -31,6 +33,7 @@ impl Limits {
             statement_timeout: session.statement_timeout,
             lock_timeout: session.lock_timeout,
             on_timeout: session.settings.on_timeout,
+            revocation_wait: REVOCATION_ANSWER_WAIT,
             cancel,
         }
     }
@@ -43,6 +46,7 @@ impl Limits {
             statement_timeout: None,
             lock_timeout: None,
             on_timeout: OnTimeout::default(),
+            revocation_wait: REVOCATION_ANSWER_WAIT,
             cancel,
         }
     }
