@@ -122,7 +122,7 @@ create index mutations_unreleased on upwrite.mutations (partition) where not rel
 create index mutations_client_key on upwrite.mutations (username, database, client_key) where client_key is not null;
 create index mutations_requested_at on upwrite.mutations (requested_at);
 
--- What the reconciler knows of a record beside its row: the order of images (DESIGN 9) and tombstones.
+-- What the reconciler knows of a record beside its row: what the order of its images goes by, and tombstones.
 create table upwrite.records (
     source              text not null,
     table_name          text not null,

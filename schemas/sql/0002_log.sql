@@ -176,7 +176,7 @@ revoke execute on function upwrite.append_batch(
     uuid[], bytea[]) from public;
 
 -- The service appends (with its own rights: none of these functions is SECURITY DEFINER); the reconciler releases
--- claims, and claims real ids (DESIGN 5).
+-- claims, and claims the real ids of what was created.
 grant usage on schema upwrite to upwrite_service, upwrite_reconciler;
 grant execute on function upwrite.open_log() to upwrite_service;
 grant execute on function upwrite.append_batch(

@@ -179,7 +179,7 @@ $$;
 
 -- All that the proxy wants to know of the session beside the changes, so that it never parses SET:
 -- {"user": current_user, "session_user", "database", "application_name", "isolation", "read_only", "xid": text|null,
---  "settings": {"upwrite.ack": text|null, …: every setting of DESIGN 4}, "statement_timeout_ms", "lock_timeout_ms",
+--  "settings": {"upwrite.ack": text|null, …: every upwrite.* setting that a client may change}, "statement_timeout_ms", "lock_timeout_ms",
 --  "locks": as upwrite.mark() has them, "captured": number of rows of changes()}
 create function upwrite.session(secret text) returns text language plpgsql volatile
     set search_path = pg_catalog, pg_temp

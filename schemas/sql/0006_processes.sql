@@ -77,8 +77,8 @@ grant select, insert, delete on upwrite.outbox to upwrite_reconciler;
 grant select, delete on upwrite.outbox to upwrite_service;
 grant select on upwrite.processes, upwrite.outbox to upwrite_monitor;
 
--- Ends the claims of mutations. Another reconciler may be adding one for a record that such a mutation has created (DESIGN
--- 5): it holds a lock on a claim of that mutation meanwhile, and a statement that waited for that lock does not see what
+-- Ends the claims of mutations. Another reconciler may be adding one for a record that such a mutation has
+-- created: it holds a lock on a claim of that mutation meanwhile, and a statement that waited for that lock does not see what
 -- was added under it. So it looks again, until there is nothing left. VOLATILE: each look has a snapshot of its own.
 create function upwrite.release_claims(mutations uuid[]) returns void language plpgsql volatile as $$
 begin

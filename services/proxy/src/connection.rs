@@ -21,7 +21,7 @@ use crate::session::{OwnStatements, Session, Shared};
 use crate::startup::{LoginError, Opened, Opening, Startup, open};
 use crate::wire::{Link, Peer, Side, encode};
 
-/// The settings of DESIGN 4 with their defaults, so that SHOW knows them.
+/// The settings of a session that clients may change, with their defaults, so that SHOW knows them.
 const SETTINGS: [(&str, &str); 5] = [
     ("upwrite.apply", "statement"),
     ("upwrite.ack", "reconciled"),

@@ -1,4 +1,5 @@
-//! Real ids that become visible while the create that made them is not finished (DESIGN 5, B10).
+//! Real ids that become visible while the create that made them is not finished (hazard B10): until then nobody else may
+//! write to the record, so the create claims its real id too.
 
 use sqlx::PgConnection;
 

@@ -1,5 +1,5 @@
-//! Back to work after a restore, a truncation, a failover to an older state (DESIGN 7, Binding). Behind a closed gate,
-//! with every step such that it may be done twice: killed in the middle, it is run again.
+//! Back to work after a restore, a truncation, a failover to an older state (whatever parts the
+//! database from its log). Behind a closed gate, with every step such that it may be done twice: killed in the middle, it is run again.
 
 use std::time::{Duration, Instant};
 
