@@ -10,7 +10,7 @@ use sqlx::types::Json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use upwrite_applier::{ApplierError, ApplierStatus, Config, PartitionStage};
+use upwrite_applier::{ApplierError, ApplierStatus, BootClock, Clock as _, Config, PartitionStage};
 use upwrite_connectors::Connector;
 use upwrite_connectors::salesforce::{self, Auth, ObjectConfig, Salesforce, Secret, install_crypto_provider};
 use upwrite_event_log::{
@@ -132,7 +132,9 @@ impl Bench {
             HashMap::new(),
             shutdown.clone(),
         );
-        Running { task: tokio::spawn(run), shutdown, status }
+        #[allow(clippy::disallowed_methods, reason = "the process that runs it")]
+        let task = tokio::spawn(run);
+        Running { task, shutdown, status }
     }
 
     pub(super) fn fault(&self, op: &str, fault: Fault) {
@@ -157,7 +159,7 @@ impl Bench {
         let mutation = MutationId(Uuid::now_v7());
         let request = MutationRequested {
             mutation,
-            requested_at_us: now_us(),
+            requested_at_us: BootClock::new().unwrap().unix_us(),
             database: "app".into(),
             user: "ann".into(),
             application_name: "test".into(),
@@ -269,10 +271,6 @@ impl Drop for Bench {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
-}
-
-fn now_us() -> i64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as i64
 }
 
 fn named(last_name: &str) -> Row {
