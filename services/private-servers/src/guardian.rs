@@ -61,7 +61,7 @@ fn send(line: &str) -> Result<(), Error> {
     sent.map_err(system("the process that clears up was killed"))
 }
 
-#[expect(clippy::zombie_processes, reason = "it outlives us: there is nobody left to wait for it")]
+/// It outlives us: there is nobody left to wait for it.
 fn start() -> std::io::Result<ChildStdin> {
     let mut child = Command::new("sh")
         .args(["-c", include_str!("guardian.sh")])
