@@ -1,6 +1,5 @@
 //! Who does what: the members of a group share numbered items (partitions, sources) among them.
 
-mod budgets;
 mod member;
 mod postgres;
 mod session;
@@ -8,7 +7,6 @@ mod share;
 
 use async_trait::async_trait;
 
-pub use budgets::SharedBudgets;
 pub use postgres::{GroupConfig, PgMembership};
 
 /// What a member is told.

@@ -1,24 +1,27 @@
 #![doc = include_str!("../README.md")]
 
-mod appender;
-mod contract;
-mod engine;
+mod budgets;
 mod group;
-pub mod kafka;
-mod measured;
+mod log;
 mod notifier;
-mod per_partition;
-mod postgres;
-mod tail;
+mod publisher;
 pub mod trace;
 
-pub use contract::{
-    Claim, ClaimKey, EventLog, LogError, LogRecord, Submission, Submitted, Subscription, Undecodable, VersionCheck,
-    partition_for,
+/// What is particular to the log on Kafka: its topics, its options, and the topics of records.
+pub mod kafka {
+    pub use crate::log::kafka::{
+        HEADER_EVENT, HEADER_MUTATION, HEADER_SCHEMA, HEADER_TRACEPARENT, KafkaConfig, KafkaLog, PrepareError,
+        Registry, TokenError, Unanswered, check, cluster_id, prepare,
+    };
+    pub use crate::publisher::{
+        HEADER_OUTBOX, HEADER_VERSION, RecordsError, RecordsPublisher, run_records, synced_tables,
+    };
+}
+
+pub use budgets::SharedBudgets;
+pub use group::{Alone, Change, GroupConfig, Membership, PgMembership};
+pub use log::{
+    Claim, ClaimKey, Config, Engine, EventLog, KafkaConfig, KafkaLog, LogError, LogRecord, Measured, PostgresLog,
+    Submission, Submitted, Subscription, Undecodable, VersionCheck, open, partition_for,
 };
-pub use engine::{Engine, open};
-pub use group::{Alone, Change, GroupConfig, Membership, PgMembership, SharedBudgets};
-pub use kafka::{KafkaConfig, KafkaLog};
-pub use measured::Measured;
 pub use notifier::{LOG_CHANNEL, Notice, Notifier, OVERFLOW, Standing, VERDICT_CHANNEL};
-pub use postgres::{Config, PostgresLog};

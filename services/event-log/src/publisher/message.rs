@@ -3,8 +3,8 @@
 use rdkafka::message::{Header, OwnedHeaders};
 use upwrite_events::{MutationId, RecordChanged, Row, TableName, encode_record, newest_record_schema};
 
-use super::super::frame::{self, HEADER_EVENT, HEADER_MUTATION, HEADER_SCHEMA};
-use super::Failure;
+use super::failure::Failure;
+use crate::log::kafka::frame::{self, HEADER_EVENT, HEADER_MUTATION, HEADER_SCHEMA};
 
 /// The row's `_version`.
 pub const HEADER_VERSION: &str = "upwrite-version";

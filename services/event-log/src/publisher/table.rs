@@ -7,13 +7,14 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use upwrite_events::{TableName, newest_record_schema};
 
-use super::super::config::KafkaConfig;
-use super::super::registry::{RegistryError, SchemaRegistry};
-use super::super::topics;
+use super::failure::{Failure, RecordsError};
 use super::message::{Origin, message};
 use super::outbox::Outbox;
 use super::producer::Producer;
-use super::{Failure, RecordsError, tail};
+use super::tail;
+use crate::log::kafka::config::KafkaConfig;
+use crate::log::kafka::registry::{RegistryError, SchemaRegistry};
+use crate::log::kafka::topics;
 
 /// How often an empty outbox is looked at.
 const IDLE: Duration = Duration::from_millis(250);

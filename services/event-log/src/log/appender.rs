@@ -4,6 +4,7 @@
 mod batch;
 mod connection;
 mod item;
+mod limits;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,23 +21,12 @@ use batch::{Columns, take};
 use connection::{AppendConnection, Failed};
 use item::Waiting;
 pub(crate) use item::{Done, Encoded, Item, encoded};
+pub(crate) use limits::Limits;
 
 /// Bytes are counted in units that keep the largest queue within the semaphore's range.
 const UNIT_BYTES: usize = 1024;
 /// A connection that nobody has used for so long is checked.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
-
-/// What may wait, and for how long; see [`crate::Config`].
-#[derive(Debug, Clone)]
-pub(crate) struct Limits {
-    pub(crate) queue_items: usize,
-    pub(crate) queue_bytes: usize,
-    pub(crate) batch_items: usize,
-    pub(crate) batch_bytes: usize,
-    pub(crate) connect_timeout: Duration,
-    pub(crate) lock_timeout: Duration,
-    pub(crate) answer_timeout: Duration,
-}
 
 /// Is told of every committed item that has events, in the order of positions within one transaction.
 pub(crate) trait Told: Send + Sync + 'static {

@@ -9,7 +9,7 @@ use rdkafka::ClientConfig;
 use upwrite_events::{MAX_EVENT_BYTES, Stream, TableName};
 
 use super::client::Context;
-use super::options;
+use super::fixed_options::is_refused;
 use crate::Config;
 
 /// Key, headers and framing of one record, beside the encoded event.
@@ -149,7 +149,7 @@ impl KafkaConfig {
             .set("topic.metadata.refresh.interval.ms", "30000")
             .set_log_level(rdkafka::config::RDKafkaLogLevel::Info);
         for (name, value) in &self.options {
-            if !options::is_refused(name) {
+            if !is_refused(name) {
                 config.set(name, value);
             }
         }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use upwrite_events::{Event, MutationId, MutationVoided, Partition};
 
 use super::Inner;
-use crate::appender::encoded;
+use crate::log::appender::encoded;
 
 /// Ids that wait. What does not fit is left to the partition's reconciler, which ends aged claims without a request.
 const MAX_WAITING: usize = 65_536;

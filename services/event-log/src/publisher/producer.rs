@@ -7,11 +7,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use rdkafka::util::Timeout;
 
-use super::super::client::{Aside, Context};
-use super::super::config::KafkaConfig;
-use super::super::trouble::Trouble;
-use super::Failure;
+use super::failure::Failure;
 use super::message::Message;
+use crate::log::kafka::client::{Aside, Context};
+use crate::log::kafka::config::KafkaConfig;
+use crate::log::kafka::trouble::Trouble;
 
 /// After it the brokers end a transaction whose producer is silent; until then, readers of committed records wait.
 const TRANSACTION: Duration = Duration::from_secs(30);

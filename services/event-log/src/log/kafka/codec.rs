@@ -6,7 +6,7 @@ use upwrite_events::{EVENT_SCHEMAS, Partition, Position, single_object_head};
 
 use super::frame::{self, Decoded, Head, Raw};
 use super::registry::{Found, SchemaRegistry};
-use crate::appender::Encoded;
+use crate::log::appender::Encoded;
 use crate::{LogError, LogRecord};
 
 #[derive(Clone)]

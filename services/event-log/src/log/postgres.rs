@@ -1,7 +1,9 @@
 //! The engine on the Postgres that is there anyway.
 
-mod ends;
+mod listen;
 mod reader;
+mod subscription;
+mod tails;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +14,10 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use upwrite_events::{Event, Partition, Position, Stream};
 
-use crate::appender::{Appender, Done, Item, Limits, Told};
+use crate::log::appender::{Appender, Done, Item, Limits, Told};
 use crate::{EventLog, LOG_CHANNEL, LogError, LogRecord, Notifier, Submission, Submitted, Subscription, partition_for};
-use ends::Ends;
 use reader::Reader;
+use tails::PartitionTails;
 
 /// How the engine works. The defaults are right for one machine.
 #[derive(Debug, Clone, Deserialize)]
@@ -76,7 +78,7 @@ impl Config {
 
 /// Those who wait for a partition to grow, here and in other processes.
 struct Readers {
-    ends: Arc<Ends>,
+    tails: Arc<PartitionTails>,
     notifier: Notifier,
 }
 
@@ -84,9 +86,9 @@ impl Told for Readers {
     fn appended(&self, item: &Item, first: Position, at_us: i64) {
         let records = reader::records(item, first, at_us);
         let Some(end) = records.last().map(|record| record.position.next()) else { return };
-        let tail = self.ends.tail(item.partition);
+        let tail = self.tails.tail(item.partition);
         records.into_iter().zip(&item.events).for_each(|(record, encoded)| tail.push(record, encoded.value.len()));
-        self.ends.raise(item.partition, end);
+        self.tails.raise(item.partition, end);
         self.notifier.notify_latest(LOG_CHANNEL, &item.partition.to_string(), format!("{}:{end}", item.partition));
     }
 }
@@ -94,7 +96,7 @@ impl Told for Readers {
 /// The log in Postgres. One per process: it has one appender, and wakes the readers of its own process directly.
 #[derive(Debug)]
 pub struct PostgresLog {
-    ends: Arc<Ends>,
+    tails: Arc<PartitionTails>,
     appender: Appender,
     reader: Reader,
     notifier: Notifier,
@@ -125,15 +127,15 @@ impl PostgresLog {
     ) -> Result<Arc<Self>, LogError> {
         let partitions = reader::open(&pool, config.connect_timeout).await?;
         let reader = Reader::new(pool.clone(), config.connect_timeout);
-        let ends = Arc::new(Ends::new(partitions, &config));
+        let tails = Arc::new(PartitionTails::new(partitions, config.tail_records, config.tail_bytes));
         for (partition, end) in reader.ends().await? {
-            ends.raise(partition, end);
+            tails.raise(partition, end);
         }
-        tokio::spawn(ends::listen(Arc::clone(&ends), pool.clone(), reader.clone(), shutdown.clone()));
-        tokio::spawn(ends::poll(Arc::clone(&ends), reader.clone(), config.poll, shutdown.clone()));
-        let told = Arc::new(Readers { ends: Arc::clone(&ends), notifier: notifier.clone() });
+        tokio::spawn(listen::listen(Arc::clone(&tails), pool.clone(), reader.clone(), shutdown.clone()));
+        tokio::spawn(listen::poll(Arc::clone(&tails), reader.clone(), config.poll, shutdown.clone()));
+        let told = Arc::new(Readers { tails: Arc::clone(&tails), notifier: notifier.clone() });
         let appender = Appender::start(&pool, config.limits(), told, shutdown);
-        Ok(Arc::new(Self { ends, appender, reader, notifier }))
+        Ok(Arc::new(Self { tails, appender, reader, notifier }))
     }
 
     /// The process's notifier: for whoever else of the process has something to tell other processes.
@@ -142,17 +144,17 @@ impl PostgresLog {
     }
 
     fn check(&self, partition: Partition) -> Result<(), String> {
-        if partition.number < self.ends.partitions() {
+        if partition.number < self.tails.partitions() {
             return Ok(());
         }
-        Err(format!("no partition {partition}; each stream has {}", self.ends.partitions()))
+        Err(format!("no partition {partition}; each stream has {}", self.tails.partitions()))
     }
 }
 
 #[async_trait]
 impl EventLog for PostgresLog {
     fn partitions(&self) -> u16 {
-        self.ends.partitions()
+        self.tails.partitions()
     }
 
     async fn append(&self, partition: Partition, events: Vec<Event>) -> Result<Vec<Position>, LogError> {
@@ -183,12 +185,12 @@ impl EventLog for PostgresLog {
     }
 
     fn subscribe(&self, partition: Partition, from: Position) -> Subscription {
-        reader::subscribe(self.reader.clone(), Arc::clone(&self.ends), partition, from)
+        subscription::subscribe(self.reader.clone(), Arc::clone(&self.tails), partition, from)
     }
 
     async fn read(&self, partition: Partition, from: Position, limit: usize) -> Result<Vec<LogRecord>, LogError> {
         self.check(partition).map_err(LogError::Mismatch)?;
-        match self.ends.tail(partition).read(from, limit) {
+        match self.tails.tail(partition).read(from, limit) {
             Some(records) => Ok(records),
             None => self.reader.read(partition, from, limit).await,
         }

@@ -1,27 +1,16 @@
-//! Reading: a range, and all that is to come.
+//! Reading what is there: a range, and where partitions begin and end.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
-use futures::stream;
 use sqlx::PgPool;
-use tokio::sync::watch;
 use tokio::time::timeout;
 use upwrite_events::{DecodeError, EVENT_SCHEMAS, Partition, Position, Stream, decode};
 
-use super::ends::Ends;
-use crate::appender::Item;
-use crate::{LogError, LogRecord, Subscription, Undecodable};
+use crate::log::appender::Item;
+use crate::{LogError, LogRecord, Undecodable};
 
-/// Records in one batch of a subscription.
-const BATCH_RECORDS: usize = 256;
 /// Encoded bytes in one read, unless one record alone is larger.
 const READ_BYTES: i64 = 8 * 1024 * 1024;
-/// Between tries while Postgres is away.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
 const READ: &str = "/* event-log.read */ \
     select position, (extract(epoch from appended_at) * 1000000)::bigint, event, mutation is not null, value \
       from (select l.position, l.appended_at, l.event, l.mutation, l.value, \
@@ -158,82 +147,4 @@ pub(crate) fn records(item: &Item, first: Position, appended_at_us: i64) -> Vec<
             event: Ok(encoded.event.clone()),
         })
         .collect()
-}
-
-/// A reader's place.
-struct Place {
-    reader: Reader,
-    ends: Arc<Ends>,
-    grown: watch::Receiver<Position>,
-    partition: Partition,
-    from: Position,
-}
-
-pub(crate) fn subscribe(reader: Reader, ends: Arc<Ends>, partition: Partition, from: Position) -> Subscription {
-    let Some(grown) = ends.watch(partition) else {
-        let error = LogError::Mismatch(format!("no partition {partition}"));
-        return stream::once(async move { Err(error) }).boxed();
-    };
-    let place = Place { reader, ends, grown, partition, from };
-    stream::unfold(Some(place), |place| async move {
-        let mut place = place?;
-        match place.next().await {
-            Ok(records) => Some((Ok(records), Some(place))),
-            Err(error) => Some((Err(error), None)),
-        }
-    })
-    .boxed()
-}
-
-impl Place {
-    /// The next records; an error only if the place does not exist. What `Unavailable` stands for passes.
-    async fn next(&mut self) -> Result<Vec<LogRecord>, LogError> {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            match self.look().await {
-                Ok(Some(records)) => {
-                    self.from = records.last().map_or(self.from, |last| last.position.next());
-                    return Ok(records);
-                }
-                Ok(None) => {
-                    pause = FIRST_PAUSE;
-                    // Its sender is in `ends`, which this place holds: it cannot have gone.
-                    let _ = self.grown.changed().await;
-                }
-                Err(LogError::Unavailable(reason)) => {
-                    self.ends.away(&LogError::Unavailable(reason));
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// What is there now; `None` at the end.
-    async fn look(&mut self) -> Result<Option<Vec<LogRecord>>, LogError> {
-        if *self.grown.borrow_and_update() == self.from {
-            return Ok(None);
-        }
-        if let Some(records) = self.ends.tail(self.partition).read(self.from, BATCH_RECORDS) {
-            return Ok(Some(records));
-        }
-        let records = self.reader.read(self.partition, self.from, BATCH_RECORDS).await?;
-        if !records.is_empty() {
-            self.ends.back();
-            return Ok(Some(records));
-        }
-        let end = self.reader.end(self.partition).await?;
-        self.ends.back();
-        if end == self.from {
-            self.ends.raise(self.partition, end);
-            return Ok(None);
-        }
-        // Appended between the two looks.
-        let records = self.reader.read(self.partition, self.from, BATCH_RECORDS).await?;
-        if !records.is_empty() {
-            return Ok(Some(records));
-        }
-        Err(LogError::Mismatch(format!("{} ends at {end}, and was to be read from {}", self.partition, self.from)))
-    }
 }

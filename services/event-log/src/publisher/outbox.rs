@@ -5,10 +5,14 @@ use std::collections::HashMap;
 use sqlx::PgPool;
 use upwrite_events::TableName;
 
+use super::failure::Failure;
 use super::message::{Origin, Waiting};
-use super::{BATCH_ROWS, Failure};
 
 /// Bytes of images in one batch, unless one alone is larger.
+/// Rows in one Kafka transaction. Whoever takes over reads so far back: a later version may lower it, never raise it
+/// without reading back as far as this one wrote.
+pub(super) const BATCH_ROWS: i64 = 1000;
+
 const BATCH_BYTES: i64 = 8 * 1024 * 1024;
 /// Rows beyond it are not counted.
 const COUNTED: i64 = 1_000_000;

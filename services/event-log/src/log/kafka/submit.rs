@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use upwrite_events::{Event, MutationId, MutationRequested, Partition, Position, Stream};
 
 use super::{Inner, subscription};
-use crate::appender::{Done, Item, encoded};
+use crate::log::appender::{Done, Item, encoded};
 use crate::{LogError, Submission, Submitted, partition_for};
 
 impl Inner {

@@ -1,23 +1,23 @@
 //! The engine on Kafka. Claims, and nothing else, are in Postgres.
 
 mod brokers;
-mod client;
+pub(crate) mod client;
 mod codec;
-mod config;
-mod frame;
+pub(crate) mod config;
+mod fixed_options;
+pub(crate) mod frame;
 mod options;
 mod orphans;
 mod producer;
 mod range;
 mod readers;
-mod records;
-mod registry;
+pub(crate) mod registry;
 mod submit;
 mod subscription;
 mod tails;
 mod token;
-mod topics;
-mod trouble;
+pub(crate) mod topics;
+pub(crate) mod trouble;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use upwrite_events::{Event, Partition, Position};
 
-use crate::appender::{Appender, Encoded, Item, Told, encoded};
+use crate::log::appender::{Appender, Encoded, Item, Told, encoded};
 use crate::{EventLog, LogError, LogRecord, Submission, Submitted, Subscription};
 pub use brokers::Unanswered;
 use codec::Codec;
@@ -41,7 +41,6 @@ use orphans::Orphans;
 use producer::{Outgoing, Producer};
 use range::Ranges;
 use readers::Readers;
-pub use records::{HEADER_OUTBOX, HEADER_VERSION, RecordsError, RecordsPublisher, run_records, synced_tables};
 use registry::SchemaRegistry;
 use tails::Tails;
 pub use token::TokenError;

@@ -7,8 +7,8 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection as _, PgPool};
 use tokio::time::timeout;
 
-use super::Limits;
 use super::batch::{AnswerRow, Columns};
+use super::limits::Limits;
 use crate::LogError;
 
 const APPEND: &str = "/* event-log.append_batch */ \

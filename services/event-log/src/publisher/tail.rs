@@ -8,10 +8,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::super::client::Context;
-use super::super::config::KafkaConfig;
+use super::failure::Failure;
 use super::message::{HEADER_OUTBOX, Origin};
-use super::{BATCH_ROWS, Failure};
+use super::outbox::BATCH_ROWS;
+use crate::log::kafka::client::Context;
+use crate::log::kafka::config::KafkaConfig;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A request that is under way when the next partition is read holds it up for so long.

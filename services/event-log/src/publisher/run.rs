@@ -8,8 +8,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use upwrite_events::TableName;
 
-use super::super::config::KafkaConfig;
-use super::{RecordsError, RecordsPublisher};
+use super::failure::RecordsError;
+use super::table::RecordsPublisher;
+use crate::log::kafka::config::KafkaConfig;
 use crate::{Change, Membership};
 
 /// Who was fenced, and is told all the while that the table is his, takes it again after so long.

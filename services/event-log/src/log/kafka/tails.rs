@@ -9,9 +9,9 @@ use upwrite_events::{Partition, Position};
 
 use super::producer::Placed;
 use crate::LogRecord;
-use crate::appender::Encoded;
-use crate::per_partition::PerPartition;
-use crate::tail::Tail;
+use crate::log::appender::Encoded;
+use crate::log::per_partition::PerPartition;
+use crate::log::tail::Tail;
 
 /// Of each partition. A reader that lags further behind reads from the brokers.
 const RECORDS: usize = 256;
