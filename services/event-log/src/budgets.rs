@@ -41,7 +41,7 @@ impl SharedBudgets {
     }
 
     /// Up to `requests` of the budget of `source`, which all processes together fill at `rate` a second up to `burst`;
-    /// and, if it gave none, how long it will be until there is one. `write`: somebody waits for it who comes before
+    /// and, if it gave none, how long it will be until there is one. `write`: a client waits for it, which comes before
     /// reads.
     ///
     /// # Errors

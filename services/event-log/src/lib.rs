@@ -24,4 +24,4 @@ pub use log::{
     Claim, ClaimKey, Config, Engine, EventLog, KafkaConfig, KafkaLog, LogError, LogRecord, Measured, PostgresLog,
     Submission, Submitted, Subscription, Undecodable, VersionCheck, open, partition_for,
 };
-pub use notifier::{LOG_CHANNEL, Notice, Notifier, OVERFLOW, Standing, VERDICT_CHANNEL};
+pub use notifier::{LOG_CHANNEL, MutationStatus, Notice, Notifier, OVERFLOW, VERDICT_CHANNEL};

@@ -1,4 +1,4 @@
-//! Tells other processes by `NOTIFY`, many items at a time, without ever keeping anybody waiting.
+//! Informs other processes by `NOTIFY`, many items at a time; its callers never wait.
 
 mod pending;
 
@@ -32,7 +32,7 @@ const NOTIFY: &str = "/* event-log.notify */ \
 /// serialise the commits. What cannot be sent now is sent when Postgres is back.
 #[derive(Debug, Clone)]
 pub struct Notifier {
-    shared: Arc<Shared>,
+    shared: Arc<NotifierState>,
 }
 
 /// One item, as it is heard in the notifier's own process.
@@ -40,13 +40,13 @@ pub struct Notifier {
 pub struct Notice {
     pub channel: Arc<str>,
     pub item: Arc<str>,
-    /// What the item is about, so that nobody here need read it again.
-    pub standing: Option<Arc<Standing>>,
+    /// What the item is about, so that no listener here need read it again.
+    pub status: Option<Arc<MutationStatus>>,
 }
 
 /// How a mutation stands, as it was committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct MutationStatus {
     pub mutation: MutationId,
     pub lifecycle: Lifecycle,
     /// The synced table shows it, as far as it was applied.
@@ -56,7 +56,7 @@ pub struct Standing {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct NotifierState {
     waiting: Mutex<PendingItems>,
     some: Notify,
     here: broadcast::Sender<Notice>,
@@ -67,7 +67,7 @@ impl Notifier {
     /// once, and ends.
     pub fn start(pool: &PgPool, shutdown: CancellationToken) -> Self {
         let here = broadcast::Sender::new(HEARD_HERE);
-        let shared = Arc::new(Shared { waiting: Mutex::default(), some: Notify::new(), here });
+        let shared = Arc::new(NotifierState { waiting: Mutex::default(), some: Notify::new(), here });
         let options = pool.connect_options().as_ref().clone().application_name("upwrite notifier");
         // Notifications do not survive a crash anyway: their commit need not wait for the disk.
         let options = options.options([("synchronous_commit", "off")]);
@@ -75,7 +75,7 @@ impl Notifier {
         Self { shared }
     }
 
-    /// Hears every item in this process, at once and without Postgres. One who lags behind is told so (`Lagged`), and
+    /// Hears every item in this process, at once and without Postgres. A listener that lags behind learns it (`Lagged`), and
     /// then looks at everything it waits for.
     pub fn subscribe(&self) -> broadcast::Receiver<Notice> {
         self.shared.here.subscribe()
@@ -94,27 +94,27 @@ impl Notifier {
     }
 
     /// A verdict, or the release of claims, that has been committed: by its id to other processes, as a whole in this one.
-    pub fn verdict(&self, standing: Standing) {
-        let id = standing.mutation.to_string();
-        self.send(VERDICT_CHANNEL, &id.clone(), id, Some(Arc::new(standing)));
+    pub fn verdict(&self, status: MutationStatus) {
+        let id = status.mutation.to_string();
+        self.send(VERDICT_CHANNEL, &id.clone(), id, Some(Arc::new(status)));
     }
 
-    fn send(&self, channel: &str, about: &str, item: String, standing: Option<Arc<Standing>>) {
+    fn send(&self, channel: &str, about: &str, item: String, status: Option<Arc<MutationStatus>>) {
         debug_assert!(!item.contains(' ') && item.len() < MAX_PAYLOAD_BYTES, "not an item: {item}");
-        // Nobody may be listening here.
-        let _ = self.shared.here.send(Notice { channel: channel.into(), item: item.as_str().into(), standing });
+        // There may be no listener here.
+        let _ = self.shared.here.send(Notice { channel: channel.into(), item: item.as_str().into(), status });
         self.shared.lock().add((channel.to_owned(), about.to_owned()), item);
         self.shared.some.notify_one();
     }
 }
 
-impl Shared {
+impl NotifierState {
     fn lock(&self) -> std::sync::MutexGuard<'_, PendingItems> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn run(shared: Arc<Shared>, options: PgConnectOptions, shutdown: CancellationToken) {
+async fn run(shared: Arc<NotifierState>, options: PgConnectOptions, shutdown: CancellationToken) {
     let mut connection = None;
     loop {
         let packed = shared.lock().take();

@@ -19,34 +19,39 @@ use upwrite_events::Position;
 use crate::LogError;
 use batch::{Columns, take};
 use connection::{AppendConnection, Failed};
-use item::Waiting;
+use item::QueuedItem;
 pub(crate) use item::{Done, Encoded, Item, encoded};
 pub(crate) use limits::Limits;
 
 /// Bytes are counted in units that keep the largest queue within the semaphore's range.
 const UNIT_BYTES: usize = 1024;
-/// A connection that nobody has used for so long is checked.
+/// A connection that was idle for so long is checked.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
 
-/// Is told of every committed item that has events, in the order of positions within one transaction.
-pub(crate) trait Told: Send + Sync + 'static {
+/// Learns of every committed item that has events, in the order of positions within one transaction.
+pub(crate) trait CommitListener: Send + Sync + 'static {
     fn appended(&self, item: &Item, first: Position, at_us: i64);
 }
 
 /// The handle to the task.
 #[derive(Debug)]
 pub(crate) struct Appender {
-    queue: mpsc::Sender<Waiting>,
+    queue: mpsc::Sender<QueuedItem>,
     bytes: Arc<Semaphore>,
     units: u32,
 }
 
 impl Appender {
-    pub(crate) fn start(pool: &PgPool, limits: Limits, told: Arc<dyn Told>, shutdown: CancellationToken) -> Self {
+    pub(crate) fn start(
+        pool: &PgPool,
+        limits: Limits,
+        listener: Arc<dyn CommitListener>,
+        shutdown: CancellationToken,
+    ) -> Self {
         let units = u32::try_from(limits.queue_bytes / UNIT_BYTES).unwrap_or(u32::MAX / 8).clamp(1, u32::MAX / 8);
         let (queue, items) = mpsc::channel(limits.queue_items.max(1));
         let connection = AppendConnection::new(pool, &limits);
-        tokio::spawn(Task { connection, limits, told, waiting: VecDeque::new() }.run(items, shutdown));
+        tokio::spawn(Task { connection, limits, listener, waiting: VecDeque::new() }.run(items, shutdown));
         Self { queue, bytes: Arc::new(Semaphore::new(units as usize)), units }
     }
 
@@ -56,7 +61,7 @@ impl Appender {
         let closed = || LogError::NotAppended("the event log is shutting down".to_owned());
         let _bytes = Arc::clone(&self.bytes).acquire_many_owned(units).await.map_err(|_| closed())?;
         let (answer, answered) = oneshot::channel();
-        self.queue.send(Waiting { item, answer, _bytes }).await.map_err(|_| closed())?;
+        self.queue.send(QueuedItem { item, answer, _bytes }).await.map_err(|_| closed())?;
         // The task answers everything that it takes; it ends without an answer only if it panicked.
         answered.await.unwrap_or_else(|_| Err(LogError::Unknown("the appender has gone".to_owned())))
     }
@@ -65,13 +70,13 @@ impl Appender {
 struct Task {
     connection: AppendConnection,
     limits: Limits,
-    told: Arc<dyn Told>,
+    listener: Arc<dyn CommitListener>,
     /// Taken from the queue, not yet in a batch.
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<QueuedItem>,
 }
 
 impl Task {
-    async fn run(mut self, mut items: mpsc::Receiver<Waiting>, shutdown: CancellationToken) {
+    async fn run(mut self, mut items: mpsc::Receiver<QueuedItem>, shutdown: CancellationToken) {
         self.connection.keep().await;
         loop {
             if self.waiting.is_empty() {
@@ -98,7 +103,7 @@ impl Task {
         self.connection.close().await;
     }
 
-    async fn append(&mut self, batch: Vec<Waiting>) {
+    async fn append(&mut self, batch: Vec<QueuedItem>) {
         match self.transaction(&batch).await {
             Ok(done) => answer(batch, done),
             // One item may have spoilt it for all: each alone.
@@ -115,8 +120,8 @@ impl Task {
         }
     }
 
-    /// One transaction; tells readers of what it appended.
-    async fn transaction(&mut self, batch: &[Waiting]) -> Result<Vec<Result<Done, LogError>>, Failed> {
+    /// One transaction; the listener learns what it appended.
+    async fn transaction(&mut self, batch: &[QueuedItem]) -> Result<Vec<Result<Done, LogError>>, Failed> {
         let items: Vec<&Item> = batch.iter().map(|waiting| &waiting.item).collect();
         let columns = Columns::of(&items);
         let rows = self.connection.append(&columns).await?;
@@ -134,20 +139,20 @@ impl Task {
         // In the order of positions, so that each partition's tail grows without gaps.
         accepted.sort_by_key(|(item, first, _)| (item.partition, *first));
         for (item, first, at_us) in accepted {
-            self.told.appended(item, first, at_us);
+            self.listener.appended(item, first, at_us);
         }
         Ok(done)
     }
 }
 
-fn answer(batch: Vec<Waiting>, done: Vec<Result<Done, LogError>>) {
+fn answer(batch: Vec<QueuedItem>, done: Vec<Result<Done, LogError>>) {
     for (waiting, done) in batch.into_iter().zip(done) {
-        // Whoever asked may have gone; what was appended stays appended.
+        // The caller may have gone; what was appended stays appended.
         let _ = waiting.answer.send(done);
     }
 }
 
-fn refuse(batch: Vec<Waiting>, error: &LogError) {
+fn refuse(batch: Vec<QueuedItem>, error: &LogError) {
     tracing::warn!(items = batch.len(), %error, "append failed");
     for waiting in batch {
         let _ = waiting.answer.send(Err(error.clone()));

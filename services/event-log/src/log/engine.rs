@@ -27,7 +27,7 @@ impl Engine {
 }
 
 /// Opens the log on whichever engine. `pool` logs in as `upwrite_service`; `notifier` is the process's own: the
-/// Postgres engine tells the readers of other processes by it.
+/// Postgres engine uses it to wake the readers of other processes.
 ///
 /// # Errors
 /// `Unavailable` if what it rests on does not answer, `Mismatch` if it is not set up, or is not what it was.

@@ -4,6 +4,7 @@ mod brokers;
 pub(crate) mod client;
 mod codec;
 pub(crate) mod config;
+pub(crate) mod diagnosis;
 mod fixed_options;
 pub(crate) mod frame;
 mod options;
@@ -17,7 +18,6 @@ mod subscription;
 mod tails;
 mod token;
 pub(crate) mod topics;
-pub(crate) mod trouble;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use upwrite_events::{Event, Partition, Position};
 
-use crate::log::appender::{Appender, Encoded, Item, Told, encoded};
+use crate::log::appender::{Appender, CommitListener, Encoded, Item, encoded};
 use crate::{EventLog, LogError, LogRecord, Submission, Submitted, Subscription};
 pub use brokers::Unanswered;
 use codec::Codec;
@@ -75,9 +75,9 @@ pub(crate) struct Inner {
 }
 
 /// Claims are of no interest to readers.
-struct Nobody;
+struct NoListener;
 
-impl Told for Nobody {
+impl CommitListener for NoListener {
     fn appended(&self, _: &Item, _: Position, _: i64) {}
 }
 
@@ -115,7 +115,7 @@ impl KafkaLog {
             readers: Readers::new(&config, &context),
             ranges: Ranges::new(&config, &context),
             tails: Tails::new(partitions),
-            claims: Appender::start(&pool, config.claims.limits(), Arc::new(Nobody), shutdown.clone()),
+            claims: Appender::start(&pool, config.claims.limits(), Arc::new(NoListener), shutdown.clone()),
             known_ends: (0..partitions).map(|_| AtomicI64::new(-1)).collect(),
             orphans,
             cannot_read: AtomicBool::new(false),
@@ -196,7 +196,7 @@ impl EventLog for KafkaLog {
 
     async fn submit(&self, submission: Submission) -> Result<Submitted, LogError> {
         let inner = Arc::clone(&self.inner);
-        // A task of its own: it goes on when whoever asked goes away, and leaves no claim without an end.
+        // A task of its own: it goes on when the caller goes away, and leaves no claim without an end.
         let submitting = tokio::spawn(inner.submit(submission).in_current_span());
         submitting.await.unwrap_or_else(|error| Err(LogError::Unknown(error.to_string())))
     }

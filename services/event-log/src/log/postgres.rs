@@ -14,7 +14,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use upwrite_events::{Event, Partition, Position, Stream};
 
-use crate::log::appender::{Appender, Done, Item, Limits, Told};
+use crate::log::appender::{Appender, CommitListener, Done, Item, Limits};
 use crate::{EventLog, LOG_CHANNEL, LogError, LogRecord, Notifier, Submission, Submitted, Subscription, partition_for};
 use reader::Reader;
 use tails::PartitionTails;
@@ -37,7 +37,7 @@ pub struct Config {
     pub tail_bytes: usize,
     /// How long an append waits for a connection before it is refused.
     pub connect_timeout: Duration,
-    /// How long a transaction may wait for somebody's lock (a claim that is being released).
+    /// How long a transaction may wait for another transaction's lock (a claim that is being released).
     pub lock_timeout: Duration,
     /// How long Postgres may take to answer before the outcome counts as unknown.
     pub answer_timeout: Duration,
@@ -77,12 +77,12 @@ impl Config {
 }
 
 /// Those who wait for a partition to grow, here and in other processes.
-struct Readers {
+struct LocalReaders {
     tails: Arc<PartitionTails>,
     notifier: Notifier,
 }
 
-impl Told for Readers {
+impl CommitListener for LocalReaders {
     fn appended(&self, item: &Item, first: Position, at_us: i64) {
         let records = reader::records(item, first, at_us);
         let Some(end) = records.last().map(|record| record.position.next()) else { return };
@@ -133,12 +133,12 @@ impl PostgresLog {
         }
         tokio::spawn(listen::listen(Arc::clone(&tails), pool.clone(), reader.clone(), shutdown.clone()));
         tokio::spawn(listen::poll(Arc::clone(&tails), reader.clone(), config.poll, shutdown.clone()));
-        let told = Arc::new(Readers { tails: Arc::clone(&tails), notifier: notifier.clone() });
-        let appender = Appender::start(&pool, config.limits(), told, shutdown);
+        let listener = Arc::new(LocalReaders { tails: Arc::clone(&tails), notifier: notifier.clone() });
+        let appender = Appender::start(&pool, config.limits(), listener, shutdown);
         Ok(Arc::new(Self { tails, appender, reader, notifier }))
     }
 
-    /// The process's notifier: for whoever else of the process has something to tell other processes.
+    /// The process's notifier: other parts of the process use it too.
     pub fn notifier(&self) -> Notifier {
         self.notifier.clone()
     }
@@ -165,7 +165,7 @@ impl EventLog for PostgresLog {
         let count = i64::try_from(events.len()).expect("a vector's length fits an i64");
         match self.appender.run(Item::append(partition, events)?).await? {
             Done::Accepted(first) => Ok((first.0..first.0 + count).map(Position).collect()),
-            Done::Claimed { .. } | Done::Stale | Done::Held => {
+            Done::Claimed { .. } | Done::Stale | Done::Reserved => {
                 Err(LogError::Unknown("an append was answered as a submission".to_owned()))
             }
         }
@@ -180,7 +180,7 @@ impl EventLog for PostgresLog {
             Done::Accepted(position) => Submitted::Accepted { partition, position },
             Done::Claimed { claim, by } => Submitted::Claimed { claim, by },
             Done::Stale => Submitted::Stale,
-            Done::Held => return Err(LogError::Unknown("a submission was answered as a claim".to_owned())),
+            Done::Reserved => return Err(LogError::Unknown("a submission was answered as a claim".to_owned())),
         })
     }
 

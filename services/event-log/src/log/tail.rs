@@ -12,59 +12,59 @@ use crate::LogRecord;
 pub(crate) struct Tail {
     max_records: usize,
     max_bytes: usize,
-    kept: Mutex<Kept>,
+    newest: Mutex<TailRecords>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct TailRecords {
     records: VecDeque<(LogRecord, usize)>,
     bytes: usize,
 }
 
-impl Kept {
+impl TailRecords {
     /// Where in `records` that position is.
-    fn place(&self, position: Position) -> Option<usize> {
+    fn index(&self, position: Position) -> Option<usize> {
         let first = self.records.front()?.0.position;
-        usize::try_from(position.0.checked_sub(first.0)?).ok().filter(|place| *place < self.records.len())
+        usize::try_from(position.0.checked_sub(first.0)?).ok().filter(|index| *index < self.records.len())
     }
 }
 
 impl Tail {
     pub(crate) fn new(max_records: usize, max_bytes: usize) -> Self {
-        Self { max_records, max_bytes, kept: Mutex::default() }
+        Self { max_records, max_bytes, newest: Mutex::default() }
     }
 
     /// Adds what was just committed, of so many encoded bytes. If another process appended in between, the records before
     /// that go.
     pub(crate) fn push(&self, record: LogRecord, bytes: usize) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.records.back().is_some_and(|(last, _)| last.position.next() != record.position) {
-            *kept = Kept::default();
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        if newest.records.back().is_some_and(|(last, _)| last.position.next() != record.position) {
+            *newest = TailRecords::default();
         }
-        kept.bytes += bytes;
-        kept.records.push_back((record, bytes));
-        while kept.records.len() > self.max_records || kept.bytes > self.max_bytes {
-            let Some((_, bytes)) = kept.records.pop_front() else { break };
-            kept.bytes -= bytes;
+        newest.bytes += bytes;
+        newest.records.push_back((record, bytes));
+        while newest.records.len() > self.max_records || newest.bytes > self.max_bytes {
+            let Some((_, bytes)) = newest.records.pop_front() else { break };
+            newest.bytes -= bytes;
         }
     }
 
     /// Forgets everything.
     pub(crate) fn clear(&self) {
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Kept::default();
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = TailRecords::default();
     }
 
     /// When the record at that position was appended, if it is here.
     pub(crate) fn appended_at_us(&self, position: Position) -> Option<i64> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(kept.records.get(kept.place(position)?)?.0.appended_at_us)
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(newest.records.get(newest.index(position)?)?.0.appended_at_us)
     }
 
     /// Up to `limit` records from `from` on, if the first of them is here.
     pub(crate) fn read(&self, from: Position, limit: usize) -> Option<Vec<LogRecord>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let skip = kept.place(from).filter(|_| limit > 0)?;
-        Some(kept.records.iter().skip(skip).take(limit).map(|(record, _)| record.clone()).collect())
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let skip = newest.index(from).filter(|_| limit > 0)?;
+        Some(newest.records.iter().skip(skip).take(limit).map(|(record, _)| record.clone()).collect())
     }
 }
 

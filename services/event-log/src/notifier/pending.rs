@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// The item that stands for more items than could be named: whoever hears it looks at everything it waits for.
+/// The item that stands for more items than could be named: a listener that hears it looks at everything it waits for.
 pub const OVERFLOW: &str = "*";
 
 /// Items that wait; beyond it they become one [`OVERFLOW`].

@@ -5,7 +5,7 @@ use upwrite_events::TableName;
 /// Why publishing ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordsError {
-    /// Somebody else publishes this table now.
+    /// Another publisher has this table now.
     #[error("another publisher of {0} has taken over")]
     Fenced(TableName),
     /// Options or schemas are not what they must be: trying again would change nothing.
@@ -21,7 +21,7 @@ pub(super) enum Failure {
     Fenced,
     /// Will not pass by itself.
     Mismatch(String),
-    /// May pass, or somebody will see to it: to be tried again, from the start.
+    /// May pass, or people will mend it: to be tried again, from the start.
     Away(String),
 }
 

@@ -32,7 +32,7 @@ impl Origin {
 
 /// A row that waits to be published.
 #[derive(Debug, Clone, sqlx::FromRow)]
-pub(super) struct Waiting {
+pub(super) struct OutboxRow {
     pub(super) id: i64,
     pub(super) key: String,
     pub(super) version: i64,
@@ -59,10 +59,10 @@ pub(super) fn message(
     table: &TableName,
     origin: &Origin,
     schema: Option<u32>,
-    waiting: Waiting,
+    waiting: OutboxRow,
 ) -> Result<Message, Failure> {
     let headers = headers(origin, &waiting);
-    let Waiting { id, key, version, vendor_version, image, mutation, written_at_us, .. } = waiting;
+    let OutboxRow { id, key, version, vendor_version, image, mutation, written_at_us, .. } = waiting;
     let Some(image) = image else { return Ok(Message { key, headers, value: None }) };
     // Neither is ours to mend, and to pass over it would lose it. No row values in the reason.
     let strange = |error: serde_json::Error| format!("row {id} of the outbox at {}:{}", error.line(), error.column());
@@ -76,7 +76,7 @@ pub(super) fn message(
     Ok(Message { key, headers, value: Some(value) })
 }
 
-fn headers(origin: &Origin, waiting: &Waiting) -> OwnedHeaders {
+fn headers(origin: &Origin, waiting: &OutboxRow) -> OwnedHeaders {
     let schema = newest_record_schema();
     let (number, version) = (schema.version.to_string(), waiting.version.to_string());
     let (mark, mutation) = (origin.mark(waiting.id), waiting.mutation.map(|id| id.to_string()));
@@ -99,8 +99,8 @@ mod tests {
 
     use super::*;
 
-    fn waiting(image: Option<&str>) -> Waiting {
-        Waiting {
+    fn waiting(image: Option<&str>) -> OutboxRow {
+        OutboxRow {
             id: 42,
             key: "003A".to_owned(),
             version: 7,

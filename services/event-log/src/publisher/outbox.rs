@@ -6,10 +6,10 @@ use sqlx::PgPool;
 use upwrite_events::TableName;
 
 use super::failure::Failure;
-use super::message::{Origin, Waiting};
+use super::message::{Origin, OutboxRow};
 
 /// Bytes of images in one batch, unless one alone is larger.
-/// Rows in one Kafka transaction. Whoever takes over reads so far back: a later version may lower it, never raise it
+/// Rows in one Kafka transaction. A publisher that takes over reads so far back: a later version may lower it, never raise it
 /// without reading back as far as this one wrote.
 pub(super) const BATCH_ROWS: i64 = 1000;
 
@@ -49,7 +49,7 @@ impl Outbox {
     }
 
     /// The next batch: what one snapshot sees, lowest ids first.
-    pub(super) async fn take(&self) -> Result<Vec<Waiting>, Failure> {
+    pub(super) async fn take(&self) -> Result<Vec<OutboxRow>, Failure> {
         let query = "/* records.take */ with waiting as materialized ( \
                 select id, key, version, vendor_version, image::text as image, mutation, written_at \
                   from upwrite.outbox where source = $1 and table_name = $2 order by id limit $3 \

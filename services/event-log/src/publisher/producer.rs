@@ -1,4 +1,4 @@
-//! A table's transactional producer. Whoever makes one fences the one before.
+//! A table's transactional producer. A new one fences the one before.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::message::Message;
 use crate::log::kafka::client::{Aside, Context};
 use crate::log::kafka::config::KafkaConfig;
-use crate::log::kafka::trouble::Trouble;
+use crate::log::kafka::diagnosis::Diagnosis;
 
 /// After it the brokers end a transaction whose producer is silent; until then, readers of committed records wait.
 const TRANSACTION: Duration = Duration::from_secs(30);
@@ -27,7 +27,7 @@ type Client = FutureProducer<Context>;
 pub(super) struct Producer {
     client: Arc<Aside<Client>>,
     topic: String,
-    trouble: Arc<Trouble>,
+    diagnosis: Arc<Diagnosis>,
 }
 
 impl Producer {
@@ -41,19 +41,19 @@ impl Producer {
             // The partition that producers in Java choose for the key: topics can be joined.
             .set("partitioner", "murmur2_random");
         if !config.options.contains_key("linger.ms") {
-            // Nobody is held: the last record of a batch is followed by the commit, which flushes.
+            // No record waits for others: the last record of a batch is followed by the commit, which flushes.
             settings.set("linger.ms", "5");
         }
         let context = config.context().named("records");
-        let trouble = Arc::clone(context.trouble());
+        let diagnosis = Arc::clone(context.diagnosis());
         // Options were looked at before; what remains is want of threads or memory.
         let client: Client = settings.create_with_context(context).map_err(Failure::away)?;
-        let producer = Self { client: Arc::new(Aside::new(client)), topic: topic.to_owned(), trouble };
+        let producer = Self { client: Arc::new(Aside::new(client)), topic: topic.to_owned(), diagnosis };
         producer.blocking(|client, _| client.init_transactions(TAKING_OVER)).await?;
         Ok(producer)
     }
 
-    /// All of them, or none. `Fenced`: none. `Away`: not known; the topic tells whoever takes over.
+    /// All of them, or none. `Fenced`: none. `Away`: not known; the publisher that takes over reads it from the topic.
     pub(super) async fn publish(&self, messages: Vec<Message>) -> Result<(), Failure> {
         self.blocking(move |client, topic| {
             client.begin_transaction()?;
@@ -72,19 +72,19 @@ impl Producer {
         &self,
         step: impl FnOnce(&Client, &str) -> Result<(), KafkaError> + Send + 'static,
     ) -> Result<(), Failure> {
-        let (client, topic, trouble) = (Arc::clone(&self.client), self.topic.clone(), Arc::clone(&self.trouble));
+        let (client, topic, diagnosis) = (Arc::clone(&self.client), self.topic.clone(), Arc::clone(&self.diagnosis));
         let done = tokio::task::spawn_blocking(move || {
-            step(&client, &topic).map_err(|error| failed(&client, &error, &trouble))
+            step(&client, &topic).map_err(|error| failed(&client, &error, &diagnosis))
         });
         done.await.map_err(Failure::away)?
     }
 }
 
-fn failed(client: &Client, error: &KafkaError, trouble: &Trouble) -> Failure {
+fn failed(client: &Client, error: &KafkaError, diagnosis: &Diagnosis) -> Failure {
     if fences(error) {
         return Failure::Fenced;
     }
-    // Some steps fail with another error, and only the end of the transaction tells that somebody has taken over.
+    // Some steps fail with another error, and only the end of the transaction shows that another has taken over.
     if let KafkaError::Transaction(step) = error
         && step.txn_requires_abort()
         && let Err(aborting) = client.abort_transaction(Timeout::After(STEP))
@@ -95,7 +95,7 @@ fn failed(client: &Client, error: &KafkaError, trouble: &Trouble) -> Failure {
     if client.client().fatal_error().is_some_and(|(code, _)| is_fence(code)) {
         return Failure::Fenced;
     }
-    Failure::Away(trouble.explain(error))
+    Failure::Away(diagnosis.explain(error))
 }
 
 fn fences(error: &KafkaError) -> bool {

@@ -13,13 +13,13 @@ use super::table::RecordsPublisher;
 use crate::log::kafka::config::KafkaConfig;
 use crate::{Change, Membership};
 
-/// Who was fenced, and is told all the while that the table is his, takes it again after so long.
+/// A publisher that was fenced while the table is still assigned to it takes it again after so long.
 const REST: Duration = Duration::from_secs(5);
 
 /// What is to be done once a table's publisher has stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
-    /// It was not told to stop.
+    /// It was not stopped.
     Nothing,
     GiveBack,
     Forget,
@@ -105,7 +105,7 @@ impl Member {
     }
 
     fn begin(&mut self, item: u16) -> Result<(), RecordsError> {
-        // Set up since this process began: whoever began later knows it.
+        // Set up since this process began: a process that began later knows it.
         let Some(table) = self.tables.get(usize::from(item)).cloned() else {
             tracing::warn!(item, "an unknown table's records are not published here");
             return Ok(());
@@ -133,7 +133,7 @@ impl Member {
     }
 }
 
-/// As long as the table is his.
+/// As long as the table is assigned to it.
 async fn keep(publisher: &RecordsPublisher, stop: &CancellationToken) -> Result<(), RecordsError> {
     loop {
         match publisher.run(stop).await {

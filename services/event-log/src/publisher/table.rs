@@ -34,8 +34,8 @@ pub struct RecordsPublisher {
     registry: Option<Arc<SchemaRegistry>>,
 }
 
-/// What whoever has taken the table works with.
-struct Taken {
+/// What a publisher works with once it has taken the table.
+struct Tenancy {
     origin: Origin,
     schema: Option<u32>,
     producer: Producer,
@@ -45,7 +45,7 @@ impl RecordsPublisher {
     /// `pool` logs in as `upwrite_service`. The options of `config` are taken to be right ([`KafkaConfig::mistakes`]).
     ///
     /// # Errors
-    /// `Mismatch` if the registry's settings are wrong. Asks nobody.
+    /// `Mismatch` if the registry's settings are wrong. Asks no server.
     pub fn new(config: KafkaConfig, pool: PgPool, table: TableName) -> Result<Self, RecordsError> {
         let mismatch = |reason: String| RecordsError::Mismatch { table: table.clone(), reason };
         let registry = config.registry.clone().map(SchemaRegistry::new).transpose();
@@ -61,7 +61,7 @@ impl RecordsPublisher {
     /// `Fenced` once another publisher has taken the table. `Mismatch` if the schema breaks with what is registered.
     pub async fn run(&self, stop: &CancellationToken) -> Result<(), RecordsError> {
         let mut pause = FIRST_PAUSE;
-        let mut said = Said::default();
+        let mut said = LastFailure::default();
         while !stop.is_cancelled() {
             let begun = Instant::now();
             let failure = match self.tenure(stop, &mut said).await {
@@ -91,7 +91,7 @@ impl RecordsPublisher {
     }
 
     /// From taking over to the first failure.
-    async fn tenure(&self, stop: &CancellationToken, said: &mut Said) -> Result<(), Failure> {
+    async fn tenure(&self, stop: &CancellationToken, said: &mut LastFailure) -> Result<(), Failure> {
         let taken = self.take_over().await?;
         let mut counted: Option<Instant> = None;
         while !stop.is_cancelled() {
@@ -111,8 +111,8 @@ impl RecordsPublisher {
         Ok(())
     }
 
-    async fn take_over(&self) -> Result<Taken, Failure> {
-        // Postgres first: while it is away, nobody is fenced for nothing.
+    async fn take_over(&self) -> Result<Tenancy, Failure> {
+        // Postgres first: while it is away, no publisher is fenced for nothing.
         let (origin, partitions) = self.outbox.deployment().await?;
         let wrong = topics::check_records(&self.config, partitions, &self.table).await.map_err(Failure::away)?;
         if !wrong.is_empty() {
@@ -125,7 +125,7 @@ impl RecordsPublisher {
         let published = tokio::task::spawn_blocking(read).await.map_err(Failure::away)??;
         let removed = self.outbox.remove_published(published).await?;
         tracing::info!(table = %self.table, removed, "publishing records");
-        Ok(Taken { origin, schema, producer })
+        Ok(Tenancy { origin, schema, producer })
     }
 
     /// The id of the schema that is written, if there is a registry.
@@ -139,7 +139,7 @@ impl RecordsPublisher {
     }
 
     /// How many rows were published.
-    async fn batch(&self, taken: &Taken) -> Result<usize, Failure> {
+    async fn batch(&self, taken: &Tenancy) -> Result<usize, Failure> {
         let batch = self.outbox.take().await?;
         let age = batch.iter().map(|waiting| waiting.age).fold(0.0, f64::max);
         self.lag(age);
@@ -172,11 +172,11 @@ impl RecordsPublisher {
     }
 }
 
-/// Says each trouble once, and its end.
+/// Logs each failure once, and its end.
 #[derive(Default)]
-struct Said(Option<String>);
+struct LastFailure(Option<String>);
 
-impl Said {
+impl LastFailure {
     fn failed(&mut self, table: &TableName, reason: String) {
         if self.0.as_ref() == Some(&reason) {
             tracing::debug!(%table, reason, "records still cannot be published");

@@ -27,7 +27,7 @@ pub(super) fn published(config: &KafkaConfig, topic: &str, origin: &Origin) -> R
     let mut settings = config.consumer(WAIT);
     settings.set("enable.partition.eof", "true").set("isolation.level", "read_committed");
     let consumer: Consumer = settings.create_with_context(config.context().named("records")).map_err(Failure::away)?;
-    // Nothing is assigned, so nothing comes; but without it nobody would give librdkafka the token that it asks for.
+    // Nothing is assigned, so nothing comes; but without it librdkafka would not get the token that it asks for.
     drop(consumer.poll(Duration::ZERO));
     let partitions = partitions(&consumer, topic).map_err(Failure::away)?;
     let mut published = HashMap::new();

@@ -8,7 +8,7 @@ use sqlx::postgres::PgListener;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use upwrite_event_log::{Notice, OVERFLOW, Standing, VERDICT_CHANNEL};
+use upwrite_event_log::{MutationStatus, Notice, OVERFLOW, VERDICT_CHANNEL};
 use upwrite_events::{Lifecycle, MutationId, STATUS_POLL};
 use uuid::Uuid;
 
@@ -65,7 +65,7 @@ pub(super) async fn hear(shared: Arc<Shared>, mut notices: broadcast::Receiver<N
             notice = notices.recv() => notice,
         };
         match notice {
-            Ok(Notice { standing: Some(standing), .. }) => tell(&shared, vec![News::of(&standing)]),
+            Ok(Notice { status: Some(status), .. }) => tell(&shared, vec![News::of(&status)]),
             Ok(notice) if &*notice.channel == VERDICT_CHANNEL => heard(&shared, &notice.item),
             Ok(_) => {}
             Err(RecvError::Lagged(_)) => shared.read_all_soon(),
@@ -103,7 +103,7 @@ struct News {
 }
 
 impl News {
-    fn of(standing: &Standing) -> Self {
+    fn of(standing: &MutationStatus) -> Self {
         let status = Status { lifecycle: standing.lifecycle.clone(), finished: standing.finished };
         Self { mutation: standing.mutation, status: Some(status), claimed: !standing.released }
     }

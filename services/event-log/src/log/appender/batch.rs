@@ -5,13 +5,13 @@ use std::collections::{HashSet, VecDeque};
 use upwrite_events::Position;
 use uuid::Uuid;
 
-use super::item::{Done, Item, Waiting};
+use super::item::{Done, Item, QueuedItem};
 use crate::{Claim, LogError};
 
 /// Takes from the front of `waiting` what fits one transaction, in order. A submission that wants a claim of an
 /// earlier one of the same batch stays: in the next batch the table has the answer.
-pub(crate) fn take(waiting: &mut VecDeque<Waiting>, max_items: usize, max_bytes: usize) -> Vec<Waiting> {
-    let mut batch: Vec<Waiting> = Vec::new();
+pub(crate) fn take(waiting: &mut VecDeque<QueuedItem>, max_items: usize, max_bytes: usize) -> Vec<QueuedItem> {
+    let mut batch: Vec<QueuedItem> = Vec::new();
     let mut claims: HashSet<Claim> = HashSet::new();
     let mut later = VecDeque::new();
     let mut bytes = 0;
@@ -22,7 +22,7 @@ pub(crate) fn take(waiting: &mut VecDeque<Waiting>, max_items: usize, max_bytes:
             break;
         }
         let free = next.item.claims.iter().all(|claim| !claims.contains(claim));
-        // Also what is held back bars those behind it: nobody is overtaken for ever.
+        // What is held back also bars those behind it, so that no item is overtaken for ever.
         claims.extend(next.item.claims.iter().cloned());
         if free {
             bytes += next.item.bytes;
@@ -95,11 +95,11 @@ impl<'a> Columns<'a> {
         columns
     }
 
-    /// The outcome that one row of the answer tells.
+    /// The outcome that one row of the answer stands for.
     pub(crate) fn done(&self, row: &AnswerRow) -> Result<Done, LogError> {
         let outcome = match (row.outcome.as_str(), row.first_position, row.claimed_by) {
             ("accepted", Some(position), _) => Some(Done::Accepted(Position(position))),
-            ("accepted", None, _) => Some(Done::Held),
+            ("accepted", None, _) => Some(Done::Reserved),
             ("stale", ..) => Some(Done::Stale),
             ("claimed", _, Some(by)) => {
                 let index = row.claim.and_then(|claim| usize::try_from(claim).ok()?.checked_sub(1));
@@ -139,9 +139,9 @@ mod tests {
         Claim { table: TableName::new("crm", "contact"), key: ClaimKey(key.to_owned()) }
     }
 
-    fn waiting(claims: &[&str], bytes: usize) -> Waiting {
+    fn waiting(claims: &[&str], bytes: usize) -> QueuedItem {
         let permits = Arc::new(Semaphore::new(1));
-        Waiting {
+        QueuedItem {
             item: Item {
                 partition: Partition { stream: Stream::Mutations, number: 0 },
                 mutation: None,
@@ -155,8 +155,8 @@ mod tests {
         }
     }
 
-    /// Takes batch after batch; the sizes of the items by which they can be told apart.
-    fn batches(items: Vec<Waiting>, max_items: usize, max_bytes: usize) -> Vec<Vec<usize>> {
+    /// Takes batch after batch; the sizes of the items, which identify them.
+    fn batches(items: Vec<QueuedItem>, max_items: usize, max_bytes: usize) -> Vec<Vec<usize>> {
         let mut queue = VecDeque::from(items);
         let mut batches = Vec::new();
         while !queue.is_empty() {

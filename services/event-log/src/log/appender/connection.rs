@@ -53,7 +53,7 @@ impl AppendConnection {
             ("statement_timeout", milliseconds(limits.answer_timeout * 2 / 3)),
             ("default_transaction_isolation", "read committed".to_owned()),
             ("default_transaction_read_only", "off".to_owned()),
-            // Planning each statement of the function anew costs more than running it.
+            // To plan each statement of the function again costs more than to run it.
             ("plan_cache_mode", "force_generic_plan".to_owned()),
             ("jit", "off".to_owned()),
         ]);

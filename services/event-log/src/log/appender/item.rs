@@ -16,7 +16,7 @@ pub(crate) enum Done {
     },
     Stale,
     /// The claims are held; there was no event to append.
-    Held,
+    Reserved,
 }
 
 /// An event with its encoding. The event itself is kept for readers of the same process.
@@ -80,9 +80,9 @@ pub(crate) fn encoded(event: Event) -> Result<Encoded, LogError> {
     Ok(Encoded { event, value })
 }
 
-/// An item with whoever waits for it, and its share of the queue's bytes.
+/// An item, the caller that waits for it, and its share of the queue's bytes.
 #[derive(Debug)]
-pub(crate) struct Waiting {
+pub(crate) struct QueuedItem {
     pub(crate) item: Item,
     pub(crate) answer: oneshot::Sender<Result<Done, LogError>>,
     pub(crate) _bytes: OwnedSemaphorePermit,

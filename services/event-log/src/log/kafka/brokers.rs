@@ -11,8 +11,8 @@ use upwrite_kafka_token::set_token;
 
 use super::client::{Aside, Context};
 use super::config::KafkaConfig;
+use super::diagnosis::Diagnosis;
 use super::token::TokenError;
-use super::trouble::Trouble;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long other brokers may take to prove better when one has refused us.
@@ -33,7 +33,7 @@ pub(crate) struct Brokers {
     /// Unlike `AdminClient`, a producer hands on what librdkafka says of the connection.
     asks: Aside<FutureProducer<Context>>,
     orders: Aside<AdminClient<Context>>,
-    trouble: Arc<Trouble>,
+    diagnosis: Arc<Diagnosis>,
 }
 
 impl Brokers {
@@ -47,20 +47,20 @@ impl Brokers {
         let orders: AdminClient<Context> =
             config.client().create_with_context(context.named("orders")).map_err(failed)?;
         if let Some(token) = token {
-            // Nobody asks an `AdminClient` for the token that it wants. This one is gone before the token is.
+            // An `AdminClient` is never polled for the token that it wants. This one is gone before the token is.
             set_token(orders.inner(), &token).map_err(Unanswered::Failed)?;
         }
         let brokers = Arc::new(Self {
             asks: Aside::new(asks),
             orders: Aside::new(orders),
-            trouble: Arc::clone(context.trouble()),
+            diagnosis: Arc::clone(context.diagnosis()),
         });
         let topic = config.topic(Stream::Mutations);
         let (asked, patience) = (Arc::clone(&brokers), PATIENCE.saturating_sub(REFUSED_PATIENCE));
         let answered = blocking(move || {
             let answer = |patience| asked.asks.client().fetch_metadata(Some(&topic), patience).map(|_| ());
             answer(REFUSED_PATIENCE)
-                .or_else(|error| if asked.trouble.refused() { Err(error) } else { answer(patience) })
+                .or_else(|error| if asked.diagnosis.refused() { Err(error) } else { answer(patience) })
         });
         answered.await.map_err(|error| brokers.unanswered(&error))?;
         Ok(brokers)
@@ -68,11 +68,11 @@ impl Brokers {
 
     /// The text of what a broker refused.
     pub(crate) fn refusal(&self, code: RDKafkaErrorCode) -> String {
-        self.trouble.explain(&KafkaError::AdminOp(code))
+        self.diagnosis.explain(&KafkaError::AdminOp(code))
     }
 
     pub(crate) fn unanswered(&self, error: &KafkaError) -> Unanswered {
-        Unanswered::Failed(self.trouble.explain(error))
+        Unanswered::Failed(self.diagnosis.explain(error))
     }
 
     /// The id of the cluster.
@@ -102,7 +102,7 @@ impl Brokers {
     }
 
     fn about(&self, topic: &str, error: &KafkaError) -> Unanswered {
-        Unanswered::Failed(format!("topic {topic}: {}", self.trouble.explain(error)))
+        Unanswered::Failed(format!("topic {topic}: {}", self.diagnosis.explain(error)))
     }
 
     /// `Err`, inside: the brokers' refusal.

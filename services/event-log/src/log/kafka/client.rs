@@ -14,8 +14,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::diagnosis::{Diagnosis, Weight, is_alert};
 use super::token;
-use super::trouble::{Trouble, Weight, is_alert};
 
 /// A client that is dropped on a thread of its own, wherever its owner is dropped. Its end waits for its threads, and a
 /// worker of the runtime that waits may be the one that all others rely on for their I/O.
@@ -55,12 +55,12 @@ const NO_TOKEN: &str = "Failed to acquire SASL OAUTHBEARER token";
 #[derive(Debug)]
 pub(crate) struct Reach {
     away: watch::Sender<bool>,
-    trouble: Arc<Trouble>,
+    diagnosis: Arc<Diagnosis>,
 }
 
 impl Reach {
-    pub(crate) fn new(trouble: Arc<Trouble>) -> Self {
-        Self { away: watch::Sender::new(false), trouble }
+    pub(crate) fn new(diagnosis: Arc<Diagnosis>) -> Self {
+        Self { away: watch::Sender::new(false), diagnosis }
     }
 
     pub(crate) fn lost(&self) {
@@ -71,7 +71,7 @@ impl Reach {
 
     /// That no broker can be reached, and what is behind it.
     pub(crate) fn why(&self) -> String {
-        self.trouble.with_reason("no Kafka broker can be reached")
+        self.diagnosis.with_reason("no Kafka broker can be reached")
     }
 
     pub(crate) fn back(&self) {
@@ -98,8 +98,8 @@ impl Reach {
 pub(crate) struct Context {
     /// What the client is for.
     name: &'static str,
-    trouble: Arc<Trouble>,
-    /// Told when all brokers are gone.
+    diagnosis: Arc<Diagnosis>,
+    /// Learns when all brokers are gone.
     reach: Option<Arc<Reach>>,
     token_file: Option<PathBuf>,
 }
@@ -108,10 +108,10 @@ impl Context {
     /// # Parameters
     /// `token_file`: read whenever a new token is needed.
     pub(crate) fn new(token_file: Option<PathBuf>) -> Self {
-        Self { name: "", trouble: Arc::default(), reach: None, token_file }
+        Self { name: "", diagnosis: Arc::default(), reach: None, token_file }
     }
 
-    /// The same for a client of that name: they have their troubles in common.
+    /// The same for a client of that name: they share one diagnosis.
     pub(crate) fn named(&self, name: &'static str) -> Self {
         Self { name, ..self.clone() }
     }
@@ -120,8 +120,8 @@ impl Context {
         Self { reach: Some(Arc::clone(reach)), ..self }
     }
 
-    pub(crate) fn trouble(&self) -> &Arc<Trouble> {
-        &self.trouble
+    pub(crate) fn diagnosis(&self) -> &Arc<Diagnosis> {
+        &self.diagnosis
     }
 
     /// `None`: there is no file.
@@ -131,14 +131,14 @@ impl Context {
 }
 
 impl ClientContext for Context {
-    // Also without a file: then librdkafka makes its own first token, if it is told to, or there is none.
+    // Also without a file: then librdkafka makes its own first token, if an option says so, or there is none.
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         let client = self.name;
         if facility == "FAIL" {
-            // A listener that hangs up is told of here only.
-            self.trouble.tell(Weight::Remark, message);
+            // A listener that hangs up is mentioned here only.
+            self.diagnosis.note(Weight::Remark, message);
         }
         match level {
             // Options of consumers given to producers, and the other way round: they are meant for all clients.
@@ -161,11 +161,11 @@ impl ClientContext for Context {
                     reach.lost();
                 }
             }
-            // It repeats what it was told.
+            // It repeats our own error.
             _ if reason.starts_with(NO_TOKEN) => tracing::debug!(client, %error, reason, "Kafka"),
             Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL) => {
                 // Every try ends with it: once is enough.
-                if self.trouble.tell(Weight::Refusal, reason) {
+                if self.diagnosis.note(Weight::Refusal, reason) {
                     tracing::error!(client, %error, reason, "Kafka");
                 } else {
                     tracing::debug!(client, %error, reason, "Kafka");
@@ -175,7 +175,7 @@ impl ClientContext for Context {
             Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve) => {
                 // A broker that does not trust our certificate says so after the handshake, as an alert.
                 let weight = if is_alert(reason) { Weight::Refusal } else { Weight::Failure };
-                self.trouble.tell(weight, reason);
+                self.diagnosis.note(weight, reason);
                 tracing::debug!(client, %error, reason, "Kafka");
             }
             _ => tracing::debug!(client, %error, reason, "Kafka"),
@@ -185,14 +185,14 @@ impl ClientContext for Context {
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
         let reason = match self.token() {
             Some(Ok(token)) => {
-                self.trouble.passed();
+                self.diagnosis.passed();
                 return Ok(token);
             }
             Some(Err(error)) => error.to_string(),
             None => "no token file is configured, and a token that librdkafka made itself is not renewed".to_owned(),
         };
         // librdkafka asks again every ten seconds.
-        if self.trouble.tell(Weight::Unready, &reason) {
+        if self.diagnosis.note(Weight::Unready, &reason) {
             tracing::error!(client = self.name, reason, "no token for Kafka");
         }
         Err(reason.into())

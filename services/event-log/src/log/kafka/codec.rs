@@ -5,7 +5,7 @@ use std::sync::Arc;
 use upwrite_events::{EVENT_SCHEMAS, Partition, Position, single_object_head};
 
 use super::frame::{self, Decoded, Head, Raw};
-use super::registry::{Found, SchemaRegistry};
+use super::registry::{SchemaOrigin, SchemaRegistry};
 use crate::log::appender::Encoded;
 use crate::{LogError, LogRecord};
 
@@ -61,13 +61,15 @@ impl Codec {
             return Ok(raw.undecodable(format!("refers to schema {id} of a schema registry, and none is configured")));
         };
         Ok(match registry.fetch(id).await.map_err(|error| LogError::Unavailable(error.to_string()))? {
-            Found::Known(head) => {
+            SchemaOrigin::Ours(head) => {
                 let head: Head = head;
                 raw.decode(Some(&head))
             }
-            Found::Newer(name) => Decoded::Newer(format!("of a version of {name} that is not known (schema {id})")),
-            Found::Foreign(name) => raw.undecodable(format!("of the foreign schema {name} (id {id})")),
-            Found::Nowhere => raw.undecodable(format!("the schema registry has no schema {id}")),
+            SchemaOrigin::Newer(name) => {
+                Decoded::Newer(format!("of a version of {name} that is not known (schema {id})"))
+            }
+            SchemaOrigin::Foreign(name) => raw.undecodable(format!("of the foreign schema {name} (id {id})")),
+            SchemaOrigin::Unregistered => raw.undecodable(format!("the schema registry has no schema {id}")),
         })
     }
 }

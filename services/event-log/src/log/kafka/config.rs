@@ -41,7 +41,8 @@ pub struct KafkaConfig {
     pub answer_timeout: Duration,
     /// How long an append waits for a broker to come back before it is refused, and a question for its answer.
     pub connect_timeout: Duration,
-    /// How long the caller of a submission whose produce went unanswered waits for the log to tell; 0: not at all.
+    /// How long the caller of a submission whose produce went unanswered waits until the log shows what became of it; 0:
+    /// not at all.
     pub settle_timeout: Duration,
     /// Events that may be on their way to the brokers; further callers wait.
     pub queue_items: usize,
@@ -123,7 +124,7 @@ impl KafkaConfig {
         format!("{}.records.{}.{}", self.topic_prefix, plain(&table.source), plain(&table.table))
     }
 
-    /// Callbacks for clients that have their troubles in common.
+    /// Callbacks for clients that share one diagnosis.
     pub(crate) fn context(&self) -> Context {
         Context::new(self.token_file.clone())
     }
@@ -183,7 +184,7 @@ impl KafkaConfig {
     pub(crate) fn consumer(&self, wait: Duration) -> ClientConfig {
         let mut config = self.client();
         if !self.options.contains_key("group.id") {
-            // librdkafka wants one. Nothing is committed to it, nobody joins it.
+            // librdkafka wants one. Nothing is committed to it, and no member joins it.
             config.set("group.id", format!("{}-readers", self.topic_prefix));
         }
         config

@@ -24,7 +24,7 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
     ("offset.store.method", "positions stand in Postgres, with the work that they stand for"),
     ("isolation.level", "all readers must see the same events"),
     ("allow.auto.create.topics", "`upwrite setup` makes topics, with the settings that promises rest on"),
-    ("enable.partition.eof", "it is how the end of a range is told"),
+    ("enable.partition.eof", "it is how the end of a range is recognised"),
     ("check.crcs", "a record damaged on its way must be noticed"),
     ("group.instance.id", "partitions are shared by Upwrite itself"),
     ("group.protocol", "partitions are shared by Upwrite itself"),

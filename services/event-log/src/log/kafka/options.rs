@@ -33,7 +33,7 @@ impl KafkaConfig {
         mistakes
     }
 
-    /// What is wrong now with what is in `token_file`. It may pass: somebody else writes that file.
+    /// What is wrong now with what is in `token_file`. It may pass: another program writes that file.
     pub fn token_error(&self) -> Option<TokenError> {
         self.context().token()?.err()
     }

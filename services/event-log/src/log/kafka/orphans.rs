@@ -60,14 +60,14 @@ impl Orphans {
 }
 
 #[derive(Default)]
-struct Waiting {
+struct Backlog {
     voids: BTreeMap<Partition, VecDeque<(MutationId, String)>>,
     releases: Vec<MutationId>,
     /// Released once; a claim that Postgres had not yet committed then is released the second time.
     again: VecDeque<(Instant, MutationId)>,
 }
 
-impl Waiting {
+impl Backlog {
     fn add(&mut self, orphan: Orphan) {
         match orphan {
             Orphan::Void { partition, mutation, reason } => {
@@ -85,7 +85,7 @@ impl Waiting {
 /// Ends orphans until `shutdown`; what then is left is the reconciler's.
 pub(crate) async fn end(log: Weak<Inner>, queue: Queue, pool: PgPool, shutdown: CancellationToken) {
     let Queue(mut orphans) = queue;
-    let mut waiting = Waiting::default();
+    let mut waiting = Backlog::default();
     loop {
         let next_release = waiting.again.front().map(|(when, _)| *when);
         let idle = waiting.voids.is_empty() && waiting.releases.is_empty();
@@ -111,7 +111,7 @@ pub(crate) async fn end(log: Weak<Inner>, queue: Queue, pool: PgPool, shutdown: 
     }
 }
 
-async fn release(waiting: &mut Waiting, pool: &PgPool, late: Duration) {
+async fn release(waiting: &mut Backlog, pool: &PgPool, late: Duration) {
     let now = Instant::now();
     while let Some((when, _)) = waiting.again.front()
         && *when <= now
@@ -140,7 +140,7 @@ async fn delete(pool: &PgPool, mutations: &[MutationId]) -> bool {
     }
 }
 
-async fn void(waiting: &mut Waiting, log: &Inner) {
+async fn void(waiting: &mut Backlog, log: &Inner) {
     for (partition, mutations) in &mut waiting.voids {
         while !mutations.is_empty() {
             let voids = mutations.iter().take(AT_ONCE).map(|(mutation, reason)| {

@@ -37,7 +37,7 @@ pub(crate) struct Outgoing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Placed {
     pub(crate) position: Position,
-    /// The brokers' time of it, Unix microseconds, if they told it.
+    /// The brokers' time of it, Unix microseconds, if they sent it.
     pub(crate) appended_at_us: Option<i64>,
 }
 
@@ -71,7 +71,7 @@ impl Producer {
     /// # Errors
     /// If an option is wrong. Asks no broker.
     pub(crate) fn new(config: &KafkaConfig, context: &Context) -> KafkaResult<Self> {
-        let reach = Arc::new(Reach::new(Arc::clone(context.trouble())));
+        let reach = Arc::new(Reach::new(Arc::clone(context.diagnosis())));
         let context = context.named("producer").reaching(&reach);
         let client = config.producer();
         let narrow = |count: usize| u32::try_from(count).unwrap_or(u32::MAX / 8).clamp(1, u32::MAX / 8);
@@ -97,7 +97,7 @@ impl Producer {
 
     /// What a question to the brokers failed with, and why.
     pub(crate) fn explain(&self, error: &KafkaError) -> String {
-        self.context.trouble().explain(error)
+        self.context.diagnosis().explain(error)
     }
 
     pub(crate) fn reach(&self) -> &Arc<Reach> {
@@ -125,7 +125,7 @@ impl Producer {
         }
         let client = self.client();
         let (mut deliveries, mut refused) = (Vec::with_capacity(records.len()), None);
-        // Without a pause in between: nobody else's record comes between them in the queue.
+        // Without a pause in between: no other caller's record comes between them in the queue.
         for record in &records {
             let future = FutureRecord::to(topic).partition(partition).key(&record.key).payload(&record.value);
             match client.send_result(future.headers(record.headers.clone())) {

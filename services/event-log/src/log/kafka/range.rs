@@ -41,7 +41,7 @@ impl Ranges {
     /// # Errors
     /// `Unavailable`.
     pub(crate) fn read(&self, topic: &str, number: i32, from: Position, limit: usize) -> Result<Vec<Raw>, LogError> {
-        let unavailable = |error: KafkaError| LogError::Unavailable(self.context.trouble().explain(&error));
+        let unavailable = |error: KafkaError| LogError::Unavailable(self.context.diagnosis().explain(&error));
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let consumer = match idle {
             Some(consumer) => consumer,

@@ -22,16 +22,16 @@ const FETCH_WAIT: Duration = Duration::from_millis(100);
 type Consumer = StreamConsumer<Context>;
 
 /// All subscriptions of a process read through these. A partition is read once per consumer: a second reader of the
-/// same partition gets a seat at another one.
+/// same partition gets a slot at another one.
 pub(crate) struct Readers {
     config: ClientConfig,
     context: Context,
-    shared: Mutex<Vec<Arc<Shared>>>,
+    shared: Mutex<Vec<Arc<SharedConsumer>>>,
     pumps: CancellationToken,
     _end: DropGuard,
 }
 
-struct Shared {
+struct SharedConsumer {
     consumer: Aside<Arc<Consumer>>,
     taken: Mutex<HashSet<Partition>>,
 }
@@ -44,30 +44,30 @@ impl Readers {
         Self { config, context, shared: Mutex::default(), pumps, _end: end }
     }
 
-    /// A seat for reading the partition from that position on; blocks for some milliseconds, more for the first.
-    pub(crate) fn seat(
+    /// A slot for reading the partition from that position on; blocks for some milliseconds, more for the first.
+    pub(crate) fn slot(
         &self,
         topic: &str,
         partition: Partition,
         from: Position,
         runtime: Handle,
-    ) -> Result<Seat, KafkaError> {
+    ) -> Result<ConsumerSlot, KafkaError> {
         let shared = self.free(partition, &runtime)?;
-        let mut seat = Seat { shared, partition, topic: topic.to_owned(), queue: None, runtime };
+        let mut slot = ConsumerSlot { shared, partition, topic: topic.to_owned(), queue: None, runtime };
         let number = i32::from(partition.number);
         // Before it is assigned: nothing of it may come out of the common queue.
-        seat.queue = seat.shared.consumer.split_partition_queue(topic, number);
-        if seat.queue.is_none() {
+        slot.queue = slot.shared.consumer.split_partition_queue(topic, number);
+        if slot.queue.is_none() {
             return Err(KafkaError::Subscription(format!("no queue for partition {number} of {topic}")));
         }
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, number, Offset::Offset(from.0))?;
-        seat.shared.consumer.incremental_assign(&list)?;
-        Ok(seat)
+        slot.shared.consumer.incremental_assign(&list)?;
+        Ok(slot)
     }
 
     /// A consumer that does not read the partition yet, marked as reading it.
-    fn free(&self, partition: Partition, runtime: &Handle) -> Result<Arc<Shared>, KafkaError> {
+    fn free(&self, partition: Partition, runtime: &Handle) -> Result<Arc<SharedConsumer>, KafkaError> {
         let mut all = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(shared) = all.iter().find(|shared| shared.taken().insert(partition)) {
             return Ok(Arc::clone(shared));
@@ -76,13 +76,13 @@ impl Readers {
         let consumer = Arc::new(consumer);
         runtime.spawn(pump(Aside::new(Arc::clone(&consumer)), self.pumps.clone()));
         let consumer = Aside::new(consumer);
-        let shared = Arc::new(Shared { consumer, taken: Mutex::new(HashSet::from([partition])) });
+        let shared = Arc::new(SharedConsumer { consumer, taken: Mutex::new(HashSet::from([partition])) });
         all.push(Arc::clone(&shared));
         Ok(shared)
     }
 }
 
-impl Shared {
+impl SharedConsumer {
     fn taken(&self) -> std::sync::MutexGuard<'_, HashSet<Partition>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -101,21 +101,21 @@ async fn pump(consumer: Aside<Arc<Consumer>>, end: CancellationToken) {
 }
 
 /// One partition's place at a consumer; given up when dropped.
-pub(crate) struct Seat {
-    shared: Arc<Shared>,
+pub(crate) struct ConsumerSlot {
+    shared: Arc<SharedConsumer>,
     partition: Partition,
     topic: String,
     queue: Option<StreamPartitionQueue<Context>>,
     runtime: Handle,
 }
 
-impl Seat {
+impl ConsumerSlot {
     pub(crate) fn queue(&self) -> Option<&StreamPartitionQueue<Context>> {
         self.queue.as_ref()
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConsumerSlot {
     fn drop(&mut self) {
         let (shared, queue) = (Arc::clone(&self.shared), self.queue.take());
         let (topic, partition) = (std::mem::take(&mut self.topic), self.partition);

@@ -39,12 +39,12 @@ pub(crate) enum RegistryError {
 
 /// What a schema id stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Found {
-    Known(Head),
+pub(crate) enum SchemaOrigin {
+    Ours(Head),
     /// In our namespace, and not one of ours.
     Newer(String),
     Foreign(String),
-    Nowhere,
+    Unregistered,
 }
 
 pub(crate) struct SchemaRegistry {
@@ -52,7 +52,7 @@ pub(crate) struct SchemaRegistry {
     http: reqwest::Client,
     /// (topic, event, version) → id.
     ids: RwLock<HashMap<(String, &'static str, u16), u32>>,
-    by_id: RwLock<HashMap<u32, Found>>,
+    by_id: RwLock<HashMap<u32, SchemaOrigin>>,
 }
 
 impl SchemaRegistry {
@@ -96,7 +96,7 @@ impl SchemaRegistry {
         let id = self.register(topic, schema).await?;
         self.ids.write().unwrap_or_else(PoisonError::into_inner).insert(key, id);
         if let Some(head) = single_object_head(schema.event, schema.version) {
-            self.remember(id, Found::Known(head));
+            self.remember(id, SchemaOrigin::Ours(head));
         }
         Ok(id)
     }
@@ -140,12 +140,12 @@ impl SchemaRegistry {
     /// What is known of an id without asking.
     pub(crate) fn known(&self, id: u32) -> Option<Head> {
         match self.by_id.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
-            Some(Found::Known(head)) => Some(*head),
+            Some(SchemaOrigin::Ours(head)) => Some(*head),
             _ => None,
         }
     }
 
-    pub(crate) async fn fetch(&self, id: u32) -> Result<Found, RegistryError> {
+    pub(crate) async fn fetch(&self, id: u32) -> Result<SchemaOrigin, RegistryError> {
         if let Some(found) = self.by_id.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
             return Ok(found.clone());
         }
@@ -153,7 +153,7 @@ impl SchemaRegistry {
         let (status, body) = self.ask(Method::GET, &path, None).await?;
         if status == StatusCode::NOT_FOUND {
             // Not remembered: it may be registered later.
-            return Ok(Found::Nowhere);
+            return Ok(SchemaOrigin::Unregistered);
         }
         if !status.is_success() {
             return Err(refused(&path, status, &body));
@@ -165,10 +165,10 @@ impl SchemaRegistry {
         Ok(found)
     }
 
-    fn remember(&self, id: u32, found: Found) {
+    fn remember(&self, id: u32, found: SchemaOrigin) {
         let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
         if by_id.len() >= MAX_REMEMBERED {
-            by_id.retain(|_, found| matches!(found, Found::Known(_)));
+            by_id.retain(|_, found| matches!(found, SchemaOrigin::Ours(_)));
         }
         by_id.insert(id, found);
     }
@@ -214,13 +214,15 @@ fn with_causes(error: &dyn Error) -> String {
     text
 }
 
-fn identify(text: &str) -> Found {
-    let Some((name, head)) = schema_identity(text) else { return Found::Foreign("(not an Avro record)".to_owned()) };
+fn identify(text: &str) -> SchemaOrigin {
+    let Some((name, head)) = schema_identity(text) else {
+        return SchemaOrigin::Foreign("(not an Avro record)".to_owned());
+    };
     let ours = |schema: &&EventSchema| single_object_head(schema.event, schema.version) == Some(head);
     match name.strip_prefix(NAMESPACE) {
-        _ if EVENT_SCHEMAS.iter().any(|schema| ours(&schema)) => Found::Known(head),
-        Some(_) => Found::Newer(name),
-        None => Found::Foreign(name),
+        _ if EVENT_SCHEMAS.iter().any(|schema| ours(&schema)) => SchemaOrigin::Ours(head),
+        Some(_) => SchemaOrigin::Newer(name),
+        None => SchemaOrigin::Foreign(name),
     }
 }
 
@@ -239,11 +241,11 @@ mod tests {
     #[test]
     fn schemas_are_known_newer_or_foreign() {
         let ours = EVENT_SCHEMAS.iter().find(|schema| schema.event == "MutationVoided").unwrap();
-        assert_eq!(identify(ours.text), Found::Known(single_object_head("MutationVoided", 1).unwrap()));
+        assert_eq!(identify(ours.text), SchemaOrigin::Ours(single_object_head("MutationVoided", 1).unwrap()));
         let newer = r#"{"type":"record","name":"MutationVoided","namespace":"upwrite.v1","fields":[]}"#;
-        assert_eq!(identify(newer), Found::Newer("upwrite.v1.MutationVoided".to_owned()));
+        assert_eq!(identify(newer), SchemaOrigin::Newer("upwrite.v1.MutationVoided".to_owned()));
         let foreign = r#"{"type":"record","name":"Order","namespace":"shop","fields":[]}"#;
-        assert_eq!(identify(foreign), Found::Foreign("shop.Order".to_owned()));
-        assert!(matches!(identify("\"string\""), Found::Foreign(_)));
+        assert_eq!(identify(foreign), SchemaOrigin::Foreign("shop.Order".to_owned()));
+        assert!(matches!(identify("\"string\""), SchemaOrigin::Foreign(_)));
     }
 }

@@ -26,7 +26,7 @@ impl Inner {
             return Err(LogError::NotAppended(self.producer.reach().why()));
         }
         match self.claims.run(Item::claim(partition, mutation, claims, versions)).await {
-            Ok(Done::Held) => {}
+            Ok(Done::Reserved) => {}
             Ok(Done::Claimed { claim, by }) => return Ok(Submitted::Claimed { claim, by }),
             Ok(Done::Stale) => return Ok(Submitted::Stale),
             Ok(Done::Accepted(_)) | Err(LogError::Unknown(_)) => {

@@ -13,7 +13,7 @@ use upwrite_events::{Partition, Position};
 
 use super::Inner;
 use super::frame::{self, Raw};
-use super::readers::Seat;
+use super::readers::ConsumerSlot;
 use crate::{LogError, LogRecord, Subscription};
 
 /// Records in one batch.
@@ -27,13 +27,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const LOOKS: u32 = 8;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
-/// A reader's place.
-struct Place {
+/// A reader's follower.
+struct TopicFollower {
     log: Arc<Inner>,
     topic: String,
     partition: Partition,
     from: Position,
-    seat: Option<Seat>,
+    slot: Option<ConsumerSlot>,
     /// Of what this process appends there.
     grown: Option<watch::Receiver<()>>,
     /// Whether it has said, for all readers of the process, that nothing can be read.
@@ -42,19 +42,19 @@ struct Place {
 
 pub(crate) fn subscribe(log: Arc<Inner>, partition: Partition, from: Position) -> Subscription {
     let topic = log.config.topic(partition.stream);
-    let place = Place { log, topic, partition, from, seat: None, grown: None, complained: false };
-    stream::unfold(Some(place), |place| async move {
-        let mut place = place?;
-        match place.next().await {
-            Ok(records) => Some((Ok(records), Some(place))),
+    let follower = TopicFollower { log, topic, partition, from, slot: None, grown: None, complained: false };
+    stream::unfold(Some(follower), |follower| async move {
+        let mut follower = follower?;
+        match follower.next().await {
+            Ok(records) => Some((Ok(records), Some(follower))),
             Err(error) => Some((Err(error), None)),
         }
     })
     .boxed()
 }
 
-impl Place {
-    /// The next records; an error only if the place does not exist, or cannot be understood.
+impl TopicFollower {
+    /// The next records; an error only if the follower does not exist, or cannot be understood.
     async fn next(&mut self) -> Result<Vec<LogRecord>, LogError> {
         let mut pause = FIRST_PAUSE;
         loop {
@@ -66,7 +66,7 @@ impl Place {
                 }
                 Err(LogError::Unavailable(reason)) => {
                     self.away(&reason);
-                    self.seat = None;
+                    self.slot = None;
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
@@ -93,9 +93,9 @@ impl Place {
     }
 
     async fn look(&mut self) -> Result<Vec<LogRecord>, LogError> {
-        if self.seat.is_none() {
+        if self.slot.is_none() {
             self.exists().await?;
-            self.sit().await?;
+            self.take_slot().await?;
         }
         let raw = match self.received().await? {
             Received::FromHere(records) => return Ok(records),
@@ -105,9 +105,9 @@ impl Place {
         for raw in raw {
             match self.log.codec.record(self.partition, raw).await {
                 Ok(record) => records.push(record),
-                // What comes before it is told first; it is read again.
+                // What comes before it is returned first; it is read again.
                 Err(_) if !records.is_empty() => {
-                    self.seat = None;
+                    self.slot = None;
                     break;
                 }
                 Err(error) => return Err(error),
@@ -143,20 +143,20 @@ impl Place {
         }
     }
 
-    async fn sit(&mut self) -> Result<(), LogError> {
+    async fn take_slot(&mut self) -> Result<(), LogError> {
         self.grown = self.log.tails.watch(self.partition);
         let (log, topic, runtime) = (Arc::clone(&self.log), self.topic.clone(), Handle::current());
         let (partition, from) = (self.partition, self.from);
-        let sitting = tokio::task::spawn_blocking(move || log.readers.seat(&topic, partition, from, runtime)).await;
-        let seat = sitting.map_err(|error| LogError::Unavailable(error.to_string()))?;
-        self.seat = Some(seat.map_err(|error| LogError::Unavailable(error.to_string()))?);
+        let taking = tokio::task::spawn_blocking(move || log.readers.slot(&topic, partition, from, runtime)).await;
+        let slot = taking.map_err(|error| LogError::Unavailable(error.to_string()))?;
+        self.slot = Some(slot.map_err(|error| LogError::Unavailable(error.to_string()))?);
         Ok(())
     }
 
     /// What has come; waits if nothing has.
     async fn received(&mut self) -> Result<Received, LogError> {
         let gone = || LogError::Unavailable("the reader has gone".to_owned());
-        let queue = self.seat.as_ref().and_then(Seat::queue).ok_or_else(gone)?;
+        let queue = self.slot.as_ref().and_then(ConsumerSlot::queue).ok_or_else(gone)?;
         let grown = self.grown.as_mut().ok_or_else(gone)?;
         let mut raw: Vec<Raw> = Vec::new();
         while raw.is_empty() {
@@ -176,13 +176,13 @@ impl Place {
                         return Err(LogError::Mismatch(reason));
                     }
                 }
-                // Its sender is in the log that this place holds: it cannot have gone.
+                // Its sender is in the log that this follower holds: it cannot have gone.
                 _ = grown.changed() => {}
             }
         }
         let mut bytes = raw[0].value.len();
         while raw.len() < BATCH_RECORDS && bytes < BATCH_BYTES {
-            // An error comes again, or has passed: the next look tells.
+            // An error comes again, or has passed: the next look shows which.
             let Some(Ok(next)) = queue.recv().now_or_never() else { break };
             let next = Raw::of(&next);
             bytes += next.value.len();
@@ -206,14 +206,14 @@ impl Inner {
                 let topic = self.config.topic(partition.stream);
                 LogError::Mismatch(format!("{partition} of {topic} was truncated: {error}"))
             }
-            // Also a position that is gone: it is looked at, and told if so.
+            // Also a position that is gone: the next look finds out.
             _ => LogError::Unavailable(self.producer.explain(error)),
         }
     }
 }
 
 // A reader that ends takes its complaint with it.
-impl Drop for Place {
+impl Drop for TopicFollower {
     fn drop(&mut self) {
         if self.complained {
             self.log.cannot_read.store(false, Ordering::Relaxed);

@@ -24,8 +24,8 @@ impl Tails {
         Self(PerPartition::new(partitions, || (watch::Sender::new(()), Tail::new(RECORDS, BYTES))))
     }
 
-    /// Events that stand there now. Nothing is kept if nobody here reads the partition, or of events whose time the brokers
-    /// have not told.
+    /// Events that stand there now. Nothing is kept if no reader here reads the partition, nor of events whose time the brokers
+    /// did not send.
     pub(crate) fn push(&self, partition: Partition, placed: &[Placed], events: Vec<Encoded>) {
         let Some((grown, tail)) = self.0.get(partition).filter(|(grown, _)| grown.receiver_count() > 0) else { return };
         for (placed, encoded) in placed.iter().zip(events) {
@@ -39,7 +39,7 @@ impl Tails {
     /// To hear of growth; what is there already does not count.
     pub(crate) fn watch(&self, partition: Partition) -> Option<watch::Receiver<()>> {
         let (grown, tail) = self.0.get(partition)?;
-        // Whoever begins to read has looked at the log as it is now.
+        // A reader that begins has looked at the log as it is now.
         tail.clear();
         Some(grown.subscribe())
     }

@@ -1,4 +1,4 @@
-//! The token with which this process logs in (OAUTHBEARER), from a file that somebody else renews.
+//! The token with which this process logs in (OAUTHBEARER), from a file that another program renews.
 
 use std::fs::File;
 use std::io::{self, Read as _};

@@ -63,7 +63,7 @@ impl Wanted {
     fn compacted(mut self, config: &KafkaConfig) -> Self {
         self.settings.extend([
             ("cleanup.policy", "compact".to_owned()),
-            // Whoever reads at least so often learns of every deletion.
+            // A consumer that reads at least so often learns of every deletion.
             ("delete.retention.ms", config.retention.as_millis().to_string()),
         ]);
         self

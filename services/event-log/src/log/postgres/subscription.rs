@@ -17,8 +17,8 @@ const BATCH_RECORDS: usize = 256;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// A reader's place.
-struct Place {
+/// A reader's follower.
+struct TableFollower {
     reader: Reader,
     tails: Arc<PartitionTails>,
     grown: watch::Receiver<Position>,
@@ -36,19 +36,19 @@ pub(crate) fn subscribe(
         let error = LogError::Mismatch(format!("no partition {partition}"));
         return stream::once(async move { Err(error) }).boxed();
     };
-    let place = Place { reader, tails, grown, partition, from };
-    stream::unfold(Some(place), |place| async move {
-        let mut place = place?;
-        match place.next().await {
-            Ok(records) => Some((Ok(records), Some(place))),
+    let follower = TableFollower { reader, tails, grown, partition, from };
+    stream::unfold(Some(follower), |follower| async move {
+        let mut follower = follower?;
+        match follower.next().await {
+            Ok(records) => Some((Ok(records), Some(follower))),
             Err(error) => Some((Err(error), None)),
         }
     })
     .boxed()
 }
 
-impl Place {
-    /// The next records; an error only if the place does not exist. What `Unavailable` stands for passes.
+impl TableFollower {
+    /// The next records; an error only if the follower does not exist. What `Unavailable` stands for passes.
     async fn next(&mut self) -> Result<Vec<LogRecord>, LogError> {
         let mut pause = FIRST_PAUSE;
         loop {
@@ -59,7 +59,7 @@ impl Place {
                 }
                 Ok(None) => {
                     pause = FIRST_PAUSE;
-                    // Its sender is in `tails`, which this place holds: it cannot have gone.
+                    // Its sender is in `tails`, which this follower holds: it cannot have gone.
                     let _ = self.grown.changed().await;
                 }
                 Err(LogError::Unavailable(reason)) => {

@@ -16,41 +16,42 @@ pub(crate) const MUST_BE_ALLOWED: &str = "docs/operations.md says what the broke
 /// How librdkafka says that a broker ended a connection, with whatever it was about to do at that moment.
 const HUNG_UP: [&str; 3] = ["Disconnected", "Broken pipe", "Connection reset"];
 
-/// How much it tells. What tells less does not take the place of what tells more, as long as that is fresh.
+/// How much it explains. What explains less does not replace what explains more, as long as that is fresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Weight {
     /// A line of the log: connections may also end in good order.
     Remark,
     Failure,
-    /// Trying again does not help: somebody has to see to certificates or passwords.
+    /// Trying again does not help: certificates or passwords have to be changed.
     Refusal,
     /// There is nothing to show to a broker: whatever they say to that, this is why.
     Unready,
 }
 
 #[derive(Debug, Clone)]
-struct Told {
+struct Finding {
     weight: Weight,
     reason: String,
     at: Instant,
 }
 
-/// Shared by the clients of a process's log. Holds no secrets: librdkafka does not tell any.
+/// Shared by the clients of a process's log. Holds no secrets: librdkafka writes none.
 #[derive(Debug, Default)]
-pub(crate) struct Trouble(Mutex<Option<Told>>);
+pub(crate) struct Diagnosis(Mutex<Option<Finding>>);
 
-impl Trouble {
+impl Diagnosis {
     /// Whether it is news.
-    pub(crate) fn tell(&self, weight: Weight, said: &str) -> bool {
+    pub(crate) fn note(&self, weight: Weight, said: &str) -> bool {
         let (reason, at) = (understandable(said), Instant::now());
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (heavier, same) = match told.as_ref().filter(|told| told.at.elapsed() < FRESH) {
-            Some(told) => (told.weight > weight, told.reason == reason),
+        let mut finding = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (heavier, same) = match finding.as_ref().filter(|finding| finding.at.elapsed() < FRESH) {
+            Some(finding) => (finding.weight > weight, finding.reason == reason),
             None => (false, false),
         };
         if same || !heavier {
-            let weight = if same { told.as_ref().map_or(weight, |told| told.weight.max(weight)) } else { weight };
-            *told = Some(Told { weight, reason, at });
+            let weight =
+                if same { finding.as_ref().map_or(weight, |finding| finding.weight.max(weight)) } else { weight };
+            *finding = Some(Finding { weight, reason, at });
         }
         !same
     }
@@ -59,21 +60,21 @@ impl Trouble {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn fresh(&self) -> Option<Told> {
-        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        told.clone().filter(|told| told.at.elapsed() < FRESH)
+    fn fresh(&self) -> Option<Finding> {
+        let finding = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        finding.clone().filter(|finding| finding.at.elapsed() < FRESH)
     }
 
     /// Whether a broker refuses this process for what it is.
     pub(crate) fn refused(&self) -> bool {
-        self.fresh().is_some_and(|told| told.weight >= Weight::Refusal)
+        self.fresh().is_some_and(|finding| finding.weight >= Weight::Refusal)
     }
 
     /// The text, and what is behind it as far as that is known.
     pub(crate) fn with_reason(&self, text: impl Into<String>) -> String {
         let text = text.into();
         match self.fresh() {
-            Some(told) => format!("{text}: {}", told.reason),
+            Some(finding) => format!("{text}: {}", finding.reason),
             None => text,
         }
     }
@@ -128,7 +129,7 @@ pub(crate) fn is_alert(text: &str) -> bool {
     text.contains("SSL routines") && text.contains(" alert ")
 }
 
-/// A listener that was spoken to in the wrong way only hangs up, and librdkafka does not tell all that may be wrong.
+/// A listener that was spoken to in the wrong way only hangs up, and librdkafka does not note all that may be wrong.
 fn advice(text: &str, state: &str) -> Option<&'static str> {
     if text.contains("certificate verify failed") {
         // Of these two mistakes librdkafka only names the other one.
@@ -158,32 +159,32 @@ mod tests {
 
     #[test]
     fn what_tells_more_stays() {
-        let trouble = Trouble::default();
-        assert_eq!(trouble.with_reason("no answer"), "no answer");
-        assert!(trouble.tell(Weight::Failure, "k:1: Connect failed (after 2ms in state CONNECT)"));
-        assert!(!trouble.tell(Weight::Failure, "k:1: Connect failed (after 9ms in state CONNECT, 3 suppressed)"));
-        assert!(trouble.tell(Weight::Refusal, "k:1: Authentication failed (after 300ms in state AUTH_REQ)"));
-        trouble.tell(Weight::Remark, "k:1: Disconnected (after 1ms in state CONNECT)");
-        assert!(trouble.refused());
+        let diagnosis = Diagnosis::default();
+        assert_eq!(diagnosis.with_reason("no answer"), "no answer");
+        assert!(diagnosis.note(Weight::Failure, "k:1: Connect failed (after 2ms in state CONNECT)"));
+        assert!(!diagnosis.note(Weight::Failure, "k:1: Connect failed (after 9ms in state CONNECT, 3 suppressed)"));
+        assert!(diagnosis.note(Weight::Refusal, "k:1: Authentication failed (after 300ms in state AUTH_REQ)"));
+        diagnosis.note(Weight::Remark, "k:1: Disconnected (after 1ms in state CONNECT)");
+        assert!(diagnosis.refused());
         // The log line of the same refusal does not make it lighter.
-        trouble
-            .tell(Weight::Remark, "[thrd:k:1/bootstrap]: k:1: Authentication failed (after 300ms in state AUTH_REQ)");
-        assert!(trouble.refused());
-        assert_eq!(trouble.with_reason("no answer"), "no answer: k:1: Authentication failed");
-        trouble.passed();
-        assert_eq!(trouble.with_reason("no answer"), "no answer");
+        diagnosis
+            .note(Weight::Remark, "[thrd:k:1/bootstrap]: k:1: Authentication failed (after 300ms in state AUTH_REQ)");
+        assert!(diagnosis.refused());
+        assert_eq!(diagnosis.with_reason("no answer"), "no answer: k:1: Authentication failed");
+        diagnosis.passed();
+        assert_eq!(diagnosis.with_reason("no answer"), "no answer");
     }
 
     #[test]
     fn only_what_comes_from_the_connection_is_explained_by_it() {
-        let trouble = Trouble::default();
-        trouble.tell(Weight::Refusal, "k:1: Authentication failed");
+        let diagnosis = Diagnosis::default();
+        diagnosis.note(Weight::Refusal, "k:1: Authentication failed");
         let timed_out = KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut);
-        assert!(trouble.explain(&timed_out).ends_with(": k:1: Authentication failed"));
+        assert!(diagnosis.explain(&timed_out).ends_with(": k:1: Authentication failed"));
         let forbidden = KafkaError::MetadataFetch(RDKafkaErrorCode::TopicAuthorizationFailed);
-        assert_eq!(trouble.explain(&forbidden), format!("{forbidden}; {MUST_BE_ALLOWED}"));
+        assert_eq!(diagnosis.explain(&forbidden), format!("{forbidden}; {MUST_BE_ALLOWED}"));
         let other = KafkaError::MetadataFetch(RDKafkaErrorCode::InvalidTopic);
-        assert_eq!(trouble.explain(&other), other.to_string());
+        assert_eq!(diagnosis.explain(&other), other.to_string());
     }
 
     #[test]
