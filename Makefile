@@ -60,6 +60,7 @@ chaos: packages ## Kill Upwrite, brokers and Postgres at 1,000 random points; KA
 	@scripts/install-tools kafka
 	cargo build $(CARGO_FLAGS) --bins
 	UPWRITE_CHAOS_KILLS=$${UPWRITE_CHAOS_KILLS:-1000} UPWRITE_CHAOS_POINTS=$${UPWRITE_CHAOS_POINTS:-1000} \
+		UPWRITE_TEST_LIMIT=$${UPWRITE_TEST_LIMIT:-86400} \
 		UPWRITE_BINARIES_BUILT=1 cargo test $(CARGO_FLAGS) --test it -- --nocapture \
 		$(if $(KAFKA),chaos::fleet::,chaos::g8_killed)
 

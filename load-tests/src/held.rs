@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use upwrite_e2e::World;
+use upwrite_events::unix_us;
 
 pub(crate) struct Held {
     client: tokio_postgres::Client,
@@ -22,10 +23,6 @@ pub(crate) struct Write {
     pub(crate) ended_us: i64,
 }
 
-fn now_us() -> i64 {
-    i64::try_from(SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_micros()).unwrap_or(i64::MAX)
-}
-
 impl Held {
     pub(crate) async fn start(world: &World) -> anyhow::Result<Self> {
         let client = world.client().await;
@@ -37,9 +34,9 @@ impl Held {
     pub(crate) async fn once(&mut self, world: &World) -> anyhow::Result<Write> {
         self.count += 1;
         let email = format!("bench{}@example.com", self.count);
-        let (begun_us, begun) = (now_us(), Instant::now());
+        let (begun_us, begun) = (unix_us(SystemTime::now()), Instant::now());
         self.client.execute(&self.insert, &[&"Bench", &"Mark", &email]).await?;
-        let (took, ended_us) = (begun.elapsed(), now_us());
+        let (took, ended_us) = (begun.elapsed(), unix_us(SystemTime::now()));
         let timing = world.sandbox.timing(self.seen).await?;
         self.seen = timing.each.last().map_or(self.seen, |call| call.request);
         let upstream = Duration::from_micros(timing.total_us);

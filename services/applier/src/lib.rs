@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![deny(clippy::disallowed_methods, reason = "clock and spawning are parameters: see clippy.toml")]
 
 mod backoff_delay;
 mod config;

@@ -61,7 +61,7 @@ impl Kafka {
                 Some(Self {
                     bootstrap: brokers.bootstrap(),
                     topic_prefix,
-                    registry_url: registry.as_ref().map(Registry::url),
+                    registry_url: registry.as_ref().map(|registry| registry.url()),
                     copies: count.min(3),
                     brokers: Some(brokers),
                     _registry: registry,

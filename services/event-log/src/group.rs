@@ -1,6 +1,5 @@
 //! Who does what: the members of a group share items (partitions by number, sources by name) among them.
 
-mod budgets;
 mod item;
 mod lock_session;
 mod member;
@@ -12,7 +11,6 @@ use std::collections::VecDeque;
 
 use async_trait::async_trait;
 
-pub use budgets::SharedBudgets;
 pub use item::{GroupItem, KeyCollision};
 pub use membership_event::MembershipEvent;
 pub use postgres::{GroupConfig, PgMembership};

@@ -1,6 +1,7 @@
-//! Tells other processes by `NOTIFY`, many items at a time, without ever keeping anybody waiting.
+//! Informs other processes by `NOTIFY`, many items at a time; its callers never wait.
 
-use std::collections::BTreeMap;
+mod pending;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,21 +12,16 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use upwrite_events::{Lifecycle, MutationId};
 
+pub use pending::OVERFLOW;
+use pending::{MAX_PAYLOAD_BYTES, Packed, PendingItems};
+
 /// Something was appended: items `<stream>/<partition>:<end>`.
 pub const LOG_CHANNEL: &str = "upwrite_log";
 /// Mutations got a verdict, or their claims were released: items are their ids.
 pub const VERDICT_CHANNEL: &str = "upwrite_verdict";
-/// The item that stands for more items than could be named: whoever hears it looks at everything it waits for.
-pub const OVERFLOW: &str = "*";
 
-/// Items that wait; beyond it they become one [`OVERFLOW`].
-const MAX_WAITING: usize = 65_536;
 /// Items that a listener in the same process may lag behind.
 const HEARD_HERE: usize = 4_096;
-/// Postgres takes payloads below 8000 bytes.
-const MAX_PAYLOAD_BYTES: usize = 7_900;
-/// Payloads in one transaction.
-const MAX_PAYLOADS: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -36,7 +32,7 @@ const NOTIFY: &str = "/* event-log.notify */ \
 /// serialise the commits. What cannot be sent now is sent when Postgres is back.
 #[derive(Debug, Clone)]
 pub struct Notifier {
-    shared: Arc<Shared>,
+    shared: Arc<NotifierState>,
 }
 
 /// One item, as it is heard in the notifier's own process.
@@ -44,13 +40,13 @@ pub struct Notifier {
 pub struct Notice {
     pub channel: Arc<str>,
     pub item: Arc<str>,
-    /// What the item is about, so that nobody here need read it again.
-    pub standing: Option<Arc<Standing>>,
+    /// What the item is about, so that no listener here need read it again.
+    pub status: Option<Arc<MutationStatus>>,
 }
 
 /// How a mutation stands, as it was committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct MutationStatus {
     pub mutation: MutationId,
     pub lifecycle: Lifecycle,
     /// The synced table shows it, as far as it was applied.
@@ -60,22 +56,18 @@ pub struct Standing {
 }
 
 #[derive(Debug)]
-struct Shared {
-    waiting: Mutex<Waiting>,
+struct NotifierState {
+    waiting: Mutex<PendingItems>,
     some: Notify,
     here: broadcast::Sender<Notice>,
 }
-
-/// (channel, what the item is about) → item: a later item about the same thing takes the place of the earlier.
-#[derive(Debug, Default)]
-struct Waiting(BTreeMap<(String, String), String>);
 
 impl Notifier {
     /// Starts the task, on a connection of its own with the options of `pool`. On `shutdown` it sends what waits,
     /// once, and ends.
     pub fn start(pool: &PgPool, shutdown: CancellationToken) -> Self {
         let here = broadcast::Sender::new(HEARD_HERE);
-        let shared = Arc::new(Shared { waiting: Mutex::default(), some: Notify::new(), here });
+        let shared = Arc::new(NotifierState { waiting: Mutex::default(), some: Notify::new(), here });
         let options = pool.connect_options().as_ref().clone().application_name("upwrite notifier");
         // Notifications do not survive a crash anyway: their commit need not wait for the disk.
         let options = options.options([("synchronous_commit", "off")]);
@@ -83,7 +75,7 @@ impl Notifier {
         Self { shared }
     }
 
-    /// Hears every item in this process, at once and without Postgres. One who lags behind is told so (`Lagged`), and
+    /// Hears every item in this process, at once and without Postgres. A listener that lags behind learns it (`Lagged`), and
     /// then looks at everything it waits for.
     pub fn subscribe(&self) -> broadcast::Receiver<Notice> {
         self.shared.here.subscribe()
@@ -102,83 +94,27 @@ impl Notifier {
     }
 
     /// A verdict, or the release of claims, that has been committed: by its id to other processes, as a whole in this one.
-    pub fn verdict(&self, standing: Standing) {
-        let id = standing.mutation.to_string();
-        self.send(VERDICT_CHANNEL, &id.clone(), id, Some(Arc::new(standing)));
+    pub fn verdict(&self, status: MutationStatus) {
+        let id = status.mutation.to_string();
+        self.send(VERDICT_CHANNEL, &id.clone(), id, Some(Arc::new(status)));
     }
 
-    fn send(&self, channel: &str, about: &str, item: String, standing: Option<Arc<Standing>>) {
+    fn send(&self, channel: &str, about: &str, item: String, status: Option<Arc<MutationStatus>>) {
         debug_assert!(!item.contains(' ') && item.len() < MAX_PAYLOAD_BYTES, "not an item: {item}");
-        // Nobody may be listening here.
-        let _ = self.shared.here.send(Notice { channel: channel.into(), item: item.as_str().into(), standing });
+        // There may be no listener here.
+        let _ = self.shared.here.send(Notice { channel: channel.into(), item: item.as_str().into(), status });
         self.shared.lock().add((channel.to_owned(), about.to_owned()), item);
         self.shared.some.notify_one();
     }
 }
 
-impl Shared {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+impl NotifierState {
+    fn lock(&self) -> std::sync::MutexGuard<'_, PendingItems> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Waiting {
-    fn add(&mut self, key: (String, String), item: String) {
-        if self.0.len() >= MAX_WAITING && !self.0.contains_key(&key) {
-            let channel = key.0;
-            tracing::warn!(channel, "too many notifications wait; they become one");
-            self.0.retain(|(of, _), _| *of != channel);
-            self.0.insert((channel, OVERFLOW.to_owned()), OVERFLOW.to_owned());
-            return;
-        }
-        self.0.insert(key, item);
-    }
-
-    /// Takes what fits one transaction: payloads by channel.
-    fn take(&mut self) -> Vec<Packed> {
-        let mut packed: Vec<Packed> = Vec::new();
-        while let Some(entry) = self.0.first_entry() {
-            let channel = &entry.key().0;
-            let fits = |last: &Packed| {
-                last.channel == *channel && last.payload.len() + 1 + entry.get().len() <= MAX_PAYLOAD_BYTES
-            };
-            if !packed.last().is_some_and(fits) {
-                if packed.len() == MAX_PAYLOADS {
-                    break;
-                }
-                packed.push(Packed { channel: channel.clone(), payload: String::new(), taken: Vec::new() });
-            }
-            let ((_, about), item) = entry.remove_entry();
-            let last = packed.last_mut().expect("pushed above if there was none");
-            if !last.payload.is_empty() {
-                last.payload.push(' ');
-            }
-            last.payload.push_str(&item);
-            last.taken.push((about, item));
-        }
-        packed
-    }
-
-    /// What could not be sent waits again, unless something newer about the same already does.
-    fn put_back(&mut self, packed: Vec<Packed>) {
-        for Packed { channel, taken, .. } in packed {
-            for (about, item) in taken {
-                let key = (channel.clone(), about);
-                if !self.0.contains_key(&key) {
-                    self.add(key, item);
-                }
-            }
-        }
-    }
-}
-
-struct Packed {
-    channel: String,
-    payload: String,
-    taken: Vec<(String, String)>,
-}
-
-async fn run(shared: Arc<Shared>, options: PgConnectOptions, shutdown: CancellationToken) {
+async fn run(shared: Arc<NotifierState>, options: PgConnectOptions, shutdown: CancellationToken) {
     let mut connection = None;
     loop {
         let packed = shared.lock().take();
@@ -222,75 +158,5 @@ async fn send(
     match timeout(PATIENCE, sending).await {
         Ok(sent) => sent.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no answer within {PATIENCE:?}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn add(waiting: &mut Waiting, channel: &str, about: &str, item: &str) {
-        waiting.add((channel.to_owned(), about.to_owned()), item.to_owned());
-    }
-
-    fn payloads(packed: &[Packed]) -> Vec<(&str, &str)> {
-        packed.iter().map(|packed| (packed.channel.as_str(), packed.payload.as_str())).collect()
-    }
-
-    #[test]
-    fn the_latest_about_one_thing_is_sent_once() {
-        let mut waiting = Waiting::default();
-        for end in ["p:1", "p:2", "p:3"] {
-            add(&mut waiting, "log", "p", end);
-        }
-        add(&mut waiting, "verdict", "m", "m");
-        add(&mut waiting, "verdict", "m", "m");
-        assert_eq!(payloads(&waiting.take()), [("log", "p:3"), ("verdict", "m")]);
-        assert!(waiting.take().is_empty());
-    }
-
-    #[test]
-    fn what_could_not_be_sent_waits_unless_there_is_something_newer() {
-        let mut waiting = Waiting::default();
-        add(&mut waiting, "log", "p", "p:1");
-        add(&mut waiting, "log", "q", "q:1");
-        let packed = waiting.take();
-        add(&mut waiting, "log", "p", "p:2");
-        waiting.put_back(packed);
-        assert_eq!(payloads(&waiting.take()), [("log", "p:2 q:1")]);
-    }
-
-    #[test]
-    fn too_many_become_one_that_stands_for_all() {
-        let mut waiting = Waiting::default();
-        add(&mut waiting, "log", "p", "p:1");
-        for number in 0..=MAX_WAITING {
-            let item = number.to_string();
-            add(&mut waiting, "verdict", &item, &item);
-        }
-        assert!(waiting.0.len() <= MAX_WAITING);
-        let packed = waiting.take();
-        assert_eq!(payloads(&packed)[0], ("log", "p:1"));
-        assert!(packed[1].payload.split(' ').any(|item| item == OVERFLOW));
-    }
-
-    #[test]
-    fn a_transaction_is_bounded() {
-        let mut waiting = Waiting::default();
-        for number in 0..60_000 {
-            let item = format!("{number:036}");
-            add(&mut waiting, "verdict", &item, &item);
-        }
-        let mut sent = 0;
-        loop {
-            let packed = waiting.take();
-            if packed.is_empty() {
-                break;
-            }
-            assert!(packed.len() <= MAX_PAYLOADS);
-            assert!(packed.iter().all(|packed| packed.payload.len() <= MAX_PAYLOAD_BYTES));
-            sent += packed.iter().map(|packed| packed.taken.len()).sum::<usize>();
-        }
-        assert_eq!(sent, 60_000);
     }
 }

@@ -36,7 +36,7 @@ pub fn link(span: &Span, traceparent: &str) {
     }
 }
 
-/// The `traceparent` that names this span, beginning it. `None`: nobody traces it.
+/// The `traceparent` that names this span, beginning it. `None`: it is not traced.
 pub fn traceparent(span: &Span) -> Option<String> {
     if span.is_disabled() {
         return None;

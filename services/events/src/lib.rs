@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![deny(clippy::disallowed_methods, reason = "no clock, no threads: see clippy.toml")]
 
 mod case;
 mod claim;
@@ -15,6 +16,7 @@ mod request;
 mod row;
 mod table;
 mod transition;
+mod unix_time;
 mod verdict;
 
 pub use case::fold_case;
@@ -34,4 +36,5 @@ pub use request::{Ack, MutationRequested};
 pub use row::{AppliedRow, Interval, LocalInterval, ObservedRow, Op, Row, RowChange};
 pub use table::{ColumnSpec, OWN_COLUMNS, SYNCED_AT_COLUMN, TableSpec, VERSION_COLUMN, is_own_column};
 pub use transition::{IllegalTransition, Transition};
+pub use unix_time::unix_us;
 pub use verdict::Verdict;

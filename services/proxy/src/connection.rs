@@ -21,7 +21,7 @@ use crate::session::{Environment, OwnStatements, ServerLeg, Session};
 use crate::startup::{LoginError, Opening, SessionRequest, Startup, open};
 use crate::wire::{Peer, Side, encode};
 
-/// The settings of a session with their defaults, so that SHOW knows them.
+/// The settings of a session that clients may change, with their defaults, so that SHOW knows them.
 const SETTINGS: [(&str, &str); 5] = [
     ("upwrite.apply", "statement"),
     ("upwrite.ack", "reconciled"),

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use tokio::sync::watch;
-use upwrite_events::{Partition, Phase, Position};
+use upwrite_events::{Partition, Phase, Position, unix_us};
 
 use crate::plan::Advances;
 use crate::status::Status;
@@ -125,6 +125,5 @@ fn sqlstate(status: &Status) -> String {
 
 /// Unix time, microseconds.
 pub(crate) fn now_us() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    unix_us(SystemTime::now())
 }

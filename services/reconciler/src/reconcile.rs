@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection as _, PgConnection};
-use upwrite_event_log::{EventLog, LogRecord, Notifier, Standing};
+use upwrite_event_log::{EventLog, LogRecord, MutationStatus, Notifier};
 use upwrite_events::{MutationId, Partition, Phase, TableName};
 
 use crate::claims::claim_early;
@@ -196,7 +196,7 @@ impl Reconciler {
                 Reporter::verdict(&status);
             }
             if let Some(life) = status.lifecycle.as_ref().filter(|life| life.phase.is_finished()) {
-                self.notifier.verdict(Standing {
+                self.notifier.verdict(MutationStatus {
                     mutation,
                     lifecycle: life.clone(),
                     finished: status.finished,

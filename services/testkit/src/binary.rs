@@ -26,7 +26,7 @@ pub fn binary(name: &str) -> PathBuf {
 
 /// The folder of the workspace's root.
 pub(crate) fn workspace_root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("this crate is two folders below the root")
+    upwrite_private_servers::checkout()
 }
 
 /// `TARGET/PROFILE`: the tests themselves run from `TARGET/PROFILE/deps`.

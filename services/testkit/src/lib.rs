@@ -1,9 +1,6 @@
-//! Test harness: private Postgres clusters and Kafka brokers, processes, waiting for events.
-//!
-//! Everything here panics with a message that says what was expected and what was there instead, because its
-//! callers are tests (and the demo). Whatever it starts dies with the test process, however that ends (`guardian`).
+#![doc = include_str!("../README.md")]
 
-mod guardian;
+mod must;
 mod port;
 mod until;
 

@@ -1,74 +1,29 @@
 //! Executables under test: their output line by line, signals, and the way they end.
 
-use std::collections::VecDeque;
-use std::io::{BufRead as _, BufReader, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::ops::Deref;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use nix::unistd::Pid;
-use tokio::sync::watch;
+use upwrite_private_servers::process as private;
 
-use crate::guardian;
+use crate::must::must;
 
-/// Lines of output kept; older ones are dropped.
-const LINES_MAX: usize = 50_000;
+/// As [`private::Process`], of which it has all methods; those here panic where that has errors.
+pub struct Process(private::Process);
 
-/// Lines of output shown when a test fails.
-const LINES_SHOWN: usize = 60;
+impl Deref for Process {
+    type Target = private::Process;
 
-/// A running executable. Killed (SIGKILL) when dropped, and when the test process ends.
-pub struct Process {
-    name: String,
-    pid: Pid,
-    output: Arc<Output>,
-    /// `None` as long as it runs. Written under `signalling`, so that no signal goes to a pid that was reaped.
-    exit: watch::Receiver<Option<ExitStatus>>,
-    signalling: Arc<Mutex<()>>,
-    threads: Vec<JoinHandle<()>>,
+    fn deref(&self) -> &private::Process {
+        &self.0
+    }
 }
 
 impl Process {
     /// Starts `command` with both outputs captured and nothing on standard input.
     #[track_caller]
-    pub fn spawn(mut command: Command) -> Self {
-        let name = std::path::Path::new(command.get_program())
-            .file_name()
-            .map_or_else(|| "process".to_owned(), |name| name.to_string_lossy().into_owned());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("starting {command:?}: {error}"));
-        let pid = Pid::from_raw(child.id().cast_signed());
-        guardian::end_with_us(pid, Signal::SIGKILL);
-        let output = Arc::new(Output::default());
-        let stdout = child.stdout.take().expect("stdout is piped");
-        let stderr = child.stderr.take().expect("stderr is piped");
-        let signalling = Arc::new(Mutex::new(()));
-        let (ended, exit) = watch::channel(None);
-        let threads = vec![
-            output.clone().read(stdout),
-            output.clone().read(stderr),
-            reap(child, pid, Arc::clone(&signalling), ended),
-        ];
-        Self { name, pid, output, exit, signalling, threads }
-    }
-
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.pid.as_raw().unsigned_abs()
-    }
-
-    /// All lines of both outputs that are still kept.
-    pub fn lines(&self) -> Vec<String> {
-        self.output.state().lines.iter().cloned().collect()
-    }
-
-    /// How many lines there have been so far: a place from which [`Process::wait_for_line_from`] may search.
-    pub fn mark(&self) -> usize {
-        let state = self.output.state();
-        state.dropped + state.lines.len()
+    pub fn spawn(command: Command) -> Self {
+        Self(must(private::Process::spawn(command)))
     }
 
     /// The first line since the start that contains `text`; waits up to `limit` for it.
@@ -81,56 +36,7 @@ impl Process {
     /// # Panics
     /// If the limit passes, or if the process ends and the line was not among its last.
     pub async fn wait_for_line_from(&self, mark: usize, text: &str, limit: Duration) -> String {
-        self.find_line_from(mark, text, limit).await.unwrap_or_else(|why| panic!("{why}"))
-    }
-
-    /// As [`Process::wait_for_line_from`], for callers that go on without the line.
-    ///
-    /// # Errors
-    /// If the limit passes, or if the process ends and the line was not among its last; with the last it said.
-    pub async fn find_line_from(&self, mark: usize, text: &str, limit: Duration) -> Result<String, String> {
-        let search = async {
-            let mut changed = self.output.changed.subscribe();
-            let mut next = mark;
-            loop {
-                changed.mark_unchanged();
-                let open = *changed.borrow();
-                if let Some(line) = self.output.find(&mut next, text) {
-                    return Some(line);
-                }
-                if open == 0 || changed.changed().await.is_err() {
-                    return None; // both outputs are closed
-                }
-            }
-        };
-        match tokio::time::timeout(limit, search).await {
-            Ok(Some(line)) => Ok(line),
-            Ok(None) => Err(format!("{} ended without saying {text:?}{}", self.name, self.tail())),
-            Err(_) => Err(format!("{} did not say {text:?} within {limit:?}{}", self.name, self.tail())),
-        }
-    }
-
-    /// Asks it to end (SIGTERM).
-    pub fn sigterm(&self) {
-        self.signal(Signal::SIGTERM);
-    }
-
-    /// Kills it (SIGKILL); returns at once, see [`Process::wait_exit`].
-    pub fn kill9(&self) {
-        self.signal(Signal::SIGKILL);
-    }
-
-    /// Sends any signal; nothing happens if it has ended.
-    pub fn signal(&self, signal: Signal) {
-        let _signalling = self.signalling.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.exit.borrow().is_none() {
-            let _ = kill(self.pid, signal);
-        }
-    }
-
-    /// Whether it still runs.
-    pub fn is_running(&self) -> bool {
-        self.exit.borrow().is_none()
+        must(self.0.find_line_from(mark, text, limit).await)
     }
 
     /// Waits up to `limit` until it ends, and says how.
@@ -138,102 +44,6 @@ impl Process {
     /// # Panics
     /// If the limit passes.
     pub async fn wait_exit(&self, limit: Duration) -> ExitStatus {
-        let mut exit = self.exit.clone();
-        let ended = tokio::time::timeout(limit, exit.wait_for(Option::is_some)).await.map(|status| {
-            let status = status.expect("the reaping thread ends only after it has said how the process ended");
-            status.expect("waited for")
-        });
-        ended.unwrap_or_else(|_| panic!("{} did not end within {limit:?}{}", self.name, self.tail()))
-    }
-
-    fn tail(&self) -> String {
-        let state = self.output.state();
-        let skip = state.lines.len().saturating_sub(LINES_SHOWN);
-        let lines: Vec<&str> = state.lines.iter().skip(skip).map(String::as_str).collect();
-        format!("\n--- the last it said:\n{}\n---", lines.join("\n"))
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill9();
-        if std::thread::panicking() {
-            eprintln!("{} (pid {}){}", self.name, self.pid, self.tail());
-        }
-        // The readers are not waited for: a child of the process may hold its outputs open.
-        if let Some(reaper) = self.threads.pop() {
-            let _ = reaper.join();
-        }
-    }
-}
-
-/// Waits for the end of `child` without reaping it, then reaps it while nobody can be signalling it.
-fn reap(
-    mut child: Child,
-    pid: Pid,
-    signalling: Arc<Mutex<()>>,
-    ended: watch::Sender<Option<ExitStatus>>,
-) -> JoinHandle<()> {
-    std::thread::spawn(move || {
-        while let Err(nix::Error::EINTR) = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {}
-        let _signalling = signalling.lock().unwrap_or_else(PoisonError::into_inner);
-        let status = child.wait().expect("our own child, reaped nowhere else");
-        ended.send_replace(Some(status));
-    })
-}
-
-#[derive(Default)]
-struct OutputState {
-    lines: VecDeque<String>,
-    dropped: usize,
-}
-
-struct Output {
-    state: Mutex<OutputState>,
-    /// The number of outputs still open; sent anew with each line.
-    changed: watch::Sender<usize>,
-}
-
-impl Default for Output {
-    fn default() -> Self {
-        Self { state: Mutex::default(), changed: watch::Sender::new(2) }
-    }
-}
-
-impl Output {
-    fn state(&self) -> MutexGuard<'_, OutputState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn read(self: Arc<Self>, from: impl Read + Send + 'static) -> JoinHandle<()> {
-        std::thread::spawn(move || {
-            let mut reader = BufReader::new(from);
-            let mut line = Vec::new();
-            while reader.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
-                self.push(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned());
-                line.clear();
-            }
-            self.changed.send_modify(|open| *open -= 1);
-        })
-    }
-
-    fn push(&self, line: String) {
-        let mut state = self.state();
-        if state.lines.len() == LINES_MAX {
-            state.lines.pop_front();
-            state.dropped += 1;
-        }
-        state.lines.push_back(line);
-        drop(state);
-        self.changed.send_modify(|_| ());
-    }
-
-    /// Searches from line number `next`, and moves it past what was searched.
-    fn find(&self, next: &mut usize, text: &str) -> Option<String> {
-        let state = self.state();
-        let skip = next.saturating_sub(state.dropped);
-        let found = state.lines.iter().skip(skip).find(|line| line.contains(text)).cloned();
-        *next = state.dropped + state.lines.len();
-        found
+        must(self.0.wait_exit(limit).await)
     }
 }

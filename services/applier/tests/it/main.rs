@@ -7,5 +7,6 @@ mod double;
 mod handover;
 mod hazards;
 mod ownership;
+#[deny(clippy::disallowed_methods, reason = "real components: a test waits for an event, never for time to pass")]
 mod real;
 mod simulation;

@@ -1,15 +1,15 @@
 //! After a lost answer: the look-up finds what the create made, and only that.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use upwrite_connectors::{CallRow, Connector, LookupResult};
-use upwrite_events::{Op, Outcome};
+use upwrite_events::{Op, Outcome, unix_us};
 use upwrite_sandbox::Fault;
 
 use crate::harness::{World, failed, insert, value};
 
 fn now_us() -> i64 {
-    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_micros()).expect("before 290000")
+    unix_us(SystemTime::now())
 }
 
 async fn find(world: &World, table: &str, rows: &[CallRow], since: i64) -> Vec<LookupResult> {

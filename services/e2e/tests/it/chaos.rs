@@ -96,7 +96,7 @@ async fn instant(random: &mut StdRng, progress: &mut watch::Receiver<u64>) -> Du
         progress.mark_unchanged();
         let _nothing_succeeds_for_now = tokio::time::timeout(Duration::from_secs(10), progress.changed()).await;
     }
-    // Not synchronisation: the random instant is the experiment.
+    #[allow(clippy::disallowed_methods, reason = "the random instant is the experiment")]
     tokio::time::sleep(after).await;
     after
 }

@@ -1,10 +1,11 @@
 //! Who has what: members of a group on a real Postgres.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use upwrite_event_log::{GroupConfig, Membership as _, MembershipEvent, PgMembership};
@@ -46,6 +47,30 @@ impl Bench {
              where l.locktype = 'advisory' and a.datname = current_database() and a.application_name like 'upwrite group %'";
         let rows = sqlx::query(query).fetch_all(&self.admin).await.unwrap();
         rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
+    }
+
+    /// When each member's session last spoke, by backend. Members that drain are none any more.
+    async fn spoken(&self) -> BTreeMap<i32, String> {
+        let members: BTreeSet<i32> =
+            self.locks().await.into_iter().filter(|(_, _, key)| *key == 0).map(|(pid, ..)| pid).collect();
+        let query = "/* test.spoken */ select pid, query_start::text from pg_stat_activity \
+             where pid = any($1) and query_start is not null";
+        let pids: Vec<i32> = members.into_iter().collect();
+        let rows = sqlx::query(query).bind(pids).fetch_all(&self.admin).await.unwrap();
+        rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+    }
+
+    /// Until every member has looked around so many times more: each look is a statement of its session.
+    async fn until_looked(&self, times: usize) {
+        for _ in 0..times {
+            let before = self.spoken().await;
+            assert!(!before.is_empty(), "nobody is a member");
+            until(LIMIT, "a look of every member", || async {
+                let now = self.spoken().await;
+                before.iter().all(|(pid, spoke)| now.get(pid) != Some(spoke)).then_some(())
+            })
+            .await;
+        }
     }
 
     /// Ends the session of whoever holds the item.
@@ -150,7 +175,7 @@ async fn one_member_has_everything_and_a_second_gets_its_share_once_it_is_given_
     let second = bench.member();
     until(LIMIT, "a recall", || async { (first.state.lock().unwrap().recalled.len() == 2).then_some(()) }).await;
     // Several looks of the second one later it still has none of them: nobody has the same item at the same time.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    bench.until_looked(4).await;
     assert_eq!((first.mine().len(), second.mine().len()), (5, 0));
     first.stubborn(false);
     until_shared(&[&first, &second]).await;
@@ -170,7 +195,7 @@ async fn a_member_that_leaves_gives_way_while_it_drains() {
         (bench.locks().await.iter().filter(|(_, _, key)| *key == 0).count() == 1).then_some(())
     })
     .await;
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    bench.until_looked(3).await;
     assert_eq!(first.mine(), kept, "it has them until it gives them back");
     assert!(second.mine().is_disjoint(&kept));
     drop(first);
@@ -233,13 +258,18 @@ async fn after_a_crash_of_postgres_all_have_what_they_had() {
     until_shared(&[&members[0], &members[1], &members[2]]).await;
     let before: Vec<BTreeSet<u16>> = members.iter().map(Member::mine).collect();
     cluster.kill9().await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // Postgres stays away until each of them has tried in vain, more than once.
+    let nobody = TcpListener::bind((cluster.host(), cluster.port())).await.unwrap();
+    for _ in 0..3 * members.len() {
+        tokio::time::timeout(LIMIT, nobody.accept()).await.expect("members try to connect").unwrap();
+    }
+    drop(nobody);
     cluster.restart().await;
     until(LIMIT, "all members' locks", || async {
         (bench.locks().await.len() == members.len() + usize::from(ITEMS)).then_some(())
     })
     .await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    bench.until_looked(3).await;
     let after: Vec<BTreeSet<u16>> = members.iter().map(Member::mine).collect();
     assert_eq!(after, before);
     assert!(members.iter().all(|member| member.lost() == 0), "they never stopped");
@@ -258,14 +288,17 @@ async fn a_stopped_members_items_go_to_the_others_after_the_session_timeout() {
     let lock = format!("/* test.stopped */ select pg_advisory_lock_shared({class}, 0)");
     sqlx::query(AssertSqlSafe(lock)).execute(&mut stopped).await.unwrap();
     // It joined; now it gets hold of what the other one gives back, and falls silent.
-    let mut taken = BTreeSet::new();
+    let taken = Mutex::new(BTreeSet::new());
     let lock =
         format!("/* test.stopped */ select n from generate_series(1, 5) n where pg_try_advisory_lock({class}, n)");
-    while taken.len() < 2 {
-        let got: Vec<i32> = sqlx::query_scalar(AssertSqlSafe(lock.as_str())).fetch_all(&mut stopped).await.unwrap();
-        taken.extend(got);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let stopped = tokio::sync::Mutex::new(stopped);
+    until(LIMIT, "two items that were given back", || async {
+        let mut stopped = stopped.lock().await;
+        let got: Vec<i32> = sqlx::query_scalar(AssertSqlSafe(lock.as_str())).fetch_all(&mut *stopped).await.unwrap();
+        taken.lock().unwrap().extend(got);
+        (taken.lock().unwrap().len() >= 2).then_some(())
+    })
+    .await;
     assert_eq!(living.mine().len(), 3);
     let silent = Instant::now();
     until_shared(&[&living]).await;

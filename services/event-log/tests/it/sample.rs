@@ -83,17 +83,14 @@ pub(crate) fn accepted(submitted: Submitted) -> Position {
     }
 }
 
-/// The next `count` records, however they are batched.
+/// The next `count` records, however they are batched; [`LIMIT`] for each batch.
 pub(crate) async fn next(subscription: &mut Subscription, count: usize) -> Vec<LogRecord> {
     let mut records = Vec::new();
-    let reading = async {
-        while records.len() < count {
-            let batch = subscription.next().await.expect("the subscription ended");
-            records.extend(batch.expect("the subscription failed"));
-        }
-    };
-    if tokio::time::timeout(LIMIT, reading).await.is_err() {
-        panic!("{} of {count} records came", records.len());
+    while records.len() < count {
+        let Ok(batch) = tokio::time::timeout(LIMIT, subscription.next()).await else {
+            panic!("{} of {count} records came", records.len());
+        };
+        records.extend(batch.expect("the subscription ended").expect("the subscription failed"));
     }
     records
 }

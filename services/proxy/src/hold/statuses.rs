@@ -8,7 +8,7 @@ use sqlx::postgres::PgListener;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use upwrite_event_log::{Notice, OVERFLOW, Standing, VERDICT_CHANNEL};
+use upwrite_event_log::{MutationStatus, Notice, OVERFLOW, VERDICT_CHANNEL};
 use upwrite_events::{Lifecycle, MutationId, STATUS_POLL};
 use uuid::Uuid;
 
@@ -69,7 +69,7 @@ pub(super) async fn hear(
             notice = notices.recv() => notice,
         };
         match notice {
-            Ok(Notice { standing: Some(standing), .. }) => distribute(&registry, vec![StatusReport::of(&standing)]),
+            Ok(Notice { status: Some(status), .. }) => distribute(&registry, vec![StatusReport::of(&status)]),
             Ok(notice) if &*notice.channel == VERDICT_CHANNEL => mark_due(&registry, &notice.item),
             Ok(_) => {}
             Err(RecvError::Lagged(_)) => registry.read_all_soon(),
@@ -107,9 +107,9 @@ struct StatusReport {
 }
 
 impl StatusReport {
-    fn of(standing: &Standing) -> Self {
-        let status = Status { lifecycle: standing.lifecycle.clone(), finished: standing.finished };
-        Self { mutation: standing.mutation, status: Some(status), claimed: !standing.released }
+    fn of(status: &MutationStatus) -> Self {
+        let known = Status { lifecycle: status.lifecycle.clone(), finished: status.finished };
+        Self { mutation: status.mutation, status: Some(known), claimed: !status.released }
     }
 }
 

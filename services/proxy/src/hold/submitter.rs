@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use sqlx::PgPool;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use upwrite_event_log::{EventLog, LogError, Notice, Submitted};
-use upwrite_events::{Event, MutationId, MutationOutlivedRollback, Partition};
+use upwrite_events::{Event, MutationId, MutationOutlivedRollback, Partition, unix_us};
 use uuid::Uuid;
 
 use super::duplicate::claim_of;
@@ -101,7 +101,7 @@ impl Submitter {
             About { mutation: MutationId(Uuid::now_v7()), table: first.table.clone(), ack: plan.settings.upwrite.ack };
         // Before the append, so that its verdict cannot be missed.
         let status = StatusWatch::new(&self.registry, about.mutation);
-        match self.registry.log.submit(plan.submission(about.mutation, now_us())).await {
+        match self.registry.log.submit(plan.submission(about.mutation, unix_us(SystemTime::now()))).await {
             Ok(Submitted::Accepted { partition, .. }) => {
                 wait.accepted(about.mutation);
                 Ok(SubmitResult::Accepted(Hold::new(status, about, partition)))
@@ -185,9 +185,4 @@ fn refused(mutation: MutationId, error: &LogError) -> PgError {
             verdict::log_refused(Some(mutation))
         }
     }
-}
-
-fn now_us() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
-use upwrite_events::{Ack, Event, MutationId, Partition, REVOCATION_ANSWER_WAIT, RevocationRequested};
+use upwrite_events::{Ack, Event, MutationId, Partition, RevocationRequested};
 
 use super::WaitLimits;
 use super::registry::HoldRegistry;
@@ -88,12 +89,12 @@ impl Hold {
         if cause != Cause::Cancel && limits.on_timeout == OnTimeout::Continue {
             return Verdict::Failure(verdict::not_known(self.about.mutation));
         }
-        self.withdraw(cause).await
+        self.withdraw(cause, limits.revocation_wait).await
     }
 
     /// Asks the partition's owner to withdraw it, and takes what is known a moment later.
-    async fn withdraw(mut self, cause: Cause) -> Verdict {
-        let deadline = Instant::now() + REVOCATION_ANSWER_WAIT;
+    async fn withdraw(mut self, cause: Cause, patience: Duration) -> Verdict {
+        let deadline = Instant::now() + patience;
         let mutation = self.about.mutation;
         let reason = match cause {
             Cause::Cancel => "cancel",

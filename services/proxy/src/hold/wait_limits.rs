@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use upwrite_events::REVOCATION_ANSWER_WAIT;
 
 use crate::planning::{OnTimeout, SessionSettings};
 use crate::verdict::Cause;
@@ -18,6 +19,8 @@ pub struct WaitLimits {
     /// For each wait for a claimed record.
     pub lock_timeout: Option<Duration>,
     pub on_timeout: OnTimeout,
+    /// How long the partition's owner may take to withdraw the mutation, before the client is told that nobody knows.
+    pub revocation_wait: Duration,
     /// CancelRequest for this statement.
     pub cancel: CancellationToken,
 }
@@ -30,6 +33,7 @@ impl WaitLimits {
             statement_timeout: settings.statement_timeout,
             lock_timeout: settings.lock_timeout,
             on_timeout: settings.upwrite.on_timeout,
+            revocation_wait: REVOCATION_ANSWER_WAIT,
             cancel,
         }
     }

@@ -1,6 +1,7 @@
 //! The proxy with a real PostgreSQL behind it and real sockets in front.
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
+#![deny(clippy::disallowed_methods, reason = "a test waits for an event, never for time to pass")]
 
 mod anyone;
 mod raw;
@@ -9,6 +10,7 @@ mod site;
 mod stage;
 mod upstream;
 
+#[allow(clippy::disallowed_methods, reason = "what is waited for there, nothing shows yet")]
 mod capture;
 mod drivers;
 mod dry_run;

@@ -130,7 +130,7 @@ fn connector(alpn: bool) -> tokio_rustls::TlsConnector {
 #[tokio::test]
 async fn psql_logs_in_with_channel_binding() {
     let site = Site::new().await;
-    let psql = upwrite_testkit::postgres::bindir().unwrap().join("psql");
+    let psql = upwrite_testkit::postgres::psql().unwrap();
     let target = format!(
         "host=127.0.0.1 port={} user={USER} dbname={} sslmode=require channel_binding=require",
         site.address.port(),

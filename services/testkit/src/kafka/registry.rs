@@ -1,36 +1,23 @@
-//! A schema registry that speaks Confluent's API.
+//! A schema registry that speaks Confluent's API, as tests see it.
 
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::ops::Deref;
 
-use anyhow::{Result, anyhow, bail};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use anyhow::Result;
 use tokio::sync::OnceCell;
+use upwrite_private_servers::kafka as private;
 
-use super::tools::{self, JVM};
-use crate::free_port;
-use crate::process::Process;
+use super::RegistryOptions;
+use crate::must::must;
 
-const START_LIMIT: Duration = Duration::from_secs(120);
+/// As [`private::Registry`], of which it has all methods; those here panic where that has errors.
+pub struct Registry(private::Registry);
 
-const PAUSE: Duration = Duration::from_millis(20);
+impl Deref for Registry {
+    type Target = private::Registry;
 
-/// The path of Confluent's API.
-const API: &str = "/apis/ccompat/v7";
-
-/// How a registry runs.
-#[derive(Debug, Clone, Default)]
-pub struct RegistryOptions {
-    /// Environment variables: its settings. Without any, it keeps everything in memory.
-    pub settings: Vec<(String, String)>,
-}
-
-/// A registry process; killed when dropped, and when the test process ends.
-pub struct Registry {
-    port: u16,
-    options: RegistryOptions,
-    process: Process,
+    fn deref(&self) -> &private::Registry {
+        &self.0
+    }
 }
 
 impl Registry {
@@ -44,9 +31,7 @@ impl Registry {
     /// # Errors
     /// If it is not installed or does not start.
     pub async fn try_start(options: RegistryOptions) -> Result<Self> {
-        let port = free_port();
-        let process = launch(port, &options).await?;
-        Ok(Self { port, options, process })
+        Ok(Self(private::Registry::start(options).await?))
     }
 
     /// The registry that all tests of this process share; subjects are told apart by [`super::unique_prefix`]. Do not
@@ -56,59 +41,13 @@ impl Registry {
         SHARED.get_or_init(Self::start).await
     }
 
-    /// Where clients of Confluent's API find it.
-    pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}{API}", self.port)
-    }
-
     /// Kills it (SIGKILL), and returns when it is gone.
     pub async fn kill9(&self) {
-        self.process.kill9();
-        self.process.wait_exit(START_LIMIT).await;
+        must(self.0.kill9().await);
     }
 
     /// Kills it and starts it again on the same port: empty, unless its settings keep its content elsewhere.
     pub async fn restart(&mut self) {
-        self.kill9().await;
-        self.process =
-            launch(self.port, &self.options).await.unwrap_or_else(|error| panic!("restarting the registry: {error:#}"));
+        must(self.0.restart().await);
     }
-}
-
-async fn launch(port: u16, options: &RegistryOptions) -> Result<Process> {
-    let folder = tools::folder()?.join("registry");
-    let jar = std::fs::read_dir(&folder)?
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| path.to_string_lossy().ends_with("-runner.jar"))
-        .ok_or_else(|| anyhow!("no -runner.jar in {}: run scripts/install-tools kafka", folder.display()))?;
-    let mut command = Command::new("java");
-    command
-        .args(JVM)
-        .arg("-Xmx256m")
-        .arg("-jar")
-        .arg(jar)
-        .current_dir("/")
-        .env("QUARKUS_HTTP_HOST", "127.0.0.1")
-        .env("QUARKUS_HTTP_PORT", port.to_string())
-        .envs(options.settings.iter().map(|(name, value)| (name, value)));
-    let process = Process::spawn(command);
-    // It logs nothing when it is ready, so it is asked.
-    let started = Instant::now();
-    while !answers(port).await.unwrap_or(false) {
-        if !process.is_running() || started.elapsed() > START_LIMIT {
-            bail!("the schema registry does not answer\n{}", process.lines().join("\n"));
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-    Ok(process)
-}
-
-async fn answers(port: u16) -> std::io::Result<bool> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    let request = format!("GET {API}/subjects HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await?;
-    Ok(answer.starts_with(b"HTTP/1.1 200 "))
 }

@@ -4,6 +4,32 @@ fn ago(seconds: i64) -> Option<Timestamp> {
     Some(Timestamp { seconds: 1_700_000_000 - seconds, nanos: 0 })
 }
 
+fn processes() -> Vec<v1::Process> {
+    vec![
+        v1::Process {
+            host: "web-1".into(),
+            pid: 4711,
+            version: "0.1.0".into(),
+            stages: vec!["proxy".into()],
+            started_at: ago(7_400),
+            seen_at: ago(1),
+            alive: true,
+            held: Some(3),
+            clients: Some(120),
+            ..Default::default()
+        },
+        v1::Process {
+            host: "work-1".into(),
+            pid: 12,
+            version: "0.1.0".into(),
+            stages: vec!["applier".into(), "reconciler".into()],
+            started_at: ago(90_000),
+            seen_at: ago(40),
+            ..Default::default()
+        },
+    ]
+}
+
 fn status() -> v1::StatusResponse {
     v1::StatusResponse {
         healthy: false,
@@ -24,29 +50,7 @@ fn status() -> v1::StatusResponse {
             version: "0.1.0".into(),
             gate: None,
         }),
-        processes: vec![
-            v1::Process {
-                host: "web-1".into(),
-                pid: 4711,
-                version: "0.1.0".into(),
-                stages: vec!["proxy".into()],
-                started_at: ago(7_400),
-                seen_at: ago(1),
-                alive: true,
-                held: Some(3),
-                clients: Some(120),
-                ..Default::default()
-            },
-            v1::Process {
-                host: "work-1".into(),
-                pid: 12,
-                version: "0.1.0".into(),
-                stages: vec!["applier".into(), "reconciler".into()],
-                started_at: ago(90_000),
-                seen_at: ago(40),
-                ..Default::default()
-            },
-        ],
+        processes: processes(),
         stages: vec![
             v1::Stage { name: "proxy".into(), processes: 1, versions: vec!["0.1.0".into()], required: true },
             v1::Stage { name: "syncer".into(), processes: 0, versions: vec![], required: true },

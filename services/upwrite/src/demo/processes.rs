@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::process::Command;
+use upwrite_private_servers::kafka::{Brokers, Options as BrokerOptions, Registry, RegistryOptions};
+use upwrite_private_servers::postgres::{Cluster, Options, installed_bindir};
+use upwrite_private_servers::process::Process;
+use upwrite_private_servers::{free_port, until};
 use upwrite_sandbox::AdminClient;
-use upwrite_testkit::kafka::{Brokers, Options as BrokerOptions, Registry, RegistryOptions};
-use upwrite_testkit::postgres::{Cluster, Options};
-use upwrite_testkit::process::Process;
-use upwrite_testkit::{free_port, until};
 
 use super::psql::Psql;
 
@@ -43,10 +43,8 @@ struct KafkaProcesses {
 impl KafkaProcesses {
     async fn start() -> anyhow::Result<Self> {
         println!("Starting a Kafka broker and a schema registry …");
-        let (brokers, registry) = tokio::try_join!(
-            Brokers::try_start(1, BrokerOptions::default()),
-            Registry::try_start(RegistryOptions::default())
-        )?;
+        let (brokers, registry) =
+            tokio::try_join!(Brokers::start(1, BrokerOptions::default()), Registry::start(RegistryOptions::default()))?;
         Ok(Self { brokers, registry })
     }
 
@@ -63,16 +61,16 @@ impl Processes {
     /// `kafka`: with the log there instead of in Postgres.
     pub(super) async fn start(kafka: bool) -> anyhow::Result<Self> {
         println!("Starting a private PostgreSQL cluster …");
-        let cluster = tokio::task::spawn_blocking(|| Cluster::start_blocking(Options::default())).await??;
+        let cluster = Cluster::start(installed_bindir()?, Options::default()).await?;
         let kafka = if kafka { Some(KafkaProcesses::start().await?) } else { None };
         let folder = tempfile::Builder::new().prefix("upwrite-demo-").tempdir()?;
-        let (stand_in_port, proxy_port) = (free_port(), free_port());
+        let (stand_in_port, proxy_port) = (free_port()?, free_port()?);
         println!("Starting the stand-in for Salesforce …");
         let address = format!("127.0.0.1:{stand_in_port}");
         let mut sandbox = std::process::Command::new(beside_me("upwrite-sandbox")?);
         sandbox.args(["--listen", &address, "--accounts", "200", "--contacts", "1000", "--opportunities", "500"]);
-        let sandbox = Process::spawn(sandbox);
-        sandbox.wait_for_line("listening on", START).await;
+        let sandbox = Process::spawn(sandbox)?;
+        sandbox.find_line("listening on", START).await?;
 
         let admin = Psql { url: cluster.superuser_url("postgres") };
         admin.value("create database app").await?;
@@ -128,18 +126,19 @@ impl Processes {
 
     pub(super) async fn start_upwrite(&mut self) -> anyhow::Result<()> {
         println!("\n$ upwrite run");
-        let process = Process::spawn(self.me("run")?);
-        process.wait_for_line("ready", START).await;
+        let process = Process::spawn(self.me("run")?)?;
+        process.find_line("ready", START).await?;
         self.upwrite = Some(process);
         Ok(())
     }
 
     /// `kill -9` of Upwrite.
-    pub(super) async fn kill_upwrite(&mut self) {
+    pub(super) async fn kill_upwrite(&mut self) -> anyhow::Result<()> {
         if let Some(process) = self.upwrite.take() {
             process.kill9();
-            process.wait_exit(START).await;
+            process.wait_exit(START).await?;
         }
+        Ok(())
     }
 
     /// Waits until every table holds what upstream had.
@@ -150,7 +149,7 @@ impl Processes {
                 self.admin.value("select count(*) from upwrite.tables where backfilled_at is null").await.ok()?;
             (open == "0").then_some(())
         })
-        .await;
+        .await?;
         Ok(())
     }
 
@@ -179,10 +178,10 @@ impl Processes {
     pub(super) async fn stop(mut self) -> anyhow::Result<()> {
         if let Some(process) = self.upwrite.take() {
             process.sigterm();
-            let status = process.wait_exit(START).await;
+            let status = process.wait_exit(START).await?;
             anyhow::ensure!(status.success(), "upwrite run ended with {status}");
         }
-        self.cluster.stop().await;
+        self.cluster.stop().await?;
         Ok(())
     }
 }

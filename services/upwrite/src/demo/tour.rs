@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use serde_json::json;
-use upwrite_testkit::until;
+use upwrite_private_servers::until;
 
 use super::paint::paint;
 use super::processes::Processes;
@@ -125,7 +125,7 @@ async fn killed(processes: &mut Processes) -> anyhow::Result<()> {
         .begin("insert into salesforce.contact (last_name, email) values ('Survivor', 'survivor@example.com')")?;
     processes.stand_in.held(1).await?;
     println!("Salesforce has the request; kill -9 of Upwrite");
-    processes.kill_upwrite().await;
+    processes.kill_upwrite().await?;
     let output = client.wait_with_output().await?;
     print!("{}", String::from_utf8_lossy(&output.stderr));
     processes.stand_in.release().await?;
@@ -136,7 +136,7 @@ async fn killed(processes: &mut Processes) -> anyhow::Result<()> {
         let state = processes.admin.value(sql).await.ok()?;
         (!state.is_empty()).then_some(state)
     })
-    .await;
+    .await?;
     ensure!(state == "applied", "the write that was cut off is {state}");
     processes
         .app

@@ -1,5 +1,5 @@
-//! Which database and which log belong together. Setup records it, every start compares it: a
-//! database or log that was restored, promoted from behind, or swapped for another one is noticed, never continued.
+//! Which database and which log belong together: the binding. Setup records it, every start compares it: a database or
+//! log that was restored, promoted from behind, or swapped for another one is noticed, never continued.
 
 use sqlx::{PgConnection, PgPool, Row as _};
 

@@ -1,6 +1,7 @@
 //! Setup and capture on a real PostgreSQL. Tests are named after the hazards that they run.
 
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+#![deny(clippy::disallowed_methods, reason = "a test waits for an event, never for time to pass")]
 
 mod database;
 

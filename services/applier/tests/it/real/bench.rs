@@ -14,7 +14,7 @@ use upwrite_applier::{ApplierError, ApplierStatus, Config, PartitionState};
 use upwrite_connectors::salesforce::{self, Auth, ObjectConfig, Salesforce};
 use upwrite_connectors::{Budget, Connector, Secret, install_crypto_provider};
 use upwrite_event_log::{
-    Config as LogConfig, EventLog, GroupConfig, Membership, PgMembership, PostgresLog, SoleMember, Submission,
+    BootClock, Clock as _, Config as LogConfig, EventLog, GroupConfig, Membership, PgMembership, PostgresLog, SoleMember, Submission,
     Submitted, partition_for,
 };
 use upwrite_events::{
@@ -132,7 +132,9 @@ impl Bench {
             HashMap::new(),
             shutdown.clone(),
         );
-        Running { task: tokio::spawn(run), shutdown, status }
+        #[allow(clippy::disallowed_methods, reason = "the process that runs it")]
+        let task = tokio::spawn(run);
+        Running { task, shutdown, status }
     }
 
     pub(super) fn fault(&self, op: &str, fault: Fault) {
@@ -155,7 +157,8 @@ impl Bench {
 
     pub(super) async fn ask(&self, rows: Vec<RowChange>) -> Asked {
         let mutation = MutationId(Uuid::now_v7());
-        let request = MutationRequested::new(mutation, rows).at(now_us()).from_client("app", "ann", "test");
+        let now_us = BootClock::new().unwrap().unix_us();
+        let request = MutationRequested::new(mutation, rows).at(now_us).from_client("app", "ann", "test");
         let submission = Submission { claims: Vec::new(), versions: Vec::new(), request };
         match self.log.submit(submission).await.unwrap() {
             Submitted::Accepted { partition, .. } => Asked { mutation, partition },
@@ -257,10 +260,6 @@ impl Drop for Bench {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
-}
-
-fn now_us() -> i64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as i64
 }
 
 fn named(last_name: &str) -> Row {

@@ -5,8 +5,10 @@ mod bench;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use upwrite_applier::{BootClock, Clock as _};
 use upwrite_events::{Event, Op, Phase, RowState, Verdict};
 use upwrite_sandbox::{EffectOp, Fault};
+use upwrite_testkit::until;
 
 use bench::{Bench, contact, contact_update};
 
@@ -67,7 +69,12 @@ async fn b1_a_late_attempt_lands_before_the_claims_go() {
     assert_eq!(executed, 2, "the late one and the resend");
     let next = bench.ask(vec![contact_update(&keys[0], "King", "Byron")]).await;
     bench.finished(next).await;
-    tokio::time::sleep(Duration::from_millis(1_600)).await;
+    // Three took effect: the resent one, the late one, and the next one. The late one came before the last.
+    let updates = || async {
+        let effects = bench.sandbox.journal_after(0);
+        (effects.iter().filter(|effect| effect.op == EffectOp::Update).count() == 3).then_some(())
+    };
+    until(Duration::from_secs(10), "the late one", updates).await;
     let names: Vec<_> = bench
         .sandbox
         .records("Contact", false)
@@ -138,7 +145,7 @@ async fn upstream_in_trouble_is_tried_again() {
     running.stop().await;
 }
 
-/// The start of DESIGN 7: not from the beginning of the log, but from where the reconciler is.
+/// A start reads the log not from its beginning, but from where the reconciler is: the older part is in its projections.
 #[tokio::test]
 async fn a_restart_goes_on_from_the_snapshot() {
     let bench = Bench::start().await;
@@ -177,13 +184,14 @@ async fn two_appliers_share_the_partitions_and_take_over_from_each_other() {
     let mut second = bench.run_in_group();
     second.owns(1).await;
     first.owns(1).await;
-    let killed = std::time::Instant::now();
+    let clock = BootClock::new().unwrap();
+    let killed = clock.now();
     first.kill().await;
     let both = [bench.ask_in(0, "Three").await, bench.ask_in(1, "Four").await];
     for asked in both {
         assert_eq!(bench.finished(asked).await.phase, Phase::Applied);
     }
-    println!("first verdict of the taken-over partition {:?} after the kill", killed.elapsed());
+    println!("first verdict of the taken-over partition {:?} after the kill", clock.now().since(killed));
     assert_eq!(bench.sandbox.journal_after(0).len(), 4, "each once");
     second.owns(2).await;
     second.stop().await;

@@ -130,6 +130,7 @@ async fn strike(fleet: &mut Fleet, blow: Blow, random: &mut StdRng, asleep: &mut
         }
         Blow::StopBroker => {
             brokers.pause(broker).await;
+            #[allow(clippy::disallowed_methods, reason = "the random instant is the experiment")]
             tokio::time::sleep(nap).await;
             brokers.resume(broker).await;
         }
@@ -146,6 +147,7 @@ async fn strike(fleet: &mut Fleet, blow: Blow, random: &mut StdRng, asleep: &mut
             let pid = Pid::from_raw(i32::try_from(fleet.members[member].process.id()).unwrap());
             fleet.members[member].process.signal(Signal::SIGSTOP);
             asleep.spawn(async move {
+                #[allow(clippy::disallowed_methods, reason = "the random instant is the experiment")]
                 tokio::time::sleep(nap).await;
                 // It may have been killed and reaped meanwhile.
                 let _gone = kill(pid, Signal::SIGCONT);

@@ -106,13 +106,7 @@ impl Secured {
     /// Allows [`USER`] something on all names that tests use.
     async fn allow(&self, operations: &[&str], resource: &str) {
         let mut command = tool("org.apache.kafka.tools.AclCommand");
-        command.args([
-            "--bootstrap-server",
-            &self.broker.internal().await,
-            "--add",
-            "--resource-pattern-type",
-            "prefixed",
-        ]);
+        command.args(["--bootstrap-server", &self.broker.internal(), "--add", "--resource-pattern-type", "prefixed"]);
         command.args(["--allow-principal", &format!("User:{USER}"), resource, PREFIX]);
         command.args(operations.iter().flat_map(|operation| ["--operation", operation]));
         let done = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();

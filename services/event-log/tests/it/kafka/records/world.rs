@@ -172,6 +172,7 @@ pub(crate) fn load(world: &World, rounds: usize, enough: &CancellationToken) -> 
                 }
                 transaction.commit().await.unwrap();
                 // Slower than the publisher, or the topic would have no end to be read to.
+                #[allow(clippy::disallowed_methods, reason = "a load has a pace")]
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         })
