@@ -8,15 +8,14 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
-use crate::api::Service;
 use crate::fault::{Chaos, FaultRule, Faults};
-use crate::held::{Held, Then, Waiting};
-use crate::id;
+use crate::holding::{Held, Then, Waiting};
 use crate::journal::{Effect, RequestEntry, Requests};
-use crate::oauth::Auth;
 use crate::options::Options;
-use crate::org::{DuplicateRule, Org, ValidationRule};
-use crate::seed;
+use crate::salesforce::api::Service;
+use crate::salesforce::oauth::Auth;
+use crate::salesforce::org::{DuplicateRule, Org, ValidationRule};
+use crate::salesforce::{id, seed};
 
 /// A running sandbox. All functions may be called at any time from any thread.
 #[derive(Debug)]

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::fault::{Chaos, FaultRule};
-use crate::held::Then;
-use crate::org::{DuplicateRule, ValidationRule};
+use crate::holding::Then;
+use crate::salesforce::org::{DuplicateRule, ValidationRule};
 use crate::sandbox::Sandbox;
 
 type Shared = State<Arc<Sandbox>>;

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::connection::Connection;
-use crate::api::{ApiRequest, ApiResponse, Route, objects_of, pairs};
-use crate::error::ApiError;
 use crate::fault::{Fault, Subject};
-use crate::held::{Held, Then};
-use crate::org::{Actor, RowRefusal};
+use crate::holding::{Held, Then};
+use crate::salesforce::api::{ApiRequest, ApiResponse, Route, objects_of, pairs};
+use crate::salesforce::error::ApiError;
+use crate::salesforce::org::{Actor, RowRefusal};
 use crate::sandbox::Sandbox;
 
 const TOKEN_PATH: &str = "/services/oauth2/token";

@@ -11,10 +11,10 @@ use time::OffsetDateTime;
 
 use super::connection::{Connection, micros};
 use super::flow::{self, Answer};
-use crate::api::{ApiRequest, ApiResponse};
-use crate::error::ApiError;
+use crate::salesforce::api::{ApiRequest, ApiResponse};
+use crate::salesforce::error::ApiError;
+use crate::salesforce::stamp;
 use crate::sandbox::Sandbox;
-use crate::stamp;
 
 /// The vendor's limit for a JSON body.
 const MOST_BODY_BYTES: usize = 50 * 1024 * 1024;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::Connection;
 use super::listener::{BreakableListener, address};
 use super::{admin, http};
-use crate::held::Then;
+use crate::holding::Then;
 use crate::options::Options;
 use crate::sandbox::Sandbox;
 
