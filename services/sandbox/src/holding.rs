@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 /// A request that waits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Held {
+pub struct HeldRequest {
     /// `seq` of the request; `release` takes it.
     pub request: u64,
     /// `hold` or `execute_late`.
@@ -33,19 +33,19 @@ pub enum Then {
     LoseAnswer,
     /// Do not apply it; close the connection without an answer.
     Drop,
-    /// Do not apply it; answer 503 `SERVER_UNAVAILABLE`.
+    /// Do not apply it; answer that the service is unavailable (503).
     Reject,
 }
 
 /// Requests waiting, by their number.
 #[derive(Debug, Default)]
-pub(crate) struct Waiting {
-    list: BTreeMap<u64, (Held, oneshot::Sender<Then>)>,
+pub(crate) struct HeldRequests {
+    list: BTreeMap<u64, (HeldRequest, oneshot::Sender<Then>)>,
 }
 
-impl Waiting {
-    /// Adds a request; the receiver tells when and how it goes on.
-    pub(crate) fn enter(&mut self, held: Held) -> oneshot::Receiver<Then> {
+impl HeldRequests {
+    /// Adds a request; the receiver learns when and how it goes on.
+    pub(crate) fn enter(&mut self, held: HeldRequest) -> oneshot::Receiver<Then> {
         let (sender, receiver) = oneshot::channel();
         self.list.insert(held.request, (held, sender));
         receiver
@@ -55,7 +55,7 @@ impl Waiting {
         self.list.remove(&request);
     }
 
-    pub(crate) fn list(&self) -> Vec<Held> {
+    pub(crate) fn list(&self) -> Vec<HeldRequest> {
         self.list.values().map(|(held, _)| held.clone()).collect()
     }
 

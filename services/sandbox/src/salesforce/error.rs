@@ -3,6 +3,8 @@
 
 use serde_json::{Value, json};
 
+use crate::message::Response;
+
 /// One refusal. The same refusal is written with `errorCode` in single-record answers and with `statusCode` in
 /// the rows of a collection.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +53,11 @@ impl ApiError {
 
     pub(crate) fn invalid_session() -> Self {
         Self::new(401, "INVALID_SESSION_ID", "Session expired or invalid")
+    }
+
+    /// The answer to a refused single-record request.
+    pub(crate) fn response(&self) -> Response {
+        Response::ok(self.body()).status(self.status)
     }
 
     /// The body of a refused single-record request.

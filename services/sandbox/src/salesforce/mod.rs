@@ -1,12 +1,21 @@
 //! The stand-in for a Salesforce organisation.
 
-pub(crate) mod api;
-pub(crate) mod error;
-pub(crate) mod id;
-pub(crate) mod oauth;
-pub(crate) mod org;
-pub(crate) mod schema;
-pub(crate) mod seed;
-pub(crate) mod soql;
-pub(crate) mod stamp;
+mod api;
+mod error;
+mod id;
+mod oauth;
+mod options;
+mod org;
+mod refusal;
+mod schema;
+mod seed;
+mod settings;
+mod soql;
+mod stamp;
 mod third_party;
+mod vendor;
+mod verbs;
+
+pub use options::OrgOptions;
+pub use org::{DuplicateRule, Predicate, ValidationRule};
+pub use vendor::Salesforce;

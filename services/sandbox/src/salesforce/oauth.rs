@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::options::OrgOptions;
-use crate::salesforce::stamp;
+use super::options::OrgOptions;
+use crate::journal::unix_ms;
 
 /// Tokens remembered; when more are given out, the one used longest ago is forgotten.
 const MOST_TOKENS: usize = 10_000;
@@ -90,7 +90,7 @@ impl Auth {
             "instance_url": own_url,
             "id": format!("{own_url}/id/{}/{}", self.org_id, self.user_id),
             "token_type": "Bearer",
-            "issued_at": stamp::millis(now).to_string(),
+            "issued_at": unix_ms(now).to_string(),
             "signature": STANDARD.encode(format!("signature-{}", self.given)),
         }))
     }

@@ -5,7 +5,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Map, Value, json};
 use time::{Date, Duration, OffsetDateTime};
 
-use crate::options::OrgOptions;
+use super::options::OrgOptions;
 use crate::salesforce::error::ApiError;
 use crate::salesforce::org::{Actor, Org, Txn};
 use crate::salesforce::schema::{KEY_FIELD, STAGES};
@@ -75,8 +75,8 @@ const TITLE: [&str; 6] =
     ["Head of Purchasing", "CTO", "Buyer", "Operations Manager", "Data Engineer", "Finance Director"];
 
 /// Fills an empty organisation. Generated records carry no effects in the journal.
-pub(crate) fn fill(org: &mut Org, options: &OrgOptions, seed: u64, now: OffsetDateTime) -> Result<(), ApiError> {
-    let mut random = StdRng::seed_from_u64(seed);
+pub(crate) fn fill(org: &mut Org, options: &OrgOptions, now: OffsetDateTime) -> Result<(), ApiError> {
+    let mut random = StdRng::seed_from_u64(options.seed);
     let actor = |random: &mut StdRng| Actor {
         now: now - Duration::minutes(random.random_range(10..500_000)),
         user: org_user(org),
@@ -105,7 +105,7 @@ pub(crate) fn fill(org: &mut Org, options: &OrgOptions, seed: u64, now: OffsetDa
         let mut txn = Txn::new(actor);
         let id = org.create_row(&mut txn, &object, &input)?;
         org.commit(txn);
-        org.effects.clear();
+        org.journal.clear();
         if name == "Account" {
             accounts.push(id);
         }

@@ -46,11 +46,6 @@ pub(crate) fn parse_http_date(text: &str) -> Option<OffsetDateTime> {
     PrimitiveDateTime::parse(text.trim(), &form).ok().map(PrimitiveDateTime::assume_utc)
 }
 
-/// Milliseconds since 1970, for journals and tokens.
-pub(crate) fn millis(at: OffsetDateTime) -> i64 {
-    i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,44 +3,35 @@
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
-use super::{ApiRequest, ApiResponse, Service};
+use super::Service;
+use crate::message::{Request, Response};
 use crate::salesforce::error::ApiError;
 use crate::salesforce::org::Row;
 use crate::salesforce::stamp;
 
 impl Service {
-    pub(super) fn deleted(
-        &self,
-        request: &ApiRequest,
-        object: &str,
-        now: OffsetDateTime,
-    ) -> Result<ApiResponse, ApiError> {
+    pub(super) fn deleted(&self, request: &Request, object: &str, now: OffsetDateTime) -> Result<Response, ApiError> {
         let rows = self.stamped_in(request, object)?;
         let gone = rows.iter().filter(|(_, row)| row.get("IsDeleted") == Some(&json!(true)));
         let list: Vec<Value> =
             gone.map(|(id, row)| json!({ "id": id, "deletedDate": row.get("SystemModstamp") })).collect();
-        Ok(ApiResponse::ok(json!({
+        Ok(Response::ok(json!({
             "deletedRecords": list,
             "earliestDateAvailable": stamp::wire(now - Duration::days(15)),
             "latestDateCovered": stamp::wire(now),
         })))
     }
 
-    pub(super) fn updated(
-        &self,
-        request: &ApiRequest,
-        object: &str,
-        now: OffsetDateTime,
-    ) -> Result<ApiResponse, ApiError> {
+    pub(super) fn updated(&self, request: &Request, object: &str, now: OffsetDateTime) -> Result<Response, ApiError> {
         let rows = self.stamped_in(request, object)?;
         let live = rows.iter().filter(|(_, row)| row.get("IsDeleted") != Some(&json!(true)));
         let ids: Vec<&String> = live.map(|(id, _)| *id).collect();
-        Ok(ApiResponse::ok(json!({ "ids": ids, "latestDateCovered": stamp::wire(now) })))
+        Ok(Response::ok(json!({ "ids": ids, "latestDateCovered": stamp::wire(now) })))
     }
 
     /// Records whose stamp lies in `start..=end`; seconds are ignored, as the vendor does: the span is widened to
     /// whole minutes.
-    fn stamped_in(&self, request: &ApiRequest, object: &str) -> Result<Vec<(&String, &Row)>, ApiError> {
+    fn stamped_in(&self, request: &Request, object: &str) -> Result<Vec<(&String, &Row)>, ApiError> {
         let object = self.object_in_path(object)?;
         let at = |name: &str| {
             let bad = || ApiError::data("INVALID_DATE_FORMAT", format!("{name} must be an ISO-8601 date"));

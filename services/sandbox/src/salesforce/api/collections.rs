@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{ApiRequest, ApiResponse, Service};
+use super::{Service, body};
+use crate::message::{Request, Response};
 use crate::salesforce::error::ApiError;
 use crate::salesforce::id;
 use crate::salesforce::org::{Actor, Txn};
+use crate::salesforce::refusal::error;
 use crate::salesforce::schema::{Field, Object};
 
 /// The vendor's limits per call.
@@ -18,7 +20,7 @@ const MOST_CHUNKS: usize = 10;
 type RowDone = Result<(String, Option<bool>), ApiError>;
 
 impl Service {
-    pub(super) fn collection(&mut self, actor: &Actor, request: &ApiRequest) -> Result<ApiResponse, ApiError> {
+    pub(super) fn collection(&mut self, actor: &Actor, request: &Request) -> Result<Response, ApiError> {
         if request.method == "DELETE" {
             let ids = request.param("ids").unwrap_or_default();
             let ids: Vec<Value> = ids.split(',').filter(|id| !id.is_empty()).map(|id| json!(id.trim())).collect();
@@ -37,10 +39,10 @@ impl Service {
     pub(super) fn collection_upsert(
         &mut self,
         actor: &Actor,
-        request: &ApiRequest,
+        request: &Request,
         object: &str,
         field: &str,
-    ) -> Result<ApiResponse, ApiError> {
+    ) -> Result<Response, ApiError> {
         let object = self.object_in_path(object)?;
         let missing = || ApiError::data("INVALID_FIELD", format!("{field} is not an external id of {}", object.name));
         let field = object.field(field).filter(|f| f.external_id).cloned().ok_or_else(missing)?;
@@ -55,13 +57,13 @@ impl Service {
         rows: &[Value],
         all: bool,
         write: impl Fn(&mut Self, &mut Txn, &Value) -> RowDone,
-    ) -> ApiResponse {
+    ) -> Response {
         let mut whole = Txn::new(actor.clone());
         let mut results: Vec<RowDone> = Vec::with_capacity(rows.len());
         for (number, row) in rows.iter().enumerate() {
             let refusal = actor.refuse.as_ref().filter(|r| r.rows.contains(&number));
             let done = match refusal {
-                Some(refusal) => Err(refusal.error.clone()),
+                Some(refusal) => Err(error(&refusal.rejection)),
                 None if all => write(self, &mut whole, row),
                 None => self.atomic(actor, |me, txn| write(me, txn, row)),
             };
@@ -78,7 +80,7 @@ impl Service {
         } else {
             self.org.commit(whole);
         }
-        ApiResponse::ok(results.into_iter().map(shown).collect())
+        Response::ok(results.into_iter().map(shown).collect())
     }
 
     fn create_one(&mut self, txn: &mut Txn, record: &Value) -> RowDone {
@@ -135,8 +137,8 @@ fn in_row(mut error: ApiError) -> ApiError {
     error
 }
 
-fn records(request: &ApiRequest) -> Result<(Vec<Value>, bool), ApiError> {
-    let mut body = request.object()?;
+fn records(request: &Request) -> Result<(Vec<Value>, bool), ApiError> {
+    let mut body = body::object(request)?;
     let all = body.get("allOrNone").and_then(Value::as_bool).unwrap_or_default();
     let Some(Value::Array(records)) = body.shift_remove("records") else {
         return Err(ApiError::json("the body must have an array \"records\""));

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{ApiRequest, ApiResponse, Route, Service};
+use super::{Route, Service, body};
+use crate::message::{Request, Response};
 use crate::salesforce::error::ApiError;
 use crate::salesforce::org::Actor;
 
@@ -13,8 +14,8 @@ const MOST_SUBREQUESTS: usize = 25;
 const MOST_QUERIES: usize = 5;
 
 impl Service {
-    pub(super) fn composite(&mut self, actor: &Actor, request: &ApiRequest) -> Result<ApiResponse, ApiError> {
-        let body = request.object()?;
+    pub(super) fn composite(&mut self, actor: &Actor, request: &Request) -> Result<Response, ApiError> {
+        let body = body::object(request)?;
         let all = body.get("allOrNone").and_then(Value::as_bool).unwrap_or_default();
         let parts = body.get("compositeRequest").and_then(Value::as_array);
         let parts = parts.ok_or_else(|| ApiError::json("the body must have an array \"compositeRequest\""))?;
@@ -28,7 +29,7 @@ impl Service {
             let reference = part["referenceId"].as_str().unwrap_or_default().to_owned();
             let response = match substituted(part, &answers) {
                 Ok(part) => self.dispatch(actor, &subrequest(&part)),
-                Err(error) => ApiResponse::refused(&error),
+                Err(error) => error.response(),
             };
             let failed = response.status >= 400;
             if let Some(body) = &response.body {
@@ -46,17 +47,17 @@ impl Service {
                 results = halted(parts, &culprit);
             }
         }
-        Ok(ApiResponse::ok(json!({ "compositeResponse": results })))
+        Ok(Response::ok(json!({ "compositeResponse": results })))
     }
 }
 
 /// One part as a request of its own.
-pub(super) fn subrequest(part: &Value) -> ApiRequest {
+pub(super) fn subrequest(part: &Value) -> Request {
     let headers = part["httpHeaders"].as_object().into_iter().flatten();
     let headers = headers.filter_map(|(k, v)| Some((k.to_ascii_lowercase(), v.as_str()?.to_owned()))).collect();
     let body = if part["body"].is_null() { Vec::new() } else { part["body"].to_string().into_bytes() };
     let method = part["method"].as_str().unwrap_or("GET");
-    ApiRequest::new(method, part["url"].as_str().unwrap_or_default(), headers, body)
+    Request::new(method, part["url"].as_str().unwrap_or_default(), headers, body)
 }
 
 fn check(parts: &[Value]) -> Result<(), ApiError> {
@@ -140,7 +141,7 @@ fn referred(reference: &str, answers: &BTreeMap<String, Value>) -> Result<String
     }
 }
 
-fn shown(reference: &str, response: &ApiResponse) -> Value {
+fn shown(reference: &str, response: &Response) -> Value {
     let location = response.headers.iter().find(|(name, _)| *name == "location");
     let headers = location.map_or_else(|| json!({}), |(_, value)| json!({ "Location": value }));
     json!({
@@ -165,7 +166,7 @@ fn halted(parts: &[Value], culprit: &Value) -> Vec<Value> {
                 return culprit.clone();
             }
             let message = "The transaction was rolled back since another operation in the same transaction failed.";
-            shown(reference, &ApiResponse::refused(&ApiError::data("PROCESSING_HALTED", message)))
+            shown(reference, &ApiError::data("PROCESSING_HALTED", message).response())
         })
         .collect()
 }

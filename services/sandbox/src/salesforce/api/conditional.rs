@@ -3,14 +3,14 @@
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::{ApiRequest, ApiResponse};
+use crate::message::{Request, Response};
 use crate::salesforce::error::ApiError;
 use crate::salesforce::org::Row;
 use crate::salesforce::schema::Object;
 use crate::salesforce::stamp;
 
 /// An early answer (304), a refusal (412, or 400 for a header that is no date), or `None` to go on.
-pub(super) fn check(request: &ApiRequest, object: &Object, row: &Row) -> Result<Option<ApiResponse>, ApiError> {
+pub(super) fn check(request: &Request, object: &Object, row: &Row) -> Result<Option<Response>, ApiError> {
     let at = modified(row);
     if let Some(since) = date(request, "if-unmodified-since")?
         && at > since
@@ -22,7 +22,7 @@ pub(super) fn check(request: &ApiRequest, object: &Object, row: &Row) -> Result<
         && let Some(since) = date(request, "if-modified-since")?
         && at <= since
     {
-        return Ok(Some(ApiResponse::empty(304)));
+        return Ok(Some(Response::empty(304)));
     }
     if object.name != "Account" {
         return Ok(None);
@@ -33,14 +33,14 @@ pub(super) fn check(request: &ApiRequest, object: &Object, row: &Row) -> Result<
         return Err(failed());
     }
     match request.header("if-none-match") {
-        Some(header) if names(header) && reads => Ok(Some(ApiResponse::empty(304))),
+        Some(header) if names(header) && reads => Ok(Some(Response::empty(304))),
         Some(header) if names(header) => Err(failed()),
         _ => Ok(None),
     }
 }
 
 /// Adds `Last-Modified`, and `ETag` for accounts.
-pub(super) fn stamped(response: ApiResponse, object: &Object, row: &Row) -> ApiResponse {
+pub(super) fn stamped(response: Response, object: &Object, row: &Row) -> Response {
     let response = response.header("last-modified", stamp::http_date(modified(row)));
     if object.name == "Account" { response.header("etag", tag(row)) } else { response }
 }
@@ -59,7 +59,7 @@ fn tag(row: &Row) -> String {
     format!("\"{hash:016x}\"")
 }
 
-fn date(request: &ApiRequest, header: &str) -> Result<Option<OffsetDateTime>, ApiError> {
+fn date(request: &Request, header: &str) -> Result<Option<OffsetDateTime>, ApiError> {
     let Some(text) = request.header(header) else {
         return Ok(None);
     };

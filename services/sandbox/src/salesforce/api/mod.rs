@@ -1,12 +1,12 @@
 //! The REST API as a pure function: a request in, a response out, the organisation changed in between. No sockets
 //! here, so composite subrequests go through the same door.
 
+mod body;
 mod changes;
 mod collections;
 mod composite;
 mod conditional;
 mod cursors;
-mod message;
 mod query;
 mod retrieve;
 mod route;
@@ -14,12 +14,12 @@ mod single;
 
 use serde_json::{Value, json};
 
+use crate::message::{Request, Response};
 use crate::salesforce::error::ApiError;
 use crate::salesforce::org::{Actor, Org};
 use crate::salesforce::schema;
 
 use cursors::Cursors;
-pub(crate) use message::{ApiRequest, ApiResponse, pairs};
 pub(crate) use route::{Route, objects_of};
 
 /// The organisation with what only the API needs: open cursors and the call budget.
@@ -39,9 +39,9 @@ impl Service {
     }
 
     /// Counts the call against the budget and carries it out.
-    pub(crate) fn call(&mut self, actor: &Actor, request: &ApiRequest) -> ApiResponse {
+    pub(crate) fn call(&mut self, actor: &Actor, request: &Request) -> Response {
         let mut response = if self.used >= self.allowed {
-            ApiResponse::refused(&ApiError::new(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."))
+            ApiError::new(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.").response()
         } else {
             self.used += 1;
             self.dispatch(actor, request)
@@ -56,7 +56,7 @@ impl Service {
     }
 
     /// Carries a request out without counting it (the subrequests of a composite count as one call).
-    fn dispatch(&mut self, actor: &Actor, request: &ApiRequest) -> ApiResponse {
+    fn dispatch(&mut self, actor: &Actor, request: &Request) -> Response {
         let (route, base) = Route::of(request);
         let done = match &route {
             Route::Versions => Ok(versions()),
@@ -83,32 +83,32 @@ impl Service {
             )),
             Route::Unknown => Err(ApiError::not_found()),
         };
-        done.unwrap_or_else(|error| ApiResponse::refused(&error))
+        done.unwrap_or_else(|error| error.response())
     }
 
-    fn limits(&self) -> ApiResponse {
+    fn limits(&self) -> Response {
         let left = self.allowed.saturating_sub(self.used);
-        ApiResponse::ok(json!({
+        Response::ok(json!({
             "DailyApiRequests": { "Max": self.allowed, "Remaining": left },
             "DataStorageMB": { "Max": 1024, "Remaining": 1000 },
             "FileStorageMB": { "Max": 1024, "Remaining": 1024 },
         }))
     }
 
-    fn global(&self, base: &str) -> ApiResponse {
+    fn global(&self, base: &str) -> Response {
         let list: Vec<Value> = self.org.objects.iter().map(|o| schema::summary(o, base)).collect();
-        ApiResponse::ok(json!({ "encoding": "UTF-8", "maxBatchSize": 200, "sobjects": list }))
+        Response::ok(json!({ "encoding": "UTF-8", "maxBatchSize": 200, "sobjects": list }))
     }
 
-    fn object_info(&self, object: &str, base: &str) -> Result<ApiResponse, ApiError> {
+    fn object_info(&self, object: &str, base: &str) -> Result<Response, ApiError> {
         let object = self.org.object(object).ok_or_else(ApiError::not_found)?;
-        Ok(ApiResponse::ok(json!({ "objectDescribe": schema::summary(&object, base), "recentItems": [] })))
+        Ok(Response::ok(json!({ "objectDescribe": schema::summary(&object, base), "recentItems": [] })))
     }
 
-    fn describe(&self, object: &str, base: &str) -> Result<ApiResponse, ApiError> {
+    fn describe(&self, object: &str, base: &str) -> Result<Response, ApiError> {
         let object = self.org.object(object).ok_or_else(ApiError::not_found)?;
         let plain: Vec<schema::Object> = self.org.objects.iter().map(|o| (**o).clone()).collect();
-        Ok(ApiResponse::ok(schema::describe(&object, &plain, base)))
+        Ok(Response::ok(schema::describe(&object, &plain, base)))
     }
 }
 
@@ -117,17 +117,17 @@ pub(crate) const OLDEST_VERSION: u32 = 46;
 /// The newest version listed.
 pub(crate) const NEWEST_VERSION: u32 = 67;
 
-fn versions() -> ApiResponse {
+fn versions() -> Response {
     let list: Vec<Value> = (OLDEST_VERSION..=NEWEST_VERSION)
         .map(|v| {
             json!({ "label": format!("Release {v}"), "url": format!("/services/data/v{v}.0"), "version": format!("{v}.0") })
         })
         .collect();
-    ApiResponse::ok(Value::Array(list))
+    Response::ok(Value::Array(list))
 }
 
-fn resources(base: &str) -> ApiResponse {
-    ApiResponse::ok(json!({
+fn resources(base: &str) -> Response {
+    Response::ok(json!({
         "sobjects": format!("{base}/sobjects"),
         "query": format!("{base}/query"),
         "queryAll": format!("{base}/queryAll"),

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{ApiRequest, ApiResponse, Service};
+use super::Service;
+use crate::message::{Request, Response};
 use crate::salesforce::error::ApiError;
 use crate::salesforce::soql::{self, Found};
 
@@ -11,25 +12,25 @@ const SMALLEST_PAGE: usize = 200;
 const LARGEST_PAGE: usize = 2000;
 
 impl Service {
-    pub(super) fn query(&mut self, request: &ApiRequest, all: bool, base: &str) -> Result<ApiResponse, ApiError> {
+    pub(super) fn query(&mut self, request: &Request, all: bool, base: &str) -> Result<Response, ApiError> {
         let malformed = |text: String| ApiError::data("MALFORMED_QUERY", text);
         let text = request.param("q").ok_or_else(|| malformed("A query string has to be specified".to_owned()))?;
         let query = soql::parse(text).map_err(malformed)?;
         let found = soql::run(&self.org, &query, all)?;
         if found.select.is_none() {
             let count = found.ids.len();
-            return Ok(ApiResponse::ok(json!({ "totalSize": count, "done": true, "records": [] })));
+            return Ok(Response::ok(json!({ "totalSize": count, "done": true, "records": [] })));
         }
         let page = page_size(request);
         if found.ids.len() <= page {
-            return Ok(ApiResponse::ok(self.page(&found, None, (0, page), base)));
+            return Ok(Response::ok(self.page(&found, None, (0, page), base)));
         }
         let name = self.cursors.open(found.clone(), page);
-        Ok(ApiResponse::ok(self.page(&found, Some(&name), (0, page), base)))
+        Ok(Response::ok(self.page(&found, Some(&name), (0, page), base)))
     }
 
     /// `nextRecordsUrl`: cursor name and offset, joined by a dash.
-    pub(super) fn more(&mut self, locator: &str, base: &str) -> Result<ApiResponse, ApiError> {
+    pub(super) fn more(&mut self, locator: &str, base: &str) -> Result<Response, ApiError> {
         let gone = || ApiError::data("INVALID_QUERY_LOCATOR", "invalid query locator");
         let (name, offset) = locator.rsplit_once('-').ok_or_else(gone)?;
         let offset: usize = offset.parse().map_err(|_| gone())?;
@@ -37,7 +38,7 @@ impl Service {
         if offset > found.ids.len() {
             return Err(gone());
         }
-        Ok(ApiResponse::ok(self.page(found, Some(name), (offset, page), base)))
+        Ok(Response::ok(self.page(found, Some(name), (offset, page), base)))
     }
 
     fn page(&self, found: &Found, cursor: Option<&str>, (offset, page): (usize, usize), base: &str) -> Value {
@@ -57,7 +58,7 @@ impl Service {
     }
 }
 
-fn page_size(request: &ApiRequest) -> usize {
+fn page_size(request: &Request) -> usize {
     let options = request.header("sforce-query-options").unwrap_or_default();
     let wanted = options.split([',', ';']).find_map(|option| {
         let (name, value) = option.split_once('=')?;

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{ApiRequest, ApiResponse, Service};
+use super::{Service, body};
+use crate::message::{Request, Response};
 use crate::salesforce::error::ApiError;
 use crate::salesforce::id;
 
@@ -11,10 +12,10 @@ const MOST_IDS: usize = 2000;
 
 impl Service {
     /// An entry for each id in the order asked for, null where there is no live record.
-    pub(super) fn retrieve(&self, request: &ApiRequest, object: &str, base: &str) -> Result<ApiResponse, ApiError> {
+    pub(super) fn retrieve(&self, request: &Request, object: &str, base: &str) -> Result<Response, ApiError> {
         let object = self.object_in_path(object)?;
         let (ids, fields) = if request.method == "POST" {
-            let body = request.object()?;
+            let body = body::object(request)?;
             (strings(body.get("ids")), strings(body.get("fields")).join(","))
         } else {
             let ids = request.param("ids").unwrap_or_default();
@@ -34,7 +35,7 @@ impl Service {
             let row = self.org.live(&object, &id).ok();
             rows.push(row.map_or(Value::Null, |row| self.org.show(&object, row, wanted.as_deref(), base)));
         }
-        Ok(ApiResponse::ok(Value::Array(rows)))
+        Ok(Response::ok(Value::Array(rows)))
     }
 }
 

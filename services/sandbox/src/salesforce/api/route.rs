@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::message::decode;
-use super::{ApiRequest, NEWEST_VERSION, OLDEST_VERSION};
+use super::{NEWEST_VERSION, OLDEST_VERSION, body};
+use crate::message::{Request, decode};
 use crate::salesforce::org::Org;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub(crate) enum Route {
 
 impl Route {
     /// The route, and the base path (`/services/data/v62.0`) that links in the answer begin with.
-    pub(crate) fn of(request: &ApiRequest) -> (Self, String) {
+    pub(crate) fn of(request: &Request) -> (Self, String) {
         let parts: Vec<String> = request.path.split('/').filter(|part| !part.is_empty()).map(decode).collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         match parts.as_slice() {
@@ -107,7 +107,7 @@ impl Route {
     }
 
     /// The word for a whole request: a composite that makes exactly one kind of write is that write.
-    pub(crate) fn op_of(&self, request: &ApiRequest) -> &'static str {
+    pub(crate) fn op_of(&self, request: &Request) -> &'static str {
         let op = self.op(&request.method);
         if *self != Self::Composite {
             return op;
@@ -131,7 +131,7 @@ fn known_version(text: &str) -> bool {
 }
 
 /// The objects that a request names: in its path, its body, its ids or its query.
-pub(crate) fn objects_of(org: &Org, route: &Route, request: &ApiRequest) -> Vec<String> {
+pub(crate) fn objects_of(org: &Org, route: &Route, request: &Request) -> Vec<String> {
     let mut names: Vec<String> = match route {
         Route::ObjectInfo(o)
         | Route::Describe(o)
@@ -164,15 +164,15 @@ pub(crate) fn objects_of(org: &Org, route: &Route, request: &ApiRequest) -> Vec<
     names
 }
 
-fn in_records(request: &ApiRequest) -> Vec<String> {
-    let body = request.json().unwrap_or(Value::Null);
-    let records = body["records"].as_array().into_iter().flatten();
+fn in_records(request: &Request) -> Vec<String> {
+    let content = body::json(request).unwrap_or(Value::Null);
+    let records = content["records"].as_array().into_iter().flatten();
     records.filter_map(|r| r["attributes"]["type"].as_str().map(str::to_owned)).collect()
 }
 
-fn in_subrequests(org: &Org, request: &ApiRequest) -> Vec<String> {
-    let body = request.json().unwrap_or(Value::Null);
-    let parts = body["compositeRequest"].as_array().into_iter().flatten();
+fn in_subrequests(org: &Org, request: &Request) -> Vec<String> {
+    let content = body::json(request).unwrap_or(Value::Null);
+    let parts = content["compositeRequest"].as_array().into_iter().flatten();
     parts
         .flat_map(|part| {
             let sub = super::composite::subrequest(part);

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{ApiRequest, ApiResponse, Service, conditional};
+use super::{Service, body, conditional};
+use crate::message::{Request, Response};
 use crate::salesforce::error::ApiError;
 use crate::salesforce::id;
 use crate::salesforce::org::{Actor, Txn};
@@ -38,12 +39,12 @@ impl Service {
     pub(super) fn create(
         &mut self,
         actor: &Actor,
-        request: &ApiRequest,
+        request: &Request,
         object: &str,
         base: &str,
-    ) -> Result<ApiResponse, ApiError> {
+    ) -> Result<Response, ApiError> {
         let object = self.object_in_path(object)?;
-        let input = request.object()?;
+        let input = body::object(request)?;
         let id = self.atomic(actor, |me, txn| me.org.create_row(txn, &object, &input))?;
         Ok(created(&object, &id, base))
     }
@@ -51,11 +52,11 @@ impl Service {
     pub(super) fn row(
         &mut self,
         actor: &Actor,
-        request: &ApiRequest,
+        request: &Request,
         object: &str,
         text: &str,
         base: &str,
-    ) -> Result<ApiResponse, ApiError> {
+    ) -> Result<Response, ApiError> {
         let object = self.object_in_path(object)?;
         let Some(id) = id::canonical(text) else {
             // The vendor takes a segment that is no id for a resource that is not there.
@@ -67,11 +68,11 @@ impl Service {
     fn on_row(
         &mut self,
         actor: &Actor,
-        request: &ApiRequest,
+        request: &Request,
         object: &Arc<Object>,
         id: &str,
         base: &str,
-    ) -> Result<ApiResponse, ApiError> {
+    ) -> Result<Response, ApiError> {
         let row = match self.org.live(object, id) {
             Ok(row) => row,
             Err(error) if error.code == "ENTITY_IS_DELETED" => return Err(error),
@@ -82,19 +83,19 @@ impl Service {
         };
         if request.method == "DELETE" {
             self.atomic(actor, |me, txn| me.org.delete_row(txn, object, id))?;
-            return Ok(ApiResponse::empty(204));
+            return Ok(Response::empty(204));
         }
         if let Some(answer) = conditional::check(request, object, row)? {
             return Ok(answer);
         }
         if request.method == "PATCH" {
-            let input = request.object()?;
+            let input = body::object(request)?;
             self.atomic(actor, |me, txn| me.org.update_row(txn, object, id, &input))?;
-            return Ok(ApiResponse::empty(204));
+            return Ok(Response::empty(204));
         }
         let wanted = self.fields_param(object, request.param("fields"))?;
         let shown = self.org.show(object, row, wanted.as_deref(), base);
-        Ok(conditional::stamped(ApiResponse::ok(shown), object, row))
+        Ok(conditional::stamped(Response::ok(shown), object, row))
     }
 
     /// `fields=A,B`, canonical; `None` for all.
@@ -115,11 +116,11 @@ impl Service {
     pub(super) fn by_key(
         &mut self,
         actor: &Actor,
-        request: &ApiRequest,
+        request: &Request,
         object: &str,
         (field, value): (&str, &str),
         base: &str,
-    ) -> Result<ApiResponse, ApiError> {
+    ) -> Result<Response, ApiError> {
         let object = self.object_in_path(object)?;
         let field = object.field(field).filter(|f| f.external_id).cloned().ok_or_else(|| {
             ApiError::new(
@@ -133,7 +134,7 @@ impl Service {
             let id = found.into_iter().next().ok_or_else(ApiError::not_found)?;
             return self.on_row(actor, request, &object, &id, base);
         }
-        let input = request.object()?;
+        let input = body::object(request)?;
         let named_in_body = |name: &str| input.keys().any(|k| k.eq_ignore_ascii_case(name));
         if named_in_body(field.name) {
             let message = format!("The {} field should not be specified in the sobject data.", field.name);
@@ -145,11 +146,11 @@ impl Service {
         let body = json!({ "id": done.id, "success": true, "errors": [], "created": done.created });
         let location = format!("{base}/sobjects/{}/{}", object.name, done.id);
         let status = if done.created { 201 } else { 200 };
-        Ok(ApiResponse::ok(body).status(status).header("location", location))
+        Ok(Response::ok(body).status(status).header("location", location))
     }
 }
 
-fn created(object: &Object, id: &str, base: &str) -> ApiResponse {
+fn created(object: &Object, id: &str, base: &str) -> Response {
     let body: Value = json!({ "id": id, "success": true, "errors": [] });
-    ApiResponse::ok(body).status(201).header("location", format!("{base}/sobjects/{}/{id}", object.name))
+    Response::ok(body).status(201).header("location", format!("{base}/sobjects/{}/{id}", object.name))
 }

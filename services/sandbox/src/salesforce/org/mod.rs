@@ -19,9 +19,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use crate::journal::Effects;
-use crate::options::OrgOptions;
+use crate::journal::Journal;
 use crate::salesforce::error::ApiError;
+use crate::salesforce::options::OrgOptions;
 use crate::salesforce::schema::{self, Object};
 use crate::salesforce::{id, stamp};
 
@@ -29,7 +29,7 @@ pub use duplicate::DuplicateRule;
 pub(crate) use input::Purpose;
 pub use rules::{Predicate, ValidationRule};
 pub(crate) use table::{Row, Table};
-pub(crate) use txn::{Actor, RowRefusal, Txn};
+pub(crate) use txn::{Actor, Txn};
 
 /// All state that API calls read and change.
 #[derive(Debug)]
@@ -40,9 +40,9 @@ pub(crate) struct Org {
     trim_strings: bool,
     pub(crate) validation_rules: Vec<ValidationRule>,
     pub(crate) duplicate_rules: Vec<DuplicateRule>,
-    /// Ids of records whose row lock somebody holds: writes that need it are refused.
+    /// Ids of records whose row lock another user has: writes that need it are refused.
     pub(crate) locked: BTreeSet<String>,
-    pub(crate) effects: Effects,
+    pub(crate) journal: Arc<Journal>,
     /// Writes of an open span of transactions.
     outer: Option<Txn>,
     /// 18-character id of the organisation.
@@ -55,10 +55,10 @@ pub(crate) struct Org {
 
 impl Org {
     /// An organisation with its users and the shipped rules, but no records.
-    pub(crate) fn new(options: &OrgOptions, seed: u64, now: OffsetDateTime) -> Self {
+    pub(crate) fn new(options: &OrgOptions, journal: Arc<Journal>, now: OffsetDateTime) -> Self {
         let objects: Vec<Arc<Object>> = schema::objects(&options.key_field_on).into_iter().map(Arc::new).collect();
         let tables = objects.iter().map(|o| (o.name, Table::new(o))).collect();
-        let instance = id::instance_of(seed);
+        let instance = id::instance_of(options.seed);
         let mut org = Self {
             objects,
             tables,
@@ -70,7 +70,7 @@ impl Org {
             validation_rules: rules::shipped(),
             duplicate_rules: duplicate::shipped(options.duplicate_rule),
             locked: BTreeSet::new(),
-            effects: Effects::default(),
+            journal,
             outer: None,
         };
         org.add_user(&options.username, "Integration User", now);

@@ -11,6 +11,17 @@ impl Org {
         json!({ "type": object.name, "url": format!("{base}/sobjects/{}/{id}", object.name) })
     }
 
+    /// The fields of a whole record, formulas included.
+    pub(crate) fn fields(&self, object: &Object, row: &Row) -> Option<Map<String, Value>> {
+        match self.show(object, row, None, "") {
+            Value::Object(mut map) => {
+                map.shift_remove("attributes");
+                Some(map)
+            }
+            _ => None,
+        }
+    }
+
     /// A whole record, or the chosen fields of it, in the order asked for.
     pub(crate) fn show(&self, object: &Object, row: &Row, fields: Option<&[&str]>, base: &str) -> Value {
         let id = row.get("Id").and_then(Value::as_str).unwrap_or_default();

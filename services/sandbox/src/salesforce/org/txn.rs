@@ -5,9 +5,9 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use super::{Org, Row};
-use crate::journal::{Effect, EffectOp};
+use crate::journal::{Effect, EffectOp, unix_ms};
 use crate::salesforce::schema::{KEY_FIELD, Object};
-use crate::salesforce::stamp;
+use crate::vendor::RowRefusal;
 
 /// On whose behalf, and when, a request writes.
 #[derive(Clone, Debug)]
@@ -20,13 +20,6 @@ pub(crate) struct Actor {
     pub(crate) allow_duplicates: bool,
     /// Rows of a collection that the test wants refused, with the refusal.
     pub(crate) refuse: Option<RowRefusal>,
-}
-
-/// A refusal put on chosen rows of a collection by the fault `reject{rows}`.
-#[derive(Clone, Debug)]
-pub(crate) struct RowRefusal {
-    pub(crate) rows: Vec<usize>,
-    pub(crate) error: crate::salesforce::error::ApiError,
 }
 
 /// Writes that can still be taken back.
@@ -54,7 +47,7 @@ impl Org {
             .find_map(|r| super::table::text(r, KEY_FIELD).map(str::to_owned));
         txn.effects.push(Effect {
             seq: 0,
-            at_ms: stamp::millis(txn.actor.now),
+            at_ms: unix_ms(txn.actor.now),
             op,
             object: object.name.to_owned(),
             id: id.to_owned(),
@@ -76,7 +69,7 @@ impl Org {
             return;
         }
         for effect in txn.effects {
-            self.effects.push(effect);
+            self.journal.push(effect);
         }
     }
 

@@ -1,58 +1,44 @@
-//! Requests and responses, free of any HTTP library.
+//! Requests and responses as vendors see them, free of any HTTP library.
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::salesforce::error::ApiError;
-
+/// A request to the imitated API.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ApiRequest {
-    pub(crate) method: String,
+pub struct Request {
+    /// In upper case.
+    pub method: String,
     /// Path as sent, still percent-encoded, without the query.
-    pub(crate) path: String,
-    pub(crate) query: Vec<(String, String)>,
+    pub path: String,
+    /// Names and values of the query, decoded, in order.
+    pub query: Vec<(String, String)>,
     /// Names in lower case.
-    pub(crate) headers: BTreeMap<String, String>,
-    pub(crate) body: Vec<u8>,
+    pub headers: BTreeMap<String, String>,
+    /// As sent.
+    pub body: Vec<u8>,
 }
 
-impl ApiRequest {
+impl Request {
     /// Splits a target into path and decoded query.
-    pub(crate) fn new(method: &str, target: &str, headers: BTreeMap<String, String>, body: Vec<u8>) -> Self {
+    pub fn new(method: &str, target: &str, headers: BTreeMap<String, String>, body: Vec<u8>) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         Self { method: method.to_ascii_uppercase(), path: path.to_owned(), query: pairs(query), headers, body }
     }
 
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    /// A header by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
 
-    pub(crate) fn param(&self, name: &str) -> Option<&str> {
+    /// The first query parameter of that name, whatever its case.
+    pub fn param(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
-    }
-
-    pub(crate) fn json(&self) -> Result<Value, ApiError> {
-        serde_json::from_slice(&self.body).map_err(|e| {
-            ApiError::json(format!(
-                "Unexpected character or end of input at [line:{}, column:{}]",
-                e.line(),
-                e.column()
-            ))
-        })
-    }
-
-    /// The body as one JSON object.
-    pub(crate) fn object(&self) -> Result<Map<String, Value>, ApiError> {
-        match self.json()? {
-            Value::Object(map) => Ok(map),
-            _ => Err(ApiError::json("The HTTP entity body is required to be one JSON object")),
-        }
     }
 }
 
 /// `a=1&b=2`, decoded.
-pub(crate) fn pairs(text: &str) -> Vec<(String, String)> {
+pub fn pairs(text: &str) -> Vec<(String, String)> {
     text.split('&')
         .filter(|part| !part.is_empty())
         .map(|part| {
@@ -63,7 +49,7 @@ pub(crate) fn pairs(text: &str) -> Vec<(String, String)> {
 }
 
 /// Undoes percent-encoding; what is not valid stays as it is.
-pub(crate) fn decode(text: &str) -> String {
+pub fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
@@ -82,33 +68,36 @@ pub(crate) fn decode(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// An answer. Its content type is `application/json;charset=UTF-8` unless a header says otherwise.
 #[derive(Clone, Debug)]
-pub(crate) struct ApiResponse {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(&'static str, String)>,
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(&'static str, String)>,
     /// `None` sends no body at all.
-    pub(crate) body: Option<Value>,
+    pub body: Option<Value>,
 }
 
-impl ApiResponse {
-    pub(crate) fn ok(body: Value) -> Self {
+impl Response {
+    /// 200 with a body.
+    pub fn ok(body: Value) -> Self {
         Self { status: 200, headers: Vec::new(), body: Some(body) }
     }
 
-    pub(crate) fn empty(status: u16) -> Self {
+    /// No body.
+    pub fn empty(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: None }
     }
 
-    pub(crate) fn refused(error: &ApiError) -> Self {
-        Self { status: error.status, headers: Vec::new(), body: Some(error.body()) }
-    }
-
-    pub(crate) fn status(mut self, status: u16) -> Self {
+    /// With another status.
+    pub fn status(mut self, status: u16) -> Self {
         self.status = status;
         self
     }
 
-    pub(crate) fn header(mut self, name: &'static str, value: String) -> Self {
+    /// With one more header; the name in lower case.
+    pub fn header(mut self, name: &'static str, value: String) -> Self {
         self.headers.push((name, value));
         self
     }
@@ -120,7 +109,7 @@ mod tests {
 
     #[test]
     fn targets_are_split_and_decoded() {
-        let request = ApiRequest::new("get", "/a%2Fb?q=SELECT+Id%20FROM+A&x=%C3%A9&y", BTreeMap::new(), Vec::new());
+        let request = Request::new("get", "/a%2Fb?q=SELECT+Id%20FROM+A&x=%C3%A9&y", BTreeMap::new(), Vec::new());
         assert_eq!(request.path, "/a%2Fb");
         assert_eq!(request.param("q"), Some("SELECT Id FROM A"));
         assert_eq!(request.param("x"), Some("é"));
