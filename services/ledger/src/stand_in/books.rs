@@ -119,14 +119,16 @@ impl Books {
     }
 
     fn check_unique(&self, id: i64, values: &Record) -> Result<(), Problem> {
-        let folded = |record: &Record| record.get("account_name").and_then(Value::as_str).map(str::to_lowercase);
-        let Some(wanted) = folded(values) else {
-            return Ok(());
-        };
-        match self.entries.iter().find(|(other, record)| **other != id && folded(record).as_ref() == Some(&wanted)) {
-            Some(_) => Err(Problem::new(409, "not-unique", "another entry has this value").on("account_name")),
-            None => Ok(()),
+        for field in FIELDS.iter().filter(|field| field.unique) {
+            let folded = |record: &Record| record.get(field.name).and_then(Value::as_str).map(str::to_lowercase);
+            let Some(wanted) = folded(values) else {
+                continue;
+            };
+            if self.entries.iter().any(|(other, record)| *other != id && folded(record).as_ref() == Some(&wanted)) {
+                return Err(Problem::new(409, "not-unique", "another entry has this value").on(field.name));
+            }
         }
+        Ok(())
     }
 
     /// Into the journal, without the fields that Ledger itself sets.

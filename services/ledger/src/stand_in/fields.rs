@@ -16,6 +16,8 @@ pub(super) struct Field {
     pub(super) kind: Kind,
     pub(super) writable: bool,
     pub(super) required: bool,
+    /// Whatever the case.
+    pub(super) unique: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,7 +31,7 @@ pub(super) enum Kind {
 }
 
 const fn field(name: &'static str, kind: Kind, writable: bool, required: bool) -> Field {
-    Field { name, kind, writable, required }
+    Field { name, kind, writable, required, unique: false }
 }
 
 pub(super) const FIELDS: [Field; 7] = [
@@ -37,7 +39,7 @@ pub(super) const FIELDS: [Field; 7] = [
     field("amount", Kind::Decimal, true, true),
     field("memo", Kind::Text(Some(80)), true, false),
     field("posted", Kind::Boolean, true, false),
-    field("account_name", Kind::Text(None), true, false),
+    Field { unique: true, ..field("account_name", Kind::Text(None), true, false) },
     field("created_at", Kind::Timestamp, false, false),
     field("revision", Kind::Integer, false, false),
 ];
@@ -55,7 +57,7 @@ pub(super) fn schema() -> Value {
                 Kind::Timestamp => ("timestamp", None),
             };
             let mut shown = json!({ "name": field.name, "type": kind, "writable": field.writable,
-                "required": field.required });
+                "required": field.required, "unique": field.unique });
             if let Some(max) = max {
                 shown["max_length"] = json!(max);
             }

@@ -134,8 +134,13 @@ async fn schema_pages_and_reads_by_id() {
     let fields = schema["collections"][0]["fields"].as_array().unwrap();
     assert_eq!(schema["collections"][0]["name"], "entry");
     assert_eq!(fields.len(), 7);
-    assert_eq!(fields[1], json!({ "name": "amount", "type": "decimal", "writable": true, "required": true }));
+    assert_eq!(
+        fields[1],
+        json!({ "name": "amount", "type": "decimal", "writable": true, "required": true,
+        "unique": false })
+    );
     assert_eq!(fields[2]["max_length"], 80);
+    assert_eq!(fields[4]["unique"], true);
     let ids = |page: &Value| page["data"].as_array().unwrap().iter().map(|r| r["id"].as_i64().unwrap()).collect();
     let page = world.get("entry?limit=2").await;
     let all: Vec<i64> = ids(&page);
