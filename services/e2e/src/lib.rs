@@ -2,15 +2,19 @@
 #![allow(clippy::unwrap_used, reason = "a panic in a test is a failed test")]
 
 mod fleet;
+mod kafka;
 mod options;
 mod site;
 mod topic;
+mod upstream;
 mod world;
 
 pub use fleet::{Crew, Fleet, Member};
+pub use kafka::Kafka;
 pub use options::{Log, Options};
-pub use site::{Kafka, LIMIT, Site};
+pub use site::{LIMIT, Site};
 pub use topic::Published;
+pub use upstream::Vendor;
 pub use world::World;
 
 /// A connection to a URL, served in the background.

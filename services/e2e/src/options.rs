@@ -1,4 +1,8 @@
+//! What a site is made of.
+
 use std::time::Duration;
+
+use crate::Vendor;
 
 /// Where the log is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,10 +27,14 @@ pub struct Options {
     pub partitions: u16,
     /// After which silence others take a process's work.
     pub session_timeout: Duration,
+    /// One source of each, named after it. Without Ledger the shipped executable runs.
+    pub vendors: Vec<Vendor>,
     /// Generated records upstream.
     pub accounts: usize,
     pub contacts: usize,
     pub opportunities: usize,
+    /// Of Ledger.
+    pub entries: usize,
     /// How long after it was sent a lost request may take effect, as configured.
     pub late_effect: Duration,
     pub request_timeout: Duration,
@@ -52,9 +60,11 @@ impl Default for Options {
             log: Log::Postgres,
             partitions: 8,
             session_timeout: Duration::from_secs(3),
+            vendors: vec![Vendor::Salesforce],
             accounts: 5,
             contacts: 20,
             opportunities: 10,
+            entries: 5,
             late_effect: Duration::from_secs(2),
             request_timeout: Duration::from_secs(2),
             keyed: true,

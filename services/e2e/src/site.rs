@@ -1,4 +1,4 @@
-//! What a deployment rests on: Postgres, the log's brokers, the stand-in, a database that is set up.
+//! What a deployment rests on: Postgres, the log's brokers, the stand-ins, a database that is set up.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,12 +7,11 @@ use std::time::Duration;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
 use upwrite_sandbox::AdminClient;
-use upwrite_testkit::kafka::{Broker, Brokers, Registry, unique_prefix};
 use upwrite_testkit::postgres::{Cluster, Options as ClusterOptions};
-use upwrite_testkit::process::Process;
 use upwrite_testkit::{binary, free_port, until};
 
-use crate::{Log, Options};
+use crate::upstream::{self, Upstream};
+use crate::{Kafka, Options, Vendor};
 
 /// Nothing that is waited for takes longer, unless it never comes.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -23,64 +22,13 @@ pub struct Site {
     pub cluster: Cluster,
     /// With the log on Kafka.
     pub kafka: Option<Kafka>,
+    /// Of the first vendor's stand-in.
     pub sandbox: AdminClient,
     /// Superuser, straight to Postgres.
     pub admin: PgPool,
     pub database: String,
     folder: tempfile::TempDir,
-    sandbox_process: Process,
-}
-
-/// Brokers and topics.
-pub struct Kafka {
-    pub bootstrap: String,
-    pub topic_prefix: String,
-    pub registry_url: Option<String>,
-    copies: usize,
-    /// Of this site's own.
-    pub brokers: Option<Brokers>,
-    _registry: Option<Registry>,
-}
-
-impl Kafka {
-    async fn start(log: Log) -> Option<Self> {
-        let topic_prefix = unique_prefix();
-        match log {
-            Log::Postgres => None,
-            Log::Kafka { registry } => Some(Self {
-                bootstrap: Broker::shared().await.bootstrap(),
-                topic_prefix,
-                registry_url: if registry { Some(Registry::shared().await.url()) } else { None },
-                copies: 1,
-                brokers: None,
-                _registry: None,
-            }),
-            Log::OwnKafka { brokers: count, registry } => {
-                let brokers = Brokers::start(count).await;
-                let registry = if registry { Some(Registry::start().await) } else { None };
-                Some(Self {
-                    bootstrap: brokers.bootstrap(),
-                    topic_prefix,
-                    registry_url: registry.as_ref().map(|registry| registry.url()),
-                    copies: count.min(3),
-                    brokers: Some(brokers),
-                    _registry: registry,
-                })
-            }
-        }
-    }
-
-    /// Sections `[kafka]`.
-    fn config(&self) -> String {
-        let mut text = format!(
-            "[kafka]\nbrokers = \"{}\"\ntopic_prefix = \"{}\"\nreplication = {}\n",
-            self.bootstrap, self.topic_prefix, self.copies
-        );
-        if let Some(url) = &self.registry_url {
-            text.push_str(&format!("[kafka.registry]\nurl = \"{url}\"\n"));
-        }
-        text
-    }
+    upstreams: Vec<Upstream>,
 }
 
 /// The application's role.
@@ -101,9 +49,13 @@ impl Site {
             sqlx::query(AssertSqlSafe(sql)).execute(&admin).await.unwrap();
         }
         let kafka = Kafka::start(options.log).await;
-        let (sandbox_process, sandbox) = start_sandbox(&options).await;
+        let mut upstreams = Vec::new();
+        for vendor in &options.vendors {
+            upstreams.push(Upstream::start(*vendor, &options).await);
+        }
+        let sandbox = upstreams.first().expect("a site has at least one vendor").admin.clone();
         let folder = tempfile::tempdir().unwrap();
-        let site = Self { options, cluster, kafka, sandbox, admin, database, folder, sandbox_process };
+        let site = Self { options, cluster, kafka, sandbox, admin, database, folder, upstreams };
         site.configure("setup", free_port());
         let setup = site.command("setup", "setup").output().unwrap();
         assert!(setup.status.success(), "upwrite setup: {}", String::from_utf8_lossy(&setup.stderr));
@@ -123,11 +75,23 @@ impl Site {
 
     /// A command line of the executable, with the configuration of that name and the secrets.
     pub fn command(&self, subcommand: &str, name: &str) -> Command {
-        let mut command = Command::new(binary("upwrite"));
+        let mut command = Command::new(binary(self.program()));
         command.arg(subcommand).arg("--config").arg(self.config_path(name));
-        command.env("SERVICE", "service").env("RECONCILER", "reconciler").env("CLIENT", "sandbox-secret");
+        command.env("SERVICE", "service").env("RECONCILER", "reconciler");
+        upstream::secrets(&mut command);
         command.env("SETUP", self.cluster.superuser_password());
         command
+    }
+
+    /// The shipped executable, or the one that knows the invented vendor too.
+    fn program(&self) -> &'static str {
+        if self.options.vendors.contains(&Vendor::Ledger) { "upwrite-two-vendors" } else { "upwrite" }
+    }
+
+    /// The admin calls of a vendor's stand-in.
+    pub fn stand_in(&self, vendor: Vendor) -> &AdminClient {
+        let upstream = self.upstreams.iter().find(|upstream| upstream.vendor == vendor);
+        &upstream.expect("a vendor of this site").admin
     }
 
     /// Waits until every table holds what upstream had.
@@ -187,42 +151,31 @@ impl Site {
         assert_eq!(dead, None, "dead letters");
         let captured: Option<i64> = self.value("select count(*) from upwrite.captured").await;
         assert_eq!(captured, Some(0), "captured rows were committed");
-        self.sandbox_process.sigterm();
+        for upstream in self.upstreams {
+            upstream.stop().await;
+        }
         self.admin.close().await;
         self.cluster.stop().await;
     }
 
     fn config(&self, proxy_port: u16) -> String {
-        let (options, database, login_url) = (&self.options, &self.database, self.sandbox.base_url());
+        let (options, database) = (&self.options, &self.database);
         let mut text = format!(
             "[postgres]\nport = {}\ndatabase = \"{database}\"\nservice_password = {{ env = \"SERVICE\" }}\n\
              reconciler_password = {{ env = \"RECONCILER\" }}\nsetup_password = {{ env = \"SETUP\" }}\n\
              [proxy]\nlisten = \"127.0.0.1:{proxy_port}\"\nmax_connections = {}\n\
-             [applier]\nmax_age = \"{}ms\"\nlease = \"{}ms\"\n[reconciler]\nvoid_after = \"5s\"\n[logging]\nlevel = \"{}\"\n[shutdown]\ngrace = \"{}ms\"\n\
-             [sources.salesforce]\nkind = \"salesforce\"\nlogin_url = \"{login_url}\"\nrequest_timeout = \"{}ms\"\n\
-             late_effect = \"{}ms\"\n[sources.salesforce.auth]\nflow = \"client_credentials\"\n\
-             client_id = \"sandbox-client\"\nclient_secret = {{ env = \"CLIENT\" }}\n",
+             [applier]\nmax_age = \"{}ms\"\nlease = \"{}ms\"\n[reconciler]\nvoid_after = \"5s\"\n[logging]\nlevel = \"{}\"\n[shutdown]\ngrace = \"{}ms\"\n",
             self.cluster.port(),
             options.max_connections,
             options.max_age.as_millis(),
             options.lease.as_millis(),
             options.level,
             options.grace.as_millis(),
-            options.request_timeout.as_millis(),
-            options.late_effect.as_millis(),
         );
         text.push_str(&self.log_config());
-        for object in ["Account", "Contact", "Opportunity"] {
-            text.push_str(&format!("[[sources.salesforce.objects]]\nobject = \"{object}\"\n"));
-            if options.keyed {
-                text.push_str("idempotency_field = \"UpwriteKey__c\"\n");
-            }
+        for upstream in &self.upstreams {
+            text.push_str(&upstream.config(options));
         }
-        text.push_str(
-            "[[grants]]\nrole = \"app\"\n\
-             tables = [\"salesforce.account\", \"salesforce.contact\", \"salesforce.opportunity\"]\n\
-             privileges = [\"select\", \"insert\", \"update\", \"delete\", \"references\"]\n",
-        );
         text.push_str(&options.more);
         text
     }
@@ -236,14 +189,4 @@ impl Site {
             Some(kafka) => format!("[log]\nengine = \"kafka\"\n{common}{}", kafka.config()),
         }
     }
-}
-
-async fn start_sandbox(options: &Options) -> (Process, AdminClient) {
-    let address = format!("127.0.0.1:{}", free_port());
-    let mut command = Command::new(binary("upwrite-sandbox"));
-    command.args(["--listen", &address, "--accounts", &options.accounts.to_string()]);
-    command.args(["--contacts", &options.contacts.to_string(), "--opportunities", &options.opportunities.to_string()]);
-    let process = Process::spawn(command);
-    process.wait_for_line("listening on", LIMIT).await;
-    (process, AdminClient::new(format!("http://{address}")).unwrap())
 }

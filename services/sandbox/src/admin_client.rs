@@ -45,6 +45,11 @@ struct Records {
     records: Vec<Value>,
 }
 
+#[derive(Deserialize)]
+struct Record {
+    record: Option<Value>,
+}
+
 impl AdminClient {
     /// `base_url` as in `http://127.0.0.1:8080`. The process must have a rustls provider installed.
     pub fn new(base_url: impl Into<String>) -> Result<Self> {
@@ -120,8 +125,8 @@ impl AdminClient {
         Ok(self.get::<Records>(&format!("records/{object}")).await?.records)
     }
 
-    /// One record by id.
+    /// One record by id, unless it is deleted.
     pub async fn record(&self, object: &str, id: &str) -> Result<Option<Value>> {
-        Ok(self.records(object).await?.into_iter().find(|record| record["Id"] == id))
+        Ok(self.get::<Record>(&format!("records/{object}/{id}")).await?.record)
     }
 }

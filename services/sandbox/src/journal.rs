@@ -1,9 +1,11 @@
 //! What happened: every effect on a record, and every request received.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use time::OffsetDateTime;
 
 /// Entries kept of each journal; older ones are dropped, and counted.
 pub(crate) const JOURNAL_LIMIT: usize = 1_000_000;
@@ -16,7 +18,7 @@ pub enum EffectOp {
     Create,
     /// Changed fields.
     Update,
-    /// Into the recycle bin.
+    /// Gone, or into the recycle bin.
     Delete,
     /// Out of the recycle bin (third-party changes only).
     Undelete,
@@ -34,7 +36,7 @@ pub struct Change {
 /// One change of one record that really happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Effect {
-    /// 1, 2, 3, … in the order in which the effects happened.
+    /// 1, 2, 3, … in the order in which the effects happened; the journal gives it.
     pub seq: u64,
     /// Milliseconds since 1970.
     pub at_ms: i64,
@@ -42,15 +44,15 @@ pub struct Effect {
     pub op: EffectOp,
     /// API name of the object.
     pub object: String,
-    /// 18-character id of the record.
+    /// Id of the record, in its canonical form.
     pub id: String,
-    /// Value of `UpwriteKey__c`, where the record has one.
+    /// The idempotency key that the record was created with, where it is known.
     pub key: Option<String>,
     /// Changed fields, without the stamps that move with every write.
     pub changes: BTreeMap<String, Change>,
     /// `seq` of the request that did it; none for third-party changes.
     pub request: Option<u64>,
-    /// Id of the user it was done as.
+    /// The user it was done as, by id.
     pub user: String,
 }
 
@@ -82,38 +84,61 @@ pub struct RequestEntry {
     pub answered_us: Option<u64>,
 }
 
-/// Effects in order, oldest first.
+/// Effects in order, oldest first. The vendor writes to it while it has its records locked, so that their order is
+/// the one in which they happened.
 #[derive(Debug, Default)]
-pub(crate) struct Effects {
+pub struct Journal(Mutex<Effects>);
+
+#[derive(Debug, Default)]
+struct Effects {
     last: u64,
     list: VecDeque<Effect>,
 }
 
-impl Effects {
-    pub(crate) fn push(&mut self, mut effect: Effect) {
-        self.last += 1;
-        effect.seq = self.last;
-        if self.list.len() == JOURNAL_LIMIT {
-            self.list.pop_front();
+impl Journal {
+    fn effects(&self) -> MutexGuard<'_, Effects> {
+        // A panic can only come between two pushes, which leave nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds an effect and gives it its `seq`.
+    pub fn push(&self, mut effect: Effect) {
+        let mut effects = self.effects();
+        effects.last += 1;
+        effect.seq = effects.last;
+        if effects.list.len() == JOURNAL_LIMIT {
+            effects.list.pop_front();
         }
-        self.list.push_back(effect);
+        effects.list.push_back(effect);
     }
 
-    /// Effects with a greater `seq`, at most `limit`.
-    pub(crate) fn after(&self, seq: u64, limit: usize) -> Vec<Effect> {
-        let first = self.list.front().map_or(1, |e| e.seq);
+    /// Effects with a greater `seq`, oldest first.
+    pub fn after(&self, seq: u64) -> Vec<Effect> {
+        self.page(seq, usize::MAX).0
+    }
+
+    /// At most `limit` of them, and the `seq` of the newest of all.
+    pub(crate) fn page(&self, seq: u64, limit: usize) -> (Vec<Effect>, u64) {
+        let effects = self.effects();
+        let first = effects.list.front().map_or(1, |e| e.seq);
         let skip = usize::try_from((seq + 1).saturating_sub(first)).unwrap_or(usize::MAX);
-        self.list.iter().skip(skip).take(limit).cloned().collect()
+        (effects.list.iter().skip(skip).take(limit).cloned().collect(), effects.last)
     }
 
-    pub(crate) fn last_seq(&self) -> u64 {
-        self.last
+    /// `seq` of the newest effect; 0 before the first.
+    pub fn last_seq(&self) -> u64 {
+        self.effects().last
     }
 
     /// Forgets everything, for the state after generating data.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+    pub fn clear(&self) {
+        *self.effects() = Effects::default();
     }
+}
+
+/// Milliseconds since 1970, as in [`Effect::at_ms`].
+pub fn unix_ms(at: OffsetDateTime) -> i64 {
+    i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }
 
 /// Requests in order of arrival, oldest first.

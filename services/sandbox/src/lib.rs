@@ -1,28 +1,22 @@
 #![doc = include_str!("../README.md")]
 
 mod admin_client;
-mod api;
-mod error;
 mod fault;
-mod held;
-mod id;
+mod holding;
 mod journal;
-mod oauth;
+mod message;
 mod options;
-mod org;
+pub mod salesforce;
 mod sandbox;
-mod schema;
-mod seed;
 mod serve;
-mod soql;
-mod stamp;
-mod third_party;
+mod vendor;
 
 pub use admin_client::{AdminClient, AdminError};
 pub use fault::{Chaos, Fault, FaultMatch, FaultRule};
-pub use held::{Held, Then};
-pub use journal::{Change, Effect, EffectOp, RequestEntry};
-pub use options::{Options, OrgOptions};
-pub use org::{DuplicateRule, Predicate, ValidationRule};
+pub use holding::{HeldRequest, Then};
+pub use journal::{Change, Effect, EffectOp, Journal, RequestEntry, unix_ms};
+pub use message::{Request, Response, decode, pairs};
+pub use options::Options;
 pub use sandbox::{CallTime, Sandbox, Timing};
 pub use serve::{Running, StartError};
+pub use vendor::{AdminRefusal, Call, Operation, Refusal, Rejection, RowRefusal, ThirdPartyChange, Vendor};

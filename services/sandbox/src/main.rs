@@ -6,22 +6,41 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{Args, Parser, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
-use upwrite_sandbox::{Options, OrgOptions, Sandbox};
+use upwrite_sandbox::salesforce::{OrgOptions, Salesforce};
+use upwrite_sandbox::{Options, Sandbox, Vendor};
 
-/// A stateful stand-in for a Salesforce organisation, with faults on demand.
+/// A stateful stand-in for an upstream API, with faults on demand.
 ///
 /// Prints "listening on http://ADDRESS:PORT" when it is ready. The API is at that address, admin calls under
 /// /admin; the README of the crate lists them.
 #[derive(Debug, Parser)]
 #[command(name = "upwrite-sandbox", version)]
 struct Flags {
+    /// Whose API to imitate.
+    #[arg(long, value_enum, default_value_t = VendorName::Salesforce)]
+    vendor: VendorName,
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// Load records from this file at start, and save them there at the end.
+    #[arg(long)]
+    state_file: Option<PathBuf>,
+    #[command(flatten)]
+    salesforce: SalesforceFlags,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum VendorName {
+    Salesforce,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Salesforce")]
+struct SalesforceFlags {
     /// Seed of generated data and ids.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = OrgOptions::default().seed)]
     seed: u64,
     /// Accounts to generate.
     #[arg(long, default_value_t = OrgOptions::default().accounts)]
@@ -59,46 +78,35 @@ struct Flags {
     /// Refuse a contact whose e-mail another contact has.
     #[arg(long)]
     duplicate_rule: bool,
-    /// Load records from this file at start, and save them there at the end.
-    #[arg(long)]
-    state_file: Option<PathBuf>,
 }
 
-impl Flags {
-    fn options(self) -> anyhow::Result<Options> {
+impl SalesforceFlags {
+    fn options(self) -> anyhow::Result<OrgOptions> {
         let key = self
             .jwt_public_key
             .map(|file| std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display())));
-        Ok(Options {
-            listen: self.listen,
+        Ok(OrgOptions {
             seed: self.seed,
-            salesforce: OrgOptions {
-                accounts: self.accounts,
-                contacts: self.contacts,
-                opportunities: self.opportunities,
-                key_field_on: self.key_field_on,
-                client_id: self.client_id,
-                client_secret: self.client_secret,
-                refresh_token: self.refresh_token,
-                username: self.username,
-                jwt_public_key_pem: key.transpose()?,
-                token_lifetime: Duration::from_secs(self.token_lifetime_s),
-                daily_api_limit: self.daily_api_limit,
-                duplicate_rule: self.duplicate_rule,
-                ..OrgOptions::default()
-            },
-            state_file: self.state_file,
+            accounts: self.accounts,
+            contacts: self.contacts,
+            opportunities: self.opportunities,
+            key_field_on: self.key_field_on,
+            client_id: self.client_id,
+            client_secret: self.client_secret,
+            refresh_token: self.refresh_token,
+            username: self.username,
+            jwt_public_key_pem: key.transpose()?,
+            token_lifetime: Duration::from_secs(self.token_lifetime_s),
+            daily_api_limit: self.daily_api_limit,
+            duplicate_rule: self.duplicate_rule,
+            ..OrgOptions::default()
         })
     }
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .with_writer(std::io::stderr)
-        .init();
-    let running = Sandbox::start(Flags::parse().options()?).await?;
+/// Serves until SIGTERM or Ctrl-C.
+async fn serve(options: Options, vendor: impl Vendor) -> anyhow::Result<()> {
+    let running = Sandbox::start(options, vendor).await?;
     let mut term = signal(SignalKind::terminate())?;
     let mut out = std::io::stdout();
     writeln!(out, "listening on {}", running.base_url)?;
@@ -108,4 +116,17 @@ async fn main() -> anyhow::Result<()> {
         result = tokio::signal::ctrl_c() => result?,
     }
     running.stop().await.map_err(anyhow::Error::msg)
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    let flags = Flags::parse();
+    let options = Options { listen: flags.listen, state_file: flags.state_file };
+    match flags.vendor {
+        VendorName::Salesforce => serve(options, Salesforce::new(flags.salesforce.options()?)).await,
+    }
 }

@@ -1,33 +1,28 @@
 //! The handle that tests and admin calls share: everything about a running sandbox that is not the wire.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use time::OffsetDateTime;
 use tokio::sync::watch;
 
-use crate::api::Service;
 use crate::fault::{Chaos, FaultRule, Faults};
-use crate::held::{Held, Then, Waiting};
-use crate::id;
+use crate::holding::{HeldRequest, HeldRequests, Then};
 use crate::journal::{Effect, RequestEntry, Requests};
-use crate::oauth::Auth;
 use crate::options::Options;
-use crate::org::{DuplicateRule, Org, ValidationRule};
-use crate::seed;
+use crate::vendor::{AdminRefusal, ThirdPartyChange, Vendor};
 
 /// A running sandbox. All functions may be called at any time from any thread.
 #[derive(Debug)]
 pub struct Sandbox {
-    pub(crate) options: Options,
-    service: Mutex<Service>,
-    auth: Mutex<Auth>,
+    vendor: Arc<dyn Vendor>,
+    state_file: Option<PathBuf>,
     faults: Mutex<Faults>,
-    held: Mutex<Waiting>,
+    held: Mutex<HeldRequests>,
     requests: Mutex<Requests>,
-    /// Counts anything that somebody may wait for.
+    /// Counts anything that may be waited for.
     changed: watch::Sender<u64>,
 }
 
@@ -53,48 +48,40 @@ pub struct Timing {
     pub each: Vec<CallTime>,
 }
 
-/// A panic while a lock was held leaves consistent state behind (writes are undone or done), so poison is ignored.
+/// A panic while a lock was held leaves consistent state behind (single pushes and removals), so poison is ignored.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Sandbox {
-    pub(crate) fn new(options: Options) -> Result<Self, String> {
-        let now = OffsetDateTime::now_utc();
-        let mut org = Org::new(&options.salesforce, options.seed, now);
+    pub(crate) fn new(options: Options, vendor: Arc<dyn Vendor>) -> Result<Self, String> {
         match options.state_file.as_ref().filter(|file| file.exists()) {
             Some(file) => {
                 let text = std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?;
                 let saved: Value = serde_json::from_slice(&text).map_err(|e| format!("{}: {e}", file.display()))?;
-                org.load(&saved);
+                vendor.load(&saved)?;
             }
-            None => seed::fill(&mut org, &options.salesforce, options.seed, now).map_err(|e| e.message)?,
+            None => vendor.seed()?,
         }
-        let auth = Auth::new(&options.salesforce, &org.id, &org.api_user);
         Ok(Self {
-            service: Mutex::new(Service::new(org, options.salesforce.daily_api_limit)),
-            auth: Mutex::new(auth),
+            vendor,
+            state_file: options.state_file,
             faults: Mutex::default(),
             held: Mutex::default(),
             requests: Mutex::default(),
             changed: watch::Sender::new(0),
-            options,
         })
     }
 
-    pub(crate) fn service(&self) -> MutexGuard<'_, Service> {
-        locked(&self.service)
-    }
-
-    pub(crate) fn auth(&self) -> MutexGuard<'_, Auth> {
-        locked(&self.auth)
+    pub(crate) fn served(&self) -> &dyn Vendor {
+        &*self.vendor
     }
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
         locked(&self.faults)
     }
 
-    pub(crate) fn waiting(&self) -> MutexGuard<'_, Waiting> {
+    pub(crate) fn held_requests(&self) -> MutexGuard<'_, HeldRequests> {
         locked(&self.held)
     }
 
@@ -120,19 +107,19 @@ impl Sandbox {
     }
 
     /// Waits until at least `n` requests are held.
-    pub async fn wait_held(&self, n: usize, timeout: Duration) -> Vec<Held> {
+    pub async fn wait_held(&self, n: usize, timeout: Duration) -> Vec<HeldRequest> {
         self.wait_until(timeout, |me| me.held().len() >= n).await;
         self.held()
     }
 
-    /// A new access token, without the OAuth endpoint.
+    /// A new access token, without a login.
     pub fn issue_token(&self) -> String {
-        self.auth().issue(OffsetDateTime::now_utc())
+        self.vendor.issue_token()
     }
 
-    /// Makes every access token given out so far invalid (401 `INVALID_SESSION_ID`).
+    /// Makes every access token given out so far invalid.
     pub fn expire_tokens(&self) {
-        self.auth().expire_all();
+        self.vendor.expire_tokens();
     }
 
     /// Adds a fault rule; returns its number.
@@ -147,26 +134,26 @@ impl Sandbox {
         faults.set_chaos(None);
     }
 
-    /// Switches faults by chance on or off; draws begin anew.
+    /// Switches faults by chance on or off; draws begin again with the first.
     pub fn set_chaos(&self, chaos: Option<Chaos>) {
         self.faults().set_chaos(chaos);
     }
 
     /// Requests that wait for release.
-    pub fn held(&self) -> Vec<Held> {
-        self.waiting().list()
+    pub fn held(&self) -> Vec<HeldRequest> {
+        self.held_requests().list()
     }
 
     /// Releases one held request (by its `seq`), or all; returns how many.
     pub fn release(&self, request: Option<u64>, then: Then) -> usize {
-        let count = self.waiting().release(request, then);
+        let count = self.held_requests().release(request, then);
         self.touch();
         count
     }
 
     /// Effects after `seq`, in order.
     pub fn journal_after(&self, seq: u64) -> Vec<Effect> {
-        self.service().org.effects.after(seq, usize::MAX)
+        self.vendor.journal().after(seq)
     }
 
     /// Requests after `seq`, in order of arrival.
@@ -174,23 +161,9 @@ impl Sandbox {
         self.request_log().after(seq, usize::MAX)
     }
 
-    /// All records of an object, formulas included; with `deleted` also those in the recycle bin.
+    /// All records of an object as the API shows them; with `deleted` also deleted ones that the vendor keeps.
     pub fn records(&self, object: &str, deleted: bool) -> Vec<Map<String, Value>> {
-        let service = self.service();
-        let Some(object) = service.org.object(object) else {
-            return Vec::new();
-        };
-        let rows = service.org.table(&object).rows();
-        let wanted = rows.filter(|(_, row)| deleted || row.get("IsDeleted") != Some(&Value::Bool(true)));
-        wanted
-            .filter_map(|(_, row)| match service.org.show(&object, row, None, "") {
-                Value::Object(mut map) => {
-                    map.shift_remove("attributes");
-                    Some(map)
-                }
-                _ => None,
-            })
-            .collect()
+        self.vendor.records(object, deleted)
     }
 
     /// Times of answered requests after `seq`.
@@ -204,37 +177,40 @@ impl Sandbox {
         Timing { calls, total_us: each.iter().map(|c| c.us).sum(), each }
     }
 
-    /// Adds or replaces a validation rule.
-    pub fn set_validation_rule(&self, rule: ValidationRule) {
-        let rules = &mut self.service().org.validation_rules;
-        rules.retain(|r| r.name != rule.name);
-        rules.push(rule);
+    /// A third party's create, outside the API; returns the id, or the refusal's code and text.
+    pub fn third_party_create(&self, object: &str, fields: &Map<String, Value>) -> Result<String, String> {
+        self.third_party(object, ThirdPartyChange::Create(fields))
     }
 
-    /// Adds or replaces a duplicate rule.
-    pub fn set_duplicate_rule(&self, rule: DuplicateRule) {
-        let rules = &mut self.service().org.duplicate_rules;
-        rules.retain(|r| r.name != rule.name);
-        rules.push(rule);
+    /// A third party's update.
+    pub fn third_party_update(&self, object: &str, id: &str, fields: &Map<String, Value>) -> Result<(), String> {
+        self.third_party(object, ThirdPartyChange::Update(id, fields)).map(drop)
     }
 
-    /// Holds the row locks of these records (and no others): writes that need them get `UNABLE_TO_LOCK_ROW`.
-    pub fn lock_rows(&self, ids: &[&str]) {
-        self.service().org.locked = ids.iter().filter_map(|id| id::canonical(id)).collect();
+    /// A third party's delete.
+    pub fn third_party_delete(&self, object: &str, id: &str) -> Result<(), String> {
+        self.third_party(object, ThirdPartyChange::Delete(id)).map(drop)
     }
 
-    /// API calls counted, and allowed before `REQUEST_LIMIT_EXCEEDED`.
-    pub fn set_api_budget(&self, used: u64, allowed: u64) {
-        let mut service = self.service();
-        (service.used, service.allowed) = (used, allowed);
+    fn third_party(&self, object: &str, change: ThirdPartyChange<'_>) -> Result<String, String> {
+        let done = self.vendor.third_party(object, change);
+        self.touch();
+        done
+    }
+
+    /// An admin call of the vendor's own.
+    pub(crate) fn vendor_verb(&self, method: &str, path: &[&str], body: Value) -> Result<Value, AdminRefusal> {
+        let done = self.vendor.admin(method, path, body);
+        self.touch();
+        done
     }
 
     /// Writes the state file, if there is one.
     pub fn save(&self) -> Result<(), String> {
-        let Some(file) = &self.options.state_file else {
+        let Some(file) = &self.state_file else {
             return Ok(());
         };
-        let saved = self.service().org.save();
+        let saved = self.vendor.save();
         let part = file.with_extension("part");
         std::fs::write(&part, saved.to_string())
             .and_then(|()| std::fs::rename(&part, file))

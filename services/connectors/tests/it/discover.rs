@@ -4,6 +4,7 @@ use upwrite_connectors::Connector;
 use upwrite_connectors::salesforce::ObjectConfig;
 use upwrite_connectors::{Capabilities, Idempotency};
 use upwrite_events::TableName;
+use upwrite_sandbox::salesforce as stand_in;
 use upwrite_sandbox::{Options, Sandbox};
 
 use crate::harness::{World, config, salesforce};
@@ -67,7 +68,7 @@ async fn capabilities_follow_the_idempotency_field() {
 
 #[tokio::test]
 async fn all_mistakes_in_objects_are_told_at_once() {
-    let sandbox = Sandbox::start(Options::default()).await.unwrap();
+    let sandbox = Sandbox::start(Options::default(), stand_in::Salesforce::default()).await.unwrap();
     let mut broken = config(&sandbox.base_url);
     broken.objects[0].columns = Some(vec!["Name".to_owned(), "Nonsense__c".to_owned()]);
     broken.objects[1].idempotency_field = Some("LastName".to_owned());

@@ -42,8 +42,8 @@ async fn every_fault_has_its_outcome() {
         (Fault::HtmlBody { status: 503, applied: false }, ErrorClass::ServerError, Outcome::Unknown, backoff, 0, None),
         (Fault::HtmlBody { status: 200, applied: true }, ErrorClass::ServerError, Outcome::Unknown, backoff, 1, None),
         (Fault::Slow { ms: 1_500 }, ErrorClass::Timeout, Outcome::Unknown, backoff, 1, None),
-        (Fault::Limit403 { daily: false }, ErrorClass::RateLimited, Outcome::NotApplied, after(1), 0, Some(1)),
-        (Fault::Limit403 { daily: true }, ErrorClass::RateLimited, Outcome::NotApplied, after(60), 0, Some(60)),
+        (Fault::OverQuota { daily: false }, ErrorClass::RateLimited, Outcome::NotApplied, after(1), 0, Some(1)),
+        (Fault::OverQuota { daily: true }, ErrorClass::RateLimited, Outcome::NotApplied, after(60), 0, Some(60)),
         (Fault::Limit429 { retry_after_s: 7 }, ErrorClass::RateLimited, Outcome::NotApplied, after(7), 0, Some(7)),
     ];
     for count in [1, 3] {
@@ -84,7 +84,7 @@ async fn a_refusal_of_some_rows_is_theirs_alone() {
     let world = World::start().await;
     let reject = |code: &str, rows| Fault::Reject {
         status: 400,
-        code: code.to_owned(),
+        code: Some(code.to_owned()),
         message: "by order".to_owned(),
         fields: Vec::new(),
         rows,

@@ -9,10 +9,11 @@ use upwrite_connectors::{
     with_priority,
 };
 use upwrite_events::{Op, Row, TableSpec};
+use upwrite_sandbox::salesforce::{self as stand_in, OrgOptions};
 use upwrite_sandbox::{Fault, FaultMatch, FaultRule, Options, RequestEntry, Running, Sandbox};
 
 pub(crate) struct World {
-    pub(crate) sandbox: Running,
+    pub(crate) sandbox: Running<stand_in::Salesforce>,
     pub(crate) connector: Salesforce,
     pub(crate) budget: Budget,
     pub(crate) tables: Vec<TableSpec>,
@@ -41,20 +42,20 @@ pub(crate) fn salesforce_with(config: Config, budget: Budget) -> Salesforce {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        Self::with(Options::default(), |_| {}).await
+        Self::with(OrgOptions::default(), |_| {}).await
     }
 
     /// With requests that are given up after `timeout`.
     pub(crate) async fn impatient(timeout: Duration) -> Self {
-        Self::with(Options::default(), |config| {
+        Self::with(OrgOptions::default(), |config| {
             config.request_timeout = timeout;
             config.connect_timeout = timeout / 2;
         })
         .await
     }
 
-    pub(crate) async fn with(options: Options, adjust: impl FnOnce(&mut Config)) -> Self {
-        let sandbox = Sandbox::start(options).await.expect("sandbox");
+    pub(crate) async fn with(options: OrgOptions, adjust: impl FnOnce(&mut Config)) -> Self {
+        let sandbox = Sandbox::start(Options::default(), stand_in::Salesforce::new(options)).await.expect("sandbox");
         let mut config = config(&sandbox.base_url);
         adjust(&mut config);
         let budget = Budget::new(config.requests_per_second);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use upwrite_connectors::salesforce::Auth;
 use upwrite_connectors::{Connector, RetryRule, Secret};
 use upwrite_events::{ErrorClass, Op, Outcome};
-use upwrite_sandbox::{Options, OrgOptions, Sandbox};
+use upwrite_sandbox::salesforce::{self as stand_in, OrgOptions};
+use upwrite_sandbox::{Options, Sandbox};
 
 use crate::harness::{World, applied, config, failed, insert, salesforce};
 
@@ -35,7 +36,7 @@ async fn each_flow_gets_a_token() {
         let name = format!("{auth:?}");
         assert!(!name.contains("sandbox-secret") && !name.contains("PRIVATE"), "secrets are not shown: {name}");
         let salesforce_org = OrgOptions { jwt_public_key_pem: Some(PUBLIC_KEY.to_owned()), ..OrgOptions::default() };
-        let world = World::with(Options { salesforce: salesforce_org, ..Options::default() }, |config| {
+        let world = World::with(salesforce_org, |config| {
             config.auth = auth;
         })
         .await;
@@ -69,7 +70,7 @@ async fn an_expired_token_is_refreshed_once_for_all() {
 
 #[tokio::test]
 async fn refused_credentials_are_final_not_applied_and_not_hammered() {
-    let sandbox = Sandbox::start(Options::default()).await.unwrap();
+    let sandbox = Sandbox::start(Options::default(), stand_in::Salesforce::default()).await.unwrap();
     let mut wrong = config(&sandbox.base_url);
     wrong.auth = Auth::ClientCredentials { client_id: "sandbox-client".to_owned(), client_secret: Secret::new("nope") };
     let connector = salesforce(wrong);
@@ -92,7 +93,7 @@ async fn a_write_with_refused_credentials_is_definitely_not_applied() {
         "token",
         upwrite_sandbox::Fault::Reject {
             status: 400,
-            code: "invalid_grant".to_owned(),
+            code: Some("invalid_grant".to_owned()),
             message: "inactive user".to_owned(),
             fields: Vec::new(),
             rows: None,

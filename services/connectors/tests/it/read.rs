@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use upwrite_connectors::{Connector, LookupResult};
 use upwrite_events::{ColumnSpec, ObservedRow};
-use upwrite_sandbox::{Options, OrgOptions};
+use upwrite_sandbox::salesforce::OrgOptions;
 
 use crate::harness::{World, config, salesforce, value};
 
-fn many() -> Options {
-    Options { salesforce: OrgOptions { contacts: 2_300, ..OrgOptions::default() }, ..Options::default() }
+fn many() -> OrgOptions {
+    OrgOptions { contacts: 2_300, ..OrgOptions::default() }
 }
 
 #[tokio::test]

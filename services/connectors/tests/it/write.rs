@@ -197,7 +197,7 @@ async fn refusals_read_as_postgres_would_say_them() {
     assert_eq!((failure.class, failure.sqlstate.as_str()), (ErrorClass::Restrict, "23503"));
 
     let contact = world.contact("Locked").await;
-    world.sandbox.lock_rows(&[&contact]);
+    world.sandbox.vendor().lock_rows(&[&contact]);
     let report = world.call("contact", Op::Update, &[update(&contact, &[("title", "x")])], false).await;
     let error = failed(&report.rows[0]);
     assert_eq!((error.failure.sqlstate.as_str(), error.retry), ("55P03", RetryRule::Backoff));

@@ -111,8 +111,8 @@ fn bad_day(seed: u64) -> Chaos {
         server_error: 0.02,
         html_body: 0.02,
         reset: 0.02,
-        limit_403: 0.01,
-        lock: 0.02,
+        over_quota: 0.01,
+        locked: 0.02,
         slow: 0.2,
         slow_ms: 60,
         ..Chaos::default()

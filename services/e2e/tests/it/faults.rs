@@ -77,7 +77,7 @@ async fn g4_without_a_key_a_lost_create_is_probed_for_never_resent_blindly() {
 async fn passing_refusals_are_tried_again() {
     let world = World::start(Options::default()).await;
     let client = world.client().await;
-    for fault in [json!("limit_403"), json!({ "server_error": { "status": 503 } }), json!("html_body"), json!("reset")]
+    for fault in [json!("over_quota"), json!({ "server_error": { "status": 503 } }), json!("html_body"), json!("reset")]
     {
         world.sandbox.fault(json!({ "object": "Contact", "op": "create" }), fault.clone(), 1).await.unwrap();
         let sql =

@@ -28,12 +28,12 @@ pub struct Chaos {
     pub html_body: f64,
     /// Probability of `reset`.
     pub reset: f64,
-    /// Probability of `limit_403` (concurrent requests).
-    pub limit_403: f64,
+    /// Probability of `over_quota` (concurrent requests).
+    pub over_quota: f64,
     /// Probability of `limit_429`.
     pub limit_429: f64,
-    /// Probability of a refusal with `UNABLE_TO_LOCK_ROW`.
-    pub lock: f64,
+    /// Probability of `locked`.
+    pub locked: f64,
 }
 
 impl Chaos {
@@ -67,19 +67,13 @@ impl Chaos {
         if hit(self.reset) {
             return Some(Fault::Reset);
         }
-        if hit(self.limit_403) {
-            return Some(Fault::Limit403 { daily: false });
+        if hit(self.over_quota) {
+            return Some(Fault::OverQuota { daily: false });
         }
         if hit(self.limit_429) {
             return Some(Fault::Limit429 { retry_after_s: 1 });
         }
-        hit(self.lock).then(|| Fault::Reject {
-            status: 400,
-            code: "UNABLE_TO_LOCK_ROW".to_owned(),
-            message: "unable to obtain exclusive access to this record".to_owned(),
-            fields: Vec::new(),
-            rows: None,
-        })
+        hit(self.locked).then_some(Fault::Locked)
     }
 }
 
@@ -101,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn draws_repeat_with_the_seed_and_hit_as_often_as_told() {
+    fn draws_repeat_with_the_seed_and_hit_as_often_as_asked() {
         let chaos = Chaos { seed: 7, lose_answer: 0.1, execute_late: 0.2, execute_late_ms: 50, ..Chaos::default() };
         let words = |chaos: &Chaos| (0..10_000).map(|n| chaos.draw(n)).collect::<Vec<_>>();
         let drawn = words(&chaos);

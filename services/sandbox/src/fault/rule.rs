@@ -17,8 +17,7 @@ pub struct FaultMatch {
     pub path_contains: Option<String>,
     /// API name of an object that the request names in its path, records, ids or query.
     pub object: Option<String>,
-    /// `token`, `versions`, `limits`, `describe`, `query`, `read`, `retrieve`, `deleted`, `updated`, `create`,
-    /// `update`, `delete`, `upsert`, `composite`, or `write` for any of the last five.
+    /// A word of [`Operation`](crate::Operation), or `write` for any of its writes.
     pub op: Option<String>,
     /// Part of the body, as sent.
     pub body_contains: Option<String>,
@@ -175,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_hit_as_often_as_told_and_only_what_they_match() {
+    fn rules_hit_as_often_as_asked_and_only_what_they_match() {
         let contact = ["Contact".to_owned()];
         let mut faults = Faults::default();
         let matching = FaultMatch {
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_wins_and_its_mistakes_are_told() {
+    fn the_header_wins_and_its_mistakes_are_named() {
         let mut faults = Faults::default();
         faults.set_chaos(Some(Chaos { reset: 1.0, ..Chaos::default() }));
         assert_eq!(

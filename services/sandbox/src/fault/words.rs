@@ -8,17 +8,17 @@ use serde_json::{Map, Value};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
-    /// Refuse without applying. With `rows`, only those rows (from 0) of a collection are refused, with HTTP 200.
+    /// Refuse without applying. With `rows`, only those rows (from 0) of a batch are refused, with HTTP 200.
     Reject {
         /// HTTP status; 400 unless given.
         status: u16,
-        /// `errorCode` / `statusCode`; `UNKNOWN_EXCEPTION` unless given.
-        code: String,
+        /// The vendor's code; one that says nothing in particular unless given.
+        code: Option<String>,
         /// Text of the error.
         message: String,
         /// Fields named in the error.
         fields: Vec<String>,
-        /// Rows of a collection; none for the whole request.
+        /// Rows of a batch; none for the whole request.
         rows: Option<Vec<usize>>,
     },
     /// Apply, then close the connection without an answer.
@@ -57,10 +57,9 @@ pub enum Fault {
     },
     /// Reset the TCP connection; nothing is applied.
     Reset,
-    /// 403 `REQUEST_LIMIT_EXCEEDED`; nothing is applied.
-    #[serde(rename = "limit_403")]
-    Limit403 {
-        /// The rolling 24-hour limit rather than the one of concurrent requests.
+    /// A quota of calls is used up, in a form that is no 429; nothing is applied.
+    OverQuota {
+        /// The quota of a day, rather than the one of concurrent requests.
         daily: bool,
     },
     /// 429 with `Retry-After`; nothing is applied.
@@ -69,6 +68,8 @@ pub enum Fault {
         /// Value of `Retry-After`, seconds; 1 unless given.
         retry_after_s: u64,
     },
+    /// Another user has the record locked; nothing is applied.
+    Locked,
 }
 
 impl Fault {
@@ -114,8 +115,9 @@ impl Fault {
             Self::ServerError { .. } => "server_error",
             Self::HtmlBody { .. } => "html_body",
             Self::Reset => "reset",
-            Self::Limit403 { .. } => "limit_403",
+            Self::OverQuota { .. } => "over_quota",
             Self::Limit429 { .. } => "limit_429",
+            Self::Locked => "locked",
         }
     }
 
@@ -126,9 +128,9 @@ impl Fault {
             "hold" => &["applied"],
             "slow" => &["ms"],
             "server_error" | "html_body" => &["status", "applied"],
-            "limit_403" => &["daily"],
+            "over_quota" => &["daily"],
             "limit_429" => &["retry_after_s"],
-            "lose_answer" | "reset" => &[],
+            "lose_answer" | "locked" | "reset" => &[],
             other => return Err(format!("unknown fault {other:?}")),
         };
         if let Some(unknown) = params.keys().find(|name| !known.contains(&name.as_str())) {
@@ -144,7 +146,7 @@ impl Fault {
         Ok(match word {
             "reject" => Self::Reject {
                 status: status(400)?,
-                code: text(params, "code")?.unwrap_or_else(|| "UNKNOWN_EXCEPTION".to_owned()),
+                code: text(params, "code")?,
                 message: text(params, "message")?.unwrap_or_else(|| "refused by the sandbox".to_owned()),
                 fields: list(params, "fields").filter_map(|v| v.as_str().map(str::to_owned)).collect(),
                 rows: rows(params)?,
@@ -158,8 +160,9 @@ impl Fault {
             "slow" => Self::Slow { ms: number("ms")?.unwrap_or(100) },
             "server_error" => Self::ServerError { status: status(500)?, applied: flag("applied")? },
             "html_body" => Self::HtmlBody { status: status(502)?, applied: flag("applied")? },
-            "limit_403" => Self::Limit403 { daily: flag("daily")? },
+            "over_quota" => Self::OverQuota { daily: flag("daily")? },
             "limit_429" => Self::Limit429 { retry_after_s: number("retry_after_s")?.unwrap_or(1) },
+            "locked" => Self::Locked,
             _ => Self::Reset, // the only word left of those checked above
         })
     }
@@ -235,8 +238,9 @@ mod tests {
             "server_error",
             "html_body",
             "reset",
-            "limit_403",
+            "over_quota",
             "limit_429",
+            "locked",
         ] {
             let fault = Fault::from_header(word).unwrap();
             assert_eq!(fault.word(), word);

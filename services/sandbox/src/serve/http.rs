@@ -1,4 +1,4 @@
-//! Between HTTP and the API's own messages.
+//! Between HTTP and the messages that vendors see.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use axum::response::Response;
 use time::OffsetDateTime;
 
 use super::connection::{Connection, micros};
-use super::flow::{self, Answer};
-use crate::api::{ApiRequest, ApiResponse};
-use crate::error::ApiError;
+use super::flow::{self, Reply};
+use crate::journal::unix_ms;
+use crate::message::{Request as ApiRequest, Response as ApiResponse};
 use crate::sandbox::Sandbox;
-use crate::stamp;
+use crate::vendor::Refusal;
 
-/// The vendor's limit for a JSON body.
+/// Longest body that is read: more than any vendor takes.
 const MOST_BODY_BYTES: usize = 50 * 1024 * 1024;
 
 /// Every request that is not an admin call. It is handled in a task of its own: once it has arrived, it runs to
@@ -29,7 +29,7 @@ pub(super) async fn handle(
     let first_byte = connection.first_byte();
     let (parts, body) = request.into_parts();
     let target = parts.uri.path_and_query().map_or("/", |p| p.as_str()).to_owned();
-    let arrived = stamp::millis(OffsetDateTime::now_utc());
+    let arrived = unix_ms(OffsetDateTime::now_utc());
     let number = sandbox.request_log().begin(arrived, parts.method.as_str(), &target);
     let headers: BTreeMap<String, String> = parts
         .headers
@@ -41,12 +41,9 @@ pub(super) async fn handle(
             let request = ApiRequest::new(parts.method.as_str(), &target, headers, body.to_vec());
             let task = flow::run(Arc::clone(&sandbox), connection.clone(), number, target, request);
             // A panic in there is a defect of the sandbox; the client sees what a broken server shows.
-            tokio::spawn(task).await.unwrap_or(Answer::Close)
+            tokio::spawn(task).await.unwrap_or(Reply::Close)
         }
-        Err(_) => {
-            let error = ApiError::new(413, "REQUEST_TOO_LARGE", "the body is too large or broke off");
-            Answer::Json(ApiResponse::refused(&error))
-        }
+        Err(_) => Reply::Response(sandbox.served().refuse(&Refusal::BodyTooLarge)),
     };
     if let Some(entry) = sandbox.request_log().entry(number) {
         entry.ended_us = Some(micros(first_byte));
@@ -55,10 +52,10 @@ pub(super) async fn handle(
     sandbox.touch();
     connection.answering(number);
     match answer {
-        Answer::Json(response) => json(response),
-        Answer::Html(status) => html(status),
-        Answer::Close => ended(&connection, false),
-        Answer::Reset => ended(&connection, true),
+        Reply::Response(response) => json(response),
+        Reply::Html(status) => html(status),
+        Reply::Close => ended(&connection, false),
+        Reply::Reset => ended(&connection, true),
     }
 }
 

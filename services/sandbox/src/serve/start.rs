@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 use super::connection::Connection;
 use super::listener::{BreakableListener, address};
 use super::{admin, http};
-use crate::held::Then;
+use crate::holding::Then;
 use crate::options::Options;
 use crate::sandbox::Sandbox;
+use crate::vendor::Vendor;
 
 /// Why a sandbox did not start.
 #[derive(Debug, thiserror::Error)]
@@ -27,32 +28,36 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// The state file cannot be read, or the data cannot be generated.
-    #[error("cannot load the organisation: {0}")]
+    #[error("cannot load or generate the records: {0}")]
     State(String),
 }
 
 /// A sandbox that serves. Dropping it stops it at once.
 #[derive(Debug)]
-pub struct Running {
-    /// `http://address:port`: the API host, in place of `https://….my.salesforce.com`.
+pub struct Running<V> {
+    /// `http://address:port`: the API host, in place of the vendor's.
     pub base_url: String,
     /// `http://address:port/admin`.
     pub admin_url: String,
     /// The address it listens on.
     pub addr: SocketAddr,
     sandbox: Arc<Sandbox>,
+    vendor: Arc<V>,
     stop: CancellationToken,
     server: Option<JoinHandle<()>>,
 }
 
 impl Sandbox {
-    /// Starts a sandbox in this process.
-    pub async fn start(options: Options) -> Result<Running, StartError> {
+    /// Starts a sandbox of one vendor in this process. Faults, held requests and journals are per sandbox, so what
+    /// is done to one vendor leaves another alone.
+    pub async fn start<V: Vendor>(options: Options, vendor: V) -> Result<Running<V>, StartError> {
         let addr = options.listen;
         let failed = |source| StartError::Listen { addr, source };
         let tcp = TcpListener::bind(addr).await.map_err(failed)?;
         let addr = address(&tcp).map_err(failed)?;
-        let sandbox = Arc::new(Sandbox::new(options).map_err(StartError::State)?);
+        let vendor = Arc::new(vendor);
+        let shared: Arc<dyn Vendor> = Arc::<V>::clone(&vendor);
+        let sandbox = Arc::new(Sandbox::new(options, shared).map_err(StartError::State)?);
         let stop = CancellationToken::new();
         let app = Router::new()
             .nest("/admin", admin::router())
@@ -68,12 +73,17 @@ impl Sandbox {
         });
         let base_url = format!("http://{addr}");
         let admin_url = format!("{base_url}/admin");
-        Ok(Running { base_url, admin_url, addr, sandbox, stop, server: Some(server) })
+        Ok(Running { base_url, admin_url, addr, sandbox, vendor, stop, server: Some(server) })
     }
 }
 
-impl Running {
-    /// The handle to journal, faults, rules and records.
+impl<V> Running<V> {
+    /// The vendor's own settings.
+    pub fn vendor(&self) -> &V {
+        &self.vendor
+    }
+
+    /// The handle to journal, faults and records.
     pub fn sandbox(&self) -> &Arc<Sandbox> {
         &self.sandbox
     }
@@ -94,7 +104,7 @@ impl Running {
     }
 }
 
-impl std::ops::Deref for Running {
+impl<V> std::ops::Deref for Running<V> {
     type Target = Sandbox;
 
     fn deref(&self) -> &Sandbox {
@@ -102,7 +112,7 @@ impl std::ops::Deref for Running {
     }
 }
 
-impl Drop for Running {
+impl<V> Drop for Running<V> {
     fn drop(&mut self) {
         self.end();
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
-use upwrite_sandbox::{Options, OrgOptions};
+use upwrite_sandbox::salesforce::OrgOptions;
 
 use crate::harness::{Org, answer, code};
 
@@ -46,8 +46,8 @@ async fn refresh_token_gives_tokens_that_work_until_expired() {
 
 #[tokio::test]
 async fn an_unused_token_expires() {
-    let salesforce = OrgOptions { token_lifetime: Duration::ZERO, ..OrgOptions::default() };
-    let org = Org::with(Options { salesforce, ..Options::default() }).await;
+    let options = OrgOptions { token_lifetime: Duration::ZERO, ..OrgOptions::default() };
+    let org = Org::with(options).await;
     assert_eq!(org.get("/limits").await.0, 401);
 }
 
@@ -63,8 +63,8 @@ fn key_pair() -> (String, String) {
 #[tokio::test]
 async fn jwt_assertions_are_verified() {
     let (private, public) = key_pair();
-    let salesforce = OrgOptions { jwt_public_key_pem: Some(public), ..OrgOptions::default() };
-    let org = Org::with(Options { salesforce, ..Options::default() }).await;
+    let options = OrgOptions { jwt_public_key_pem: Some(public), ..OrgOptions::default() };
+    let org = Org::with(options).await;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let good = json!({
         "iss": "sandbox-client", "sub": "integration@example.com", "aud": "https://login.salesforce.com",

@@ -42,7 +42,8 @@ async fn answers_that_are_no_answers() {
         ("server_error;status=503;applied=true", 503, true),
         ("html_body;applied=true", 502, true),
         ("html_body;status=200", 200, false),
-        ("limit_403", 403, false),
+        ("over_quota", 403, false),
+        ("locked", 400, false),
         ("limit_429;retry_after_s=7", 429, false),
         ("reject;status=400;code=STORAGE_LIMIT_EXCEEDED", 400, false),
     ] {
@@ -76,7 +77,7 @@ async fn a_late_execution_comes_after_the_connection_ended() {
 }
 
 #[tokio::test]
-async fn held_requests_go_on_as_told() {
+async fn held_requests_go_on_as_asked() {
     let org = Org::start().await;
     for (fault, then, status, applied) in [
         ("hold", Then::Proceed, Some(201), 1),
@@ -157,7 +158,7 @@ async fn chance_repeats_with_its_seed() {
 }
 
 #[tokio::test]
-async fn slow_takes_its_time_and_timing_tells() {
+async fn slow_takes_its_time_and_timing_says_so() {
     let org = Org::start().await;
     let start = Instant::now();
     assert_eq!(answer(org.faulty("slow;ms=30")).await.0, 201);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
+use upwrite_sandbox::salesforce::{OrgOptions, Salesforce};
 use upwrite_sandbox::{Effect, Options, Running, Sandbox};
 
 pub(crate) const DATA: &str = "/services/data/v62.0";
@@ -13,7 +14,7 @@ pub(crate) const DATA: &str = "/services/data/v62.0";
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Org {
-    pub(crate) running: Running,
+    pub(crate) running: Running<Salesforce>,
     pub(crate) http: Client,
     pub(crate) token: String,
 }
@@ -29,11 +30,11 @@ pub(crate) fn client() -> Client {
 
 impl Org {
     pub(crate) async fn start() -> Self {
-        Self::with(Options::default()).await
+        Self::with(OrgOptions::default()).await
     }
 
-    pub(crate) async fn with(options: Options) -> Self {
-        let running = Sandbox::start(options).await.unwrap();
+    pub(crate) async fn with(options: OrgOptions) -> Self {
+        let running = Sandbox::start(Options::default(), Salesforce::new(options)).await.unwrap();
         let token = running.issue_token();
         Self { running, http: client(), token }
     }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use upwrite_sandbox::{Options, OrgOptions, Sandbox};
+use upwrite_sandbox::salesforce::{OrgOptions, Salesforce};
+use upwrite_sandbox::{Options, Sandbox};
 
 /// Installs what the lock file pins, unless it is there; fails where node or npm is missing.
 fn installed() -> PathBuf {
@@ -18,8 +19,8 @@ fn installed() -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jsforce_finds_a_real_organisation() {
-    let salesforce = OrgOptions { contacts: 450, ..OrgOptions::default() };
-    let running = Sandbox::start(Options { salesforce, ..Options::default() }).await.unwrap();
+    let salesforce = Salesforce::new(OrgOptions { contacts: 450, ..OrgOptions::default() });
+    let running = Sandbox::start(Options::default(), salesforce).await.unwrap();
     let folder = tokio::task::spawn_blocking(installed).await.unwrap();
     let mut node = tokio::process::Command::new("node");
     let done = node.arg(folder.join("drive.mjs")).arg(&running.base_url).output().await;

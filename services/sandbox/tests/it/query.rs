@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
-use upwrite_sandbox::{Options, OrgOptions};
+use upwrite_sandbox::salesforce::OrgOptions;
 
 use crate::harness::{Org, answer, code};
 
@@ -69,8 +69,8 @@ async fn order_limit_offset_and_count() {
 
 #[tokio::test]
 async fn pages_and_the_recycle_bin() {
-    let salesforce = OrgOptions { contacts: 450, ..OrgOptions::default() };
-    let org = Org::with(Options { salesforce, ..Options::default() }).await;
+    let options = OrgOptions { contacts: 450, ..OrgOptions::default() };
+    let org = Org::with(options).await;
     let first = org.request(Method::GET, "/query").query(&[("q", "SELECT Id FROM Contact")]);
     let (_, mut page) = answer(first.header("Sforce-Query-Options", "batchSize=200")).await;
     let mut sizes = vec![page["records"].as_array().unwrap().len()];
@@ -92,7 +92,7 @@ async fn pages_and_the_recycle_bin() {
 async fn equal_seeds_give_equal_data() {
     let one = Org::start().await;
     let two = Org::start().await;
-    let other = Org::with(Options { seed: 2, ..Options::default() }).await;
+    let other = Org::with(OrgOptions { seed: 2, ..OrgOptions::default() }).await;
     let names = async |org: &Org| org.query("SELECT Id, Name, Email, AccountId FROM Contact").await.1;
     assert_eq!(names(&one).await, names(&two).await);
     assert_ne!(names(&one).await, names(&other).await);

@@ -100,11 +100,9 @@ async fn conditional_requests() {
 
 #[tokio::test]
 async fn an_object_may_lack_the_key_field() {
-    let salesforce = upwrite_sandbox::OrgOptions {
-        key_field_on: vec!["Account".to_owned()],
-        ..upwrite_sandbox::OrgOptions::default()
-    };
-    let org = Org::with(upwrite_sandbox::Options { salesforce, ..Default::default() }).await;
+    let options =
+        upwrite_sandbox::salesforce::OrgOptions { key_field_on: vec!["Account".to_owned()], ..Default::default() };
+    let org = Org::with(options).await;
     let has = async |object: &str| {
         let (_, described) = answer(org.request(Method::GET, &format!("/sobjects/{object}/describe"))).await;
         described["fields"].as_array().unwrap().iter().any(|f| f["name"] == "UpwriteKey__c")

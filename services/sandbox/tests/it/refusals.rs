@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use upwrite_sandbox::{DuplicateRule, Predicate, ValidationRule};
+use upwrite_sandbox::salesforce::{DuplicateRule, Predicate, ValidationRule};
 
 use crate::harness::{Org, answer, code};
 
@@ -97,7 +97,7 @@ async fn unique_keys_duplicate_rules_and_validation_rules() {
         active,
         allow_save,
     };
-    org.running.set_duplicate_rule(rule(true, true));
+    org.running.vendor().set_duplicate_rule(rule(true, true));
     let found = org.post("/sobjects/Contact", again.clone()).await;
     assert_eq!(code(&found), "DUPLICATES_DETECTED");
     let record = &found.1[0]["duplicateResult"]["matchResults"][0]["matchRecords"][0]["record"];
@@ -107,9 +107,9 @@ async fn unique_keys_duplicate_rules_and_validation_rules() {
         request.header("Sforce-Duplicate-Rule-Header", "allowSave=true; runAsCurrentUser=true")
     };
     assert_eq!(answer(allowed(&org)).await.0, 201);
-    org.running.set_duplicate_rule(rule(true, false));
+    org.running.vendor().set_duplicate_rule(rule(true, false));
     assert_eq!(answer(allowed(&org)).await.0, 400);
-    org.running.set_validation_rule(ValidationRule {
+    org.running.vendor().set_validation_rule(ValidationRule {
         name: "no_test".into(),
         object: "Contact".into(),
         field: "LastName".into(),
@@ -128,10 +128,10 @@ async fn locks_children_and_budgets() {
     let org = Org::start().await;
     let account = org.create("Account", json!({ "Name": "Parent" })).await;
     let contact = org.create("Contact", json!({ "LastName": "C", "AccountId": account })).await;
-    org.running.lock_rows(&[&account]);
+    org.running.vendor().lock_rows(&[&account]);
     let update = async || org.patch(&format!("/sobjects/Contact/{contact}"), json!({ "Title": "x" })).await;
     assert_eq!(code(&update().await), "UNABLE_TO_LOCK_ROW");
-    org.running.lock_rows(&[]);
+    org.running.vendor().lock_rows(&[]);
     assert_eq!(update().await.0, 204);
 
     let deal = json!({ "Name": "D", "StageName": "Prospecting", "CloseDate": "2030-01-01", "AccountId": account });
@@ -143,10 +143,10 @@ async fn locks_children_and_budgets() {
     let gone: Vec<String> = org.running.journal_after(before).into_iter().map(|e| e.id).collect();
     assert_eq!(gone, [contact.clone(), account]);
 
-    org.running.set_api_budget(10, 10);
+    org.running.vendor().set_api_budget(10, 10);
     let refused = org.get("/limits").await;
     assert_eq!((refused.0, code(&refused)), (403, "REQUEST_LIMIT_EXCEEDED"));
-    org.running.set_api_budget(0, 10);
+    org.running.vendor().set_api_budget(0, 10);
     let answered = org.request(Method::GET, "/limits").send().await.unwrap();
     assert_eq!(answered.headers()["sforce-limit-info"], "api-usage=1/10");
 }

@@ -21,6 +21,7 @@ use upwrite_events::{
     Event, Lifecycle, MutationId, MutationRequested, Op, Partition, PartitionFold, Position, Row, RowChange, Stream,
     TableName,
 };
+use upwrite_sandbox::salesforce as stand_in;
 use upwrite_sandbox::{Fault, FaultMatch, FaultRule, Options, Running as Upstream, Sandbox};
 use upwrite_testkit::postgres::Cluster;
 use upwrite_testkit::schema::{SERVICE_PASSWORD, install};
@@ -30,7 +31,7 @@ const PARTITIONS: u16 = 2;
 const LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) struct Bench {
-    pub(super) sandbox: Upstream,
+    pub(super) sandbox: Upstream<stand_in::Salesforce>,
     connector: Arc<Salesforce>,
     pool: PgPool,
     superuser: PgPool,
@@ -75,7 +76,7 @@ pub(super) struct Asked {
 impl Bench {
     pub(super) async fn start() -> Self {
         install_crypto_provider();
-        let sandbox = Sandbox::start(Options::default()).await.unwrap();
+        let sandbox = Sandbox::start(Options::default(), stand_in::Salesforce::default()).await.unwrap();
         let auth = Auth::ClientCredentials {
             client_id: "sandbox-client".into(),
             client_secret: Secret::new("sandbox-secret"),
