@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use upwrite_connectors::Vendors;
 
-use crate::stages::Stage;
+use crate::stage::Stage;
 
 /// Read and write Salesforce and other APIs with plain SQL.
 ///

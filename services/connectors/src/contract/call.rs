@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use upwrite_events::{Failure, Interval, Op, Row, TableSpec};
+use upwrite_events::{Failure, LocalInterval, Op, Row, TableSpec};
 
 /// One row of a call.
 #[derive(Debug, Clone)]
@@ -63,5 +63,5 @@ pub enum RowResult {
 pub struct CallReport {
     pub rows: Vec<RowResult>,
     /// In this process's clock, Unix microseconds.
-    pub seen: Interval,
+    pub seen: LocalInterval,
 }

@@ -1,7 +1,7 @@
 //! The one trait behind which every upstream stands.
 
 use async_trait::async_trait;
-use upwrite_events::{ColumnSpec, Interval, TableSpec};
+use upwrite_events::{ColumnSpec, LocalInterval, TableSpec};
 
 use super::{Call, CallReport, CallRow, Capabilities, LookupResult, Page, UpstreamError};
 
@@ -31,7 +31,7 @@ pub trait Connector: Send + Sync + 'static {
     async fn page(&self, table: &TableSpec, cursor: Option<&str>) -> Result<Page, UpstreamError>;
 
     /// Reads records by key, in the order asked for; any number of them. What cannot be a key upstream is absent.
-    async fn read(&self, table: &TableSpec, keys: &[String]) -> Result<(Vec<LookupResult>, Interval), UpstreamError>;
+    async fn read(&self, table: &TableSpec, keys: &[String]) -> Result<(Vec<LookupResult>, LocalInterval), UpstreamError>;
 
     /// Makes one write call. Never fails as a whole: a failure of the call is a failure of each row. Takes no longer than
     /// [`Capabilities::request_timeout`], waiting for the budget included: nothing is sent after that.
@@ -44,5 +44,5 @@ pub trait Connector: Send + Sync + 'static {
         table: &TableSpec,
         rows: &[CallRow],
         sent_at_us: i64,
-    ) -> Result<(Vec<LookupResult>, Interval), UpstreamError>;
+    ) -> Result<(Vec<LookupResult>, LocalInterval), UpstreamError>;
 }

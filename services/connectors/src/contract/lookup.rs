@@ -1,6 +1,6 @@
 //! What reads and look-ups give.
 
-use upwrite_events::{Interval, ObservedRow, Row};
+use upwrite_events::{LocalInterval, ObservedRow, Row};
 
 /// What became of one row, or what is known of one key, as a read shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum LookupResult {
 #[derive(Debug, Clone)]
 pub struct Page {
     pub rows: Vec<ObservedRow>,
-    pub seen: Interval,
+    pub seen: LocalInterval,
     /// Where the next page starts; `None`: this was the last.
     pub next: Option<String>,
 }

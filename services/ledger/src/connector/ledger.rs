@@ -14,7 +14,7 @@ use upwrite_connectors::{
     Budget, Call, CallReport, CallRow, Capabilities, Connector, Idempotency, LookupResult, Page, RetryRule, RowResult,
     TimeLimit, UpstreamError,
 };
-use upwrite_events::{ColumnSpec, ErrorClass, Failure, Interval, ObservedRow, Op, Outcome, TableSpec};
+use upwrite_events::{ColumnSpec, ErrorClass, Failure, LocalInterval, ObservedRow, Op, Outcome, TableSpec};
 
 use super::body::{Record, is_key, members, row};
 use super::describe::{Schema, table_spec};
@@ -191,7 +191,7 @@ impl Connector for Ledger {
         Ok(Page { rows, seen: until_now(&clock, begun_us), next })
     }
 
-    async fn read(&self, table: &TableSpec, keys: &[String]) -> Result<(Vec<LookupResult>, Interval), UpstreamError> {
+    async fn read(&self, table: &TableSpec, keys: &[String]) -> Result<(Vec<LookupResult>, LocalInterval), UpstreamError> {
         let clock = self.clock();
         let begun_us = clock();
         let legal: Vec<&str> = keys.iter().map(String::as_str).filter(|key| is_key(key)).collect();
@@ -229,7 +229,7 @@ impl Connector for Ledger {
         _: &TableSpec,
         rows: &[CallRow],
         _: i64,
-    ) -> Result<(Vec<LookupResult>, Interval), UpstreamError> {
+    ) -> Result<(Vec<LookupResult>, LocalInterval), UpstreamError> {
         let clock = self.clock();
         Ok((vec![LookupResult::Ambiguous; rows.len()], until_now(&clock, clock())))
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use upwrite_event_log::EventLog;
 use upwrite_events::{
-    AppliedRow, DEFAULT_HOLD_TIMEOUT, Event, Interval, MutationApplied, MutationId, MutationRevoked, OwnerId,
+    AppliedRow, DEFAULT_HOLD_TIMEOUT, REVOCATION_ANSWER_WAIT, Event, Interval, MutationApplied, MutationId, MutationRevoked, OwnerId,
     PartitionFold, PartitionTaken, Position, STATUS_POLL,
 };
 use upwrite_proxy::internals::{
@@ -29,6 +29,7 @@ fn limits() -> WaitLimits {
         statement_timeout: None,
         lock_timeout: None,
         on_timeout: OnTimeout::default(),
+        revocation_wait: REVOCATION_ANSWER_WAIT,
         cancel: CancellationToken::new(),
     }
 }

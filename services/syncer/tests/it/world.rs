@@ -143,7 +143,7 @@ impl World {
         });
         let connectors: HashMap<String, Arc<dyn Connector>> = connectors.collect();
         let (pool, log, stop) = (self.pool.clone(), self.log.clone(), shutdown.clone());
-        let run = run_with(config, pool, log, membership, connectors, HashMap::new(), clock, stop);
+        let run = run_with(config, pool, log, membership, connectors, clock, stop);
         Running { task: tokio::spawn(run), shutdown }
     }
 

@@ -82,7 +82,7 @@ mod tests {
              [log]\nengine = \"kafka\"\n[kafka]\nbrokers = \"kafka:9092\"\n{}",
             kafka.replace("@secret@", &secret)
         );
-        match Config::parse(&text) {
+        match Config::parse(&text, upwrite_connectors::VENDORS) {
             Ok(config) => mistakes(&config).join("\n"),
             Err(mistakes) => mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
         }

@@ -5,7 +5,7 @@ mod bench;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use upwrite_applier::{BootClock, Clock as _};
+use upwrite_event_log::{BootClock, Clock as _};
 use upwrite_events::{Event, Op, Phase, RowState, Verdict};
 use upwrite_sandbox::{EffectOp, Fault};
 use upwrite_testkit::until;
