@@ -37,11 +37,18 @@ pub async fn install(superuser_url: &str, tables: &[impl AsRef<str>], partitions
 /// connection.
 pub async fn migrate(superuser_url: &str) -> PgConnection {
     let mut connection = connect(superuser_url).await;
-    for (name, sql) in files() {
+    let mut files = files().into_iter();
+    // In a transaction of its own: it locks the roles of the cluster.
+    for (name, sql) in files.by_ref().take(1) {
+        run(&mut connection, sql, &name).await;
+    }
+    run(&mut connection, "begin".to_owned(), "begin").await;
+    for (name, sql) in files {
         // As setup does: everything in the folders belongs to the owner.
         let sql = if name.contains('/') { format!("set local role upwrite_owner; {sql} reset role;") } else { sql };
         run(&mut connection, sql, &name).await;
     }
+    run(&mut connection, "commit".to_owned(), "commit").await;
     for (role, password) in [("upwrite_service", SERVICE_PASSWORD), ("upwrite_reconciler", RECONCILER_PASSWORD)] {
         set_password(&mut connection, role, password).await;
     }
