@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is a failed test; helpers count as tests")]
 
+mod budget;
 mod double;
 mod handover;
 mod hazards;

@@ -98,7 +98,7 @@ impl World {
 }
 
 /// A fault on the next request of a kind.
-pub(crate) fn add_fault(sandbox: &Running, op: &str, fault: Fault) {
+pub(crate) fn add_fault(sandbox: &Sandbox, op: &str, fault: Fault) {
     let matching = FaultMatch { op: Some(op.to_owned()), ..FaultMatch::default() };
     sandbox.add_fault(FaultRule::once(matching, fault)).expect("a fault");
 }

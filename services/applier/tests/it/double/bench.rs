@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use upwrite_applier::{ApplierError, Config, ProjectionError, Projections, Snapshot, run_with};
-use upwrite_connectors::Connector;
+use upwrite_connectors::{Budget, Connector};
 use upwrite_event_log::{Clock, EventLog, Membership, Moment, SoleMember, partition_for};
 use upwrite_events::{
     Event, Lifecycle, MutationId, MutationRequested, Op, Partition, Position, RevocationRequested, Row, RowChange,
@@ -157,9 +157,19 @@ impl Running {
 
 impl Bench {
     pub(crate) fn new(partitions: u16, seed: u64) -> Self {
+        Self::with_budget(partitions, seed, Budget::new(None))
+    }
+
+    pub(crate) fn with_budget(partitions: u16, seed: u64, budget: Budget) -> Self {
         let config = Config { backoff_jitter: 0.0, ..Config::default() };
         let clock = VirtualClock { start: Instant::now(), suspended_ms: Arc::default() };
-        Self { log: MemoryLog::new(partitions, seed), world: World::new(seed), config, behind: Arc::default(), clock }
+        Self {
+            log: MemoryLog::new(partitions, seed),
+            world: World::new(seed, budget),
+            config,
+            behind: Arc::default(),
+            clock,
+        }
     }
 
     /// The machine sleeps: clocks go on, timers do not.
@@ -200,7 +210,7 @@ impl Bench {
             membership,
             Arc::new(projections),
             HashMap::from([("sim".to_owned(), connector)]),
-            HashMap::new(),
+            HashMap::from([("sim".to_owned(), self.world.budget.clone())]),
             Arc::new(self.clock.clone()),
             shutdown.clone(),
         );

@@ -5,6 +5,8 @@ use std::time::Duration;
 use upwrite_connectors::{Capabilities, Idempotency};
 use upwrite_events::{ColumnSpec, TableName, TableSpec};
 
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Upstream enforces a key of ours.
 pub(crate) const KEYED: &str = "keyed";
 /// Only a search for what was sent can tell.
@@ -37,7 +39,7 @@ pub(crate) fn capabilities(table: &TableSpec) -> Capabilities {
         delete: Idempotency::Natural,
         max_batch: 3,
         atomic_batches: true,
-        request_timeout: Duration::from_secs(2),
+        request_timeout: REQUEST_TIMEOUT,
         late_effect: Duration::from_secs(10),
         max_concurrency: 4,
         keys_per_read: 200,

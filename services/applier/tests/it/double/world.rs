@@ -9,11 +9,12 @@ use async_trait::async_trait;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use upwrite_connectors::{
-    Call, CallReport, CallRow, Capabilities, Connector, LookupResult, Page, RetryRule, RowResult, UpstreamError,
+    Budget, Call, CallReport, CallRow, Capabilities, Connector, LookupResult, Page, RetryRule, RowResult, TimeLimit,
+    UpstreamError,
 };
 use upwrite_events::{ErrorClass, Failure, LocalInterval, Op, Outcome, Row, TableSpec};
 
-use super::tables::{KEYED, NUMBERED, capabilities};
+use super::tables::{KEYED, NUMBERED, REQUEST_TIMEOUT, capabilities};
 
 /// What happens to one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,10 +59,13 @@ struct State {
     calls: Vec<Arrived>,
     planned: VecDeque<Fault>,
     looks_fail: bool,
+    /// The next call asks for a token first, which is a request of its own.
+    logged_out: bool,
     made: u64,
 }
 
 pub(crate) struct World {
+    pub(crate) budget: Budget,
     state: Arc<Mutex<State>>,
     chance: Mutex<(StdRng, f64)>,
 }
@@ -70,8 +74,8 @@ const LATENCY: Duration = Duration::from_millis(50);
 const NOW: LocalInterval = LocalInterval { begun_us: 0, ended_us: 0 };
 
 impl World {
-    pub(crate) fn new(seed: u64) -> Arc<Self> {
-        Arc::new(Self { state: Arc::default(), chance: Mutex::new((StdRng::seed_from_u64(seed), 0.0)) })
+    pub(crate) fn new(seed: u64, budget: Budget) -> Arc<Self> {
+        Arc::new(Self { budget, state: Arc::default(), chance: Mutex::new((StdRng::seed_from_u64(seed), 0.0)) })
     }
 
     /// What happens to the next calls, in order.
@@ -87,6 +91,10 @@ impl World {
     /// Whether look-ups and reads fail.
     pub(crate) fn hide(&self, hidden: bool) {
         self.state().looks_fail = hidden;
+    }
+
+    pub(crate) fn log_out(&self) {
+        self.state().logged_out = true;
     }
 
     pub(crate) fn journal(&self) -> Vec<Effect> {
@@ -236,6 +244,15 @@ impl Connector for World {
     }
 
     async fn call(&self, call: Call<'_>) -> CallReport {
+        // As in the connectors' HTTP: each request takes its token, within the time of the call.
+        let mut limit = TimeLimit::of_write(REQUEST_TIMEOUT);
+        let login = std::mem::take(&mut self.state().logged_out);
+        for _ in 0..1 + u8::from(login) {
+            if let Err(out) = self.budget.admit(&mut limit).await {
+                let error = error(ErrorClass::RateLimited, Outcome::NotApplied, RetryRule::After(out.wait));
+                return CallReport { rows: all(call.rows, &error), seen: NOW };
+            }
+        }
         let fate = self.fate();
         let (table, op, rows, atomic) = (call.table.name.table.clone(), call.op, call.rows.to_vec(), call.atomic);
         self.state().calls.push(Arrived { table: table.clone(), op, rows: rows.len(), atomic });
