@@ -7,6 +7,7 @@ use serde_json::json;
 use upwrite_connectors::testing::{RefusalCase, SameCase, Subject, Target, Trouble};
 use upwrite_connectors::{Budget, Connector};
 use upwrite_events::{ErrorClass, Op, Row};
+use upwrite_sandbox::salesforce::{self as stand_in, OrgOptions};
 use upwrite_sandbox::{EffectOp, Fault, Options, Running, Sandbox};
 
 use crate::harness::{add_fault, config, row_of, salesforce, salesforce_with};
@@ -14,13 +15,14 @@ use crate::harness::{add_fault, config, row_of, salesforce, salesforce_with};
 upwrite_connectors::conformance!(start);
 
 struct Organisation {
-    sandbox: Running,
+    sandbox: Running<stand_in::Salesforce>,
     budget: Budget,
     connector: Arc<dyn Connector>,
 }
 
 async fn start() -> Organisation {
-    let sandbox = Sandbox::start(Options::default()).await.expect("sandbox");
+    let vendor = stand_in::Salesforce::new(OrgOptions::default());
+    let sandbox = Sandbox::start(Options::default(), vendor).await.expect("sandbox");
     let budget = Budget::new(None);
     let connector = Arc::new(salesforce_with(config(&sandbox.base_url), budget.clone()));
     Organisation { sandbox, budget, connector }
