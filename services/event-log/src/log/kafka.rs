@@ -7,6 +7,7 @@ pub(crate) mod config;
 pub(crate) mod diagnosis;
 mod fixed_options;
 pub(crate) mod frame;
+mod inner;
 mod options;
 mod orphans;
 mod producer;
@@ -18,6 +19,7 @@ mod subscription;
 mod tails;
 mod token;
 pub(crate) mod topics;
+mod voids;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
@@ -25,19 +27,18 @@ use std::sync::atomic::{AtomicBool, AtomicI64};
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::Producer as _;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use upwrite_events::{Event, Partition, Position};
 
-use crate::log::appender::{Appender, CommitListener, Encoded, Item, encoded};
+use crate::log::appender::{Appender, CommitListener, Item, encoded};
 use crate::{EventLog, LogError, LogRecord, Submission, Submitted, Subscription};
 pub use brokers::Unanswered;
 use codec::Codec;
 pub use config::{KafkaConfig, Registry};
 pub use frame::{HEADER_EVENT, HEADER_MUTATION, HEADER_SCHEMA, HEADER_TRACEPARENT};
-use orphans::Orphans;
+use inner::Inner;
 use producer::{Outgoing, Producer};
 use range::Ranges;
 use readers::Readers;
@@ -54,24 +55,6 @@ const HEADERS_OF_A_DEAD_LETTER: [&str; 4] =
 #[derive(Clone)]
 pub struct KafkaLog {
     inner: Arc<Inner>,
-}
-
-/// What appends, submissions and subscriptions share.
-pub(crate) struct Inner {
-    config: KafkaConfig,
-    partitions: u16,
-    producer: Arc<Producer>,
-    codec: Codec,
-    readers: Readers,
-    ranges: Ranges,
-    tails: Tails,
-    claims: Appender,
-    /// Behind the last request of this process that was acknowledged, by partition of mutations.
-    known_ends: Vec<AtomicI64>,
-    orphans: Orphans,
-    /// A reader has said that it cannot read.
-    cannot_read: AtomicBool,
-    shutdown: CancellationToken,
 }
 
 /// Claims are of no interest to readers.
@@ -122,7 +105,7 @@ impl KafkaLog {
             config,
             shutdown: shutdown.clone(),
         });
-        tokio::spawn(orphans::end(Arc::downgrade(&inner), queue, pool, shutdown));
+        tokio::spawn(voids::end(Arc::downgrade(&inner), queue, pool, shutdown));
         Ok(Arc::new(Self { inner }))
     }
 }
@@ -140,43 +123,6 @@ async fn open_registry(config: &KafkaConfig) -> Result<Option<Arc<SchemaRegistry
     let registry = SchemaRegistry::new(registry).map_err(&unavailable)?;
     registry.register_all(config).await.map_err(&unavailable)?;
     Ok(Some(Arc::new(registry)))
-}
-
-impl Inner {
-    fn check(&self, partition: Partition) -> Result<(), String> {
-        if partition.number < self.partitions {
-            return Ok(());
-        }
-        Err(format!("no partition {partition}; each stream has {}", self.partitions))
-    }
-
-    async fn append(&self, partition: Partition, events: Vec<Encoded>) -> Result<Vec<Position>, LogError> {
-        if self.shutdown.is_cancelled() {
-            return Err(LogError::NotAppended("the event log is shutting down".to_owned()));
-        }
-        let topic = self.config.topic(partition.stream);
-        let traceparent = crate::trace::current_traceparent();
-        let mut records = Vec::with_capacity(events.len());
-        for encoded in &events {
-            let value = self.codec.value(&topic, encoded).await?;
-            let headers = frame::headers(&encoded.event, traceparent.as_deref());
-            records.push(Outgoing { key: frame::key(&encoded.event), headers, value });
-        }
-        let placed = self.producer.send(&topic, i32::from(partition.number), records).await?;
-        self.tails.push(partition, &placed, events);
-        Ok(placed.iter().map(|placed| placed.position).collect())
-    }
-
-    /// The first position that is still there, and the one that the next event will get.
-    async fn watermarks(&self, partition: Partition) -> Result<(Position, Position), LogError> {
-        let unavailable = |reason: String| LogError::Unavailable(format!("{partition}: {reason}"));
-        let (client, topic) = (self.producer.client(), self.config.topic(partition.stream));
-        let patience = self.config.connect_timeout;
-        let ask = move || client.client().fetch_watermarks(&topic, i32::from(partition.number), patience);
-        let asked = tokio::task::spawn_blocking(ask).await.map_err(|error| unavailable(error.to_string()))?;
-        let (start, end) = asked.map_err(|error| unavailable(self.producer.explain(&error)))?;
-        Ok((Position(start), Position(end)))
-    }
 }
 
 #[async_trait]

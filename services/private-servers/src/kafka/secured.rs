@@ -1,6 +1,6 @@
 //! Brokers that encrypt what clients say and ask who they are. The nodes' own listeners stay open: on loopback.
 
-use super::Options;
+use super::brokers::Options;
 
 /// What a broker shows and trusts, in PEM.
 #[derive(Debug, Clone)]

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use tokio::sync::OnceCell;
+use upwrite_private_servers::kafka::Options;
 
-use super::{Brokers, Options};
+use super::brokers::Brokers;
 
 /// A single node, with one copy of everything.
 pub struct Broker {

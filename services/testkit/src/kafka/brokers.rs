@@ -4,9 +4,8 @@ use std::ops::Deref;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use upwrite_private_servers::kafka as private;
+use upwrite_private_servers::kafka::{self as private, Options};
 
-use super::Options;
 use crate::must::must;
 
 /// As [`private::Brokers`], of which it has all methods; those here panic where that has errors. Nodes are numbered

@@ -4,9 +4,8 @@ use std::ops::Deref;
 
 use anyhow::Result;
 use tokio::sync::OnceCell;
-use upwrite_private_servers::kafka as private;
+use upwrite_private_servers::kafka::{self as private, RegistryOptions};
 
-use super::RegistryOptions;
 use crate::must::must;
 
 /// As [`private::Registry`], of which it has all methods; those here panic where that has errors.

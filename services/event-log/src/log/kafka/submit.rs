@@ -8,7 +8,8 @@ use futures::StreamExt as _;
 use tokio::time::timeout;
 use upwrite_events::{Event, MutationId, MutationRequested, Partition, Position, Stream};
 
-use super::{Inner, subscription};
+use super::inner::Inner;
+use super::subscription;
 use crate::log::appender::{Done, Item, encoded};
 use crate::{LogError, Submission, Submitted, partition_for};
 

@@ -11,8 +11,8 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use upwrite_events::{Partition, Position};
 
-use super::Inner;
 use super::frame::{self, Raw};
+use super::inner::Inner;
 use super::readers::ConsumerSlot;
 use crate::{LogError, LogRecord, Subscription};
 
