@@ -39,7 +39,8 @@ mod tests {
                 let section = root.section("a");
                 section.number("b", 2..=3);
                 for item in section.list("list") {
-                    (item.string("name"), item.number("wide", 1..=9));
+                    item.string("name");
+                    item.number("wide", 1..=9);
                 }
                 section.wrong_at("b", "follows from the first mistake");
                 section.wrong_at("list[1].wide", "too wide");

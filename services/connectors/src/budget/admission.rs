@@ -53,7 +53,7 @@ pub struct OutOfBudget {
 
 impl Budget {
     /// Takes the token of one HTTP request: the one reserved for the work, else one of the budget. To be asked once for
-    /// each request, by whoever writes it to the wire.
+    /// each request, right before it is written to the wire.
     pub async fn admit(&self, limit: &mut TimeLimit) -> Result<(), OutOfBudget> {
         if let Some(reservation) = reservation(self) {
             reservation.spend();

@@ -35,9 +35,9 @@ struct Bucket {
     tokens: f64,
     filled: Instant,
     paused_until: Instant,
-    /// A write was told to come back by then: reads wait that long.
+    /// A write has to come back by then: reads wait that long.
     write_expected_until: Instant,
-    /// Filled in slices by somebody else, and by time not at all.
+    /// Filled by slices of a shared budget, and by time not at all.
     sliced: bool,
     /// Whether a write was short of tokens since the last slice.
     write_short: bool,
@@ -45,12 +45,12 @@ struct Bucket {
     taken: u64,
 }
 
-/// A slice that was not used by then is void: it is somebody else's by now.
+/// A slice that was not used by then is void: another process has it by now.
 const SLICE_LASTS: Duration = Duration::from_secs(1);
 /// When to ask again for what a slice is to bring.
 const SLICE_WAIT: Duration = Duration::from_millis(5);
 
-/// How long a write that was told to wait keeps its place before reads.
+/// How long a write that has to wait keeps its place before reads.
 const WRITE_KEEPS_PLACE: Duration = Duration::from_millis(20);
 
 impl Budget {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_holds_everybody() {
+    fn a_pause_is_for_all() {
         let (mut bucket, start) = bucket(1000.0);
         bucket.paused_until = start + Duration::from_secs(30);
         assert_eq!(bucket.take(Priority::Write, start), Err(Duration::from_secs(30)));
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn the_level_is_told_without_taking_any() {
+    fn the_level_is_read_without_taking_any() {
         let (mut bucket, start) = bucket(10.0);
         assert_eq!(bucket.level(start), Level { requests: Some(1.0), paused: Duration::ZERO });
         assert!(bucket.take(Priority::Write, start).is_ok());

@@ -13,11 +13,11 @@ pub enum Priority {
 }
 
 tokio::task_local! {
-    static ASKED: Asked;
+    static TERMS: Terms;
 }
 
 /// On what terms the requests of a piece of work are made.
-struct Asked {
+struct Terms {
     priority: Priority,
     reservation: RefCell<Option<Reservation>>,
 }
@@ -30,15 +30,15 @@ pub async fn with_priority<T>(
     reservation: Option<Reservation>,
     work: impl Future<Output = T>,
 ) -> T {
-    ASKED.scope(Asked { priority, reservation: RefCell::new(reservation) }, work).await
+    TERMS.scope(Terms { priority, reservation: RefCell::new(reservation) }, work).await
 }
 
 /// For a request that is made now.
 pub(super) fn priority() -> Priority {
-    ASKED.try_with(|asked| asked.priority).unwrap_or(Priority::Read)
+    TERMS.try_with(|terms| terms.priority).unwrap_or(Priority::Read)
 }
 
 /// What was reserved of this budget for the work, if no request has used it.
 pub(super) fn reservation(budget: &Budget) -> Option<Reservation> {
-    ASKED.try_with(|asked| asked.reservation.borrow_mut().take_if(|reservation| reservation.is_of(budget))).ok()?
+    TERMS.try_with(|terms| terms.reservation.borrow_mut().take_if(|reservation| reservation.is_of(budget))).ok()?
 }

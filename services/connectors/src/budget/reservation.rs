@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Budget, Priority};
 
-/// One request's worth, for work that is about to begin: whoever has it need not wait within the work. What is not used
+/// One request's worth, for work that is about to begin: the work need not wait for it. What is not used
 /// is given back when it is dropped.
 #[derive(Debug)]
 pub struct Reservation {

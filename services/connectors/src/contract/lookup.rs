@@ -12,7 +12,7 @@ pub enum LookupResult {
         image: Row,
         vendor_version: Option<String>,
     },
-    /// More than one record fits: nobody can tell.
+    /// More than one record fits, or upstream does not say which one it is.
     Ambiguous,
 }
 

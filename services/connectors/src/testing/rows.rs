@@ -96,7 +96,8 @@ pub async fn one_result_a_row_in_order(subject: &dyn Subject) {
         let mut rows = [bench.new_row(), bench.new_row(), bench.new_row()];
         rows[1].changed = case.changed;
         let report = bench.call(Op::Insert, &rows).await;
-        (applied(&report.rows[0]), applied(&report.rows[2]));
+        applied(&report.rows[0]);
+        applied(&report.rows[2]);
         assert_eq!(failed(&report.rows[1]).failure.class, case.class);
         assert_eq!(subject.created(), created + 2);
     }

@@ -155,7 +155,7 @@ pub(super) async fn call(connector: &dyn Connector, table: &TableSpec, op: Op, r
     report
 }
 
-/// Tells rows of all tests of a process apart.
+/// A number that no other row of the process has.
 pub(super) fn next() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)

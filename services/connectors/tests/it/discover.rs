@@ -67,7 +67,7 @@ async fn capabilities_follow_the_idempotency_field() {
 }
 
 #[tokio::test]
-async fn all_mistakes_in_objects_are_told_at_once() {
+async fn all_mistakes_in_objects_are_reported_at_once() {
     let sandbox = Sandbox::start(Options::default(), stand_in::Salesforce::default()).await.unwrap();
     let mut broken = config(&sandbox.base_url);
     broken.objects[0].columns = Some(vec!["Name".to_owned(), "Nonsense__c".to_owned()]);

@@ -104,3 +104,39 @@ impl Source for Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use upwrite_connectors::{VENDORS, read_sources};
+    use upwrite_settings::Document;
+
+    use super::*;
+
+    /// The sources of a file, as an executable reads them that knows Ledger beside the others.
+    fn read(text: &str) -> Result<Vec<Arc<dyn Source>>, Vec<String>> {
+        let vendors: Vec<&dyn Vendor> = VENDORS.iter().copied().chain([&LedgerVendor as &dyn Vendor]).collect();
+        let sources = Document::new(text).read(|root| read_sources(root, &vendors));
+        sources.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_second_vendor_is_a_line_in_a_list() {
+        let books = "[sources.books]\nkind = \"ledger\"\nurl = \"https://ledger.invalid\"\n\
+                     token = { env = \"PATH\" }\ncollections = [\"entry\"]\nrequests_per_second = 5\n";
+        let sources = read(books).unwrap();
+        assert_eq!((sources[0].name(), sources[0].requests_per_second()), ("books", Some(5.0)));
+        let wrong = "[sources.Books]\nkind = \"ledger\"\nurl = \"http://ledger.invalid\"\ntoken = { env = \"PATH\" }\n\
+                     collections = []\nlate_effect = \"1s\"\n[sources.crm]\nkind = \"siebel\"\n";
+        assert_eq!(
+            read(wrong).unwrap_err(),
+            [
+                "line 1, column 1: sources.Books: a source's name must be a lower-case Postgres identifier that starts \
+                 with neither pg_ nor upwrite",
+                "line 3, column 7: sources.Books.url: must begin with https:// (http:// only for loopback addresses)",
+                "line 5, column 15: sources.Books.collections: must name at least one collection",
+                "line 6, column 15: sources.Books.late_effect: must not be shorter than request_timeout",
+                "line 8, column 8: sources.crm.kind: \"siebel\" is not a kind of source; there is \"salesforce\", \"ledger\"",
+            ]
+        );
+    }
+}

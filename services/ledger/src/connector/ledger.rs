@@ -163,15 +163,20 @@ impl Connector for Ledger {
 
     async fn discover(&self) -> Result<Vec<TableSpec>, UpstreamError> {
         let schema: Schema = self.get(&About::source(&self.config.name), "v1/schema", &[]).await?;
-        let table = |name: &String| {
+        let mut tables = Vec::new();
+        for name in &self.config.collections {
             let collection = schema.collections.iter().find(|collection| collection.name == *name);
-            collection.and_then(|collection| table_spec(&self.config.name, collection)).ok_or_else(|| {
-                let message = format!("source \"{}\": there is no collection {name} with a key", self.config.name);
-                let failure = Failure::new(ErrorClass::Unsupported, Outcome::NotApplied, "0A000", message);
-                UpstreamError { failure, retry: RetryRule::Never }
-            })
-        };
-        self.config.collections.iter().map(table).collect()
+            match collection.and_then(|collection| table_spec(&self.config.name, collection)) {
+                Some(table) => tables.push(table),
+                None => {
+                    let source = &self.config.name;
+                    let message = format!("source \"{source}\": there is no collection {name} with a key");
+                    let failure = Failure::new(ErrorClass::Unsupported, Outcome::NotApplied, "0A000", message);
+                    return Err(UpstreamError { failure, retry: RetryRule::Never });
+                }
+            }
+        }
+        Ok(tables)
     }
 
     async fn page(&self, table: &TableSpec, cursor: Option<&str>) -> Result<Page, UpstreamError> {

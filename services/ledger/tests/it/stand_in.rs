@@ -1,6 +1,5 @@
 //! Its stand-in keeps what the README promises, and the sandbox's faults do to it what they do to any vendor.
 
-use std::sync::Once;
 use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder};
@@ -20,10 +19,7 @@ type Reply = (u16, String, Value);
 
 impl World {
     async fn start() -> Self {
-        static PROVIDER: Once = Once::new();
-        PROVIDER.call_once(|| {
-            rustls::crypto::ring::default_provider().install_default().unwrap();
-        });
+        upwrite_connectors::install_crypto_provider();
         let running = Sandbox::start(Options::default(), Ledger::default()).await.unwrap();
         Self { running, http: Client::new() }
     }

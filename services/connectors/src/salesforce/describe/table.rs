@@ -10,7 +10,7 @@ use super::super::value::Kind;
 use super::object::{FieldDescribe, ObjectDescribe};
 use crate::names::{distinct, snake_case};
 
-/// Stamps by which versions of a record are told apart, the best first.
+/// Stamps that distinguish the versions of a record, the best first.
 const VERSION_FIELDS: [&str; 3] = ["SystemModstamp", "LastModifiedDate", "CreatedDate"];
 
 /// The configured objects' table names by lower-case object name.

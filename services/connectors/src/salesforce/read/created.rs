@@ -55,7 +55,7 @@ impl Reading<'_> {
         Ok(rows.iter().map(find).collect())
     }
 
-    /// By what was sent. Equal rows of the call are told apart only if all of them are there.
+    /// By what was sent. Equal rows of the call get a record each only if all of them are there.
     async fn by_content(&self, rows: &[CallRow], sent_at_us: i64) -> Result<Vec<LookupResult>, UpstreamError> {
         let mut groups: BTreeMap<&Row, Vec<usize>> = BTreeMap::new();
         for (index, row) in rows.iter().enumerate() {

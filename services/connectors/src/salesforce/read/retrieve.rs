@@ -12,7 +12,7 @@ use super::soql::fields;
 use crate::UpstreamError;
 
 #[derive(Serialize)]
-struct Body<'a> {
+struct RetrieveBody<'a> {
     ids: &'a [&'a str],
     fields: Vec<&'a str>,
 }
@@ -36,7 +36,7 @@ impl Reading<'_> {
 
     /// The POST form: its URL does not grow with ids and fields.
     fn retrieve_request(&self, ids: &[&str]) -> RestRequest {
-        let body = Body { ids, fields: fields(self.table) };
+        let body = RetrieveBody { ids, fields: fields(self.table) };
         let body = serde_json::to_string(&body).expect("strings and lists of strings are always JSON");
         RestRequest::post(format!("composite/sobjects/{}", self.table.object), body)
     }

@@ -31,8 +31,8 @@ pub(crate) struct Writing<'a> {
     pub(crate) clock: &'a Clock,
 }
 
-/// What was heard of the rows that were sent.
-struct Heard {
+/// What upstream replied about the rows that were sent.
+struct Replies {
     written: Vec<Written>,
     /// Rows that came back in the same answer.
     seen: Option<Vec<Option<ReadRow>>>,
@@ -51,7 +51,7 @@ impl Writing<'_> {
         let sendable = self.prepare(call, &mut rows);
         if !sendable.is_empty() {
             match self.write(call, &sendable, &mut limit).await {
-                Ok(heard) => self.account(call, &sendable, heard, limit, &mut rows).await,
+                Ok(replies) => self.account(call, &sendable, replies, limit, &mut rows).await,
                 Err(CallFailure(of_rows)) => {
                     for ((index, _), error) in sendable.iter().zip(of_rows) {
                         rows[*index] = Some(RowResult::Failed(error));
@@ -97,12 +97,12 @@ impl Writing<'_> {
         sendable
     }
 
-    async fn write(&self, call: &Call<'_>, rows: &[Sendable], limit: &mut TimeLimit) -> Result<Heard, CallFailure> {
+    async fn write(&self, call: &Call<'_>, rows: &[Sendable], limit: &mut TimeLimit) -> Result<Replies, CallFailure> {
         if let ([(index, members)], Op::Insert | Op::Update) = (rows, call.op) {
             let request = chain::request(self.client, call.table, call.op, &call.rows[*index], members);
             let body = self.send(call, rows, &request, limit).await?;
             let (written, seen) = chain::read(&body, call.table, call.op);
-            return Ok(Heard { written: vec![written], seen: Some(vec![seen]) });
+            return Ok(Replies { written: vec![written], seen: Some(vec![seen]) });
         }
         let mut written = self.collection(call, rows, limit).await?;
         for _ in 1..DELETE_ROUNDS {
@@ -115,7 +115,7 @@ impl Writing<'_> {
                 written[place] = result;
             }
         }
-        Ok(Heard { written, seen: None })
+        Ok(Replies { written, seen: None })
     }
 
     async fn collection(
@@ -195,19 +195,19 @@ impl Writing<'_> {
         &self,
         call: &Call<'_>,
         sent: &[Sendable],
-        heard: Heard,
+        replies: Replies,
         limit: TimeLimit,
         rows: &mut [Option<RowResult>],
     ) {
         let time = ReadTime::Within(limit);
         let reading = Reading { client: self.client, source: self.source, table: call.table, time };
-        let chained = heard.seen.is_some();
-        let mut seen = match heard.seen {
+        let chained = replies.seen.is_some();
+        let mut seen = match replies.seen {
             Some(seen) => seen,
             None if call.op == Op::Delete => vec![None; sent.len()],
-            None => read_back(&reading, call, sent, &heard.written).await,
+            None => read_back(&reading, call, sent, &replies.written).await,
         };
-        for (place, ((index, _), written)) in sent.iter().zip(&heard.written).enumerate() {
+        for (place, ((index, _), written)) in sent.iter().zip(&replies.written).enumerate() {
             let mut about = about(self.source, call, &call.rows[*index]);
             let mut result = row_result(&about, written, seen.get_mut(place).and_then(Option::take));
             if may_mean_another_row(&about, &result) {
