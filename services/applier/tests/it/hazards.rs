@@ -280,16 +280,15 @@ async fn b22_an_integer_placeholder_of_the_same_mutation_is_resolved() {
     let bench = Bench::new(1, 1);
     let running = bench.start();
     let number = i64::MIN.to_string();
-    let (mut parent, mut child) = (insert(NUMBERED, 1, 0), insert(NUMBERED, 1, 1));
+    let (mut parent, mut child) = (insert(NUMBERED, 1, 0), insert(PROBED, 1, 1));
     parent.key.clone_from(&number);
-    child.key = (i64::MIN + 1).to_string();
-    child.changed.insert("parent".into(), Some(number.clone()));
+    child.changed.insert("numbered_id".into(), Some(number.clone()));
     child.changed.insert("n".into(), Some(number.clone()));
     let asked = bench.ask(1, vec![parent, child]).await;
     let life = asked.finished().await;
-    assert_eq!(life.verdict(), Some(Verdict::Applied(vec!["1".into(), "2".into()])));
-    assert_eq!(bench.world.value(NUMBERED, "2", "parent").as_deref(), Some("1"));
-    assert_eq!(bench.world.value(NUMBERED, "2", "n"), Some(number));
+    assert_eq!(life.verdict(), Some(Verdict::Applied(vec!["1".into(), "probed-2".into()])));
+    assert_eq!(bench.world.value(PROBED, "probed-2", "numbered_id").as_deref(), Some("1"));
+    assert_eq!(bench.world.value(PROBED, "probed-2", "n"), Some(number));
     running.stop().await;
 }
 

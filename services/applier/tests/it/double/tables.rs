@@ -20,7 +20,8 @@ pub(crate) fn table(name: &str) -> TableSpec {
     let key_type = if name == NUMBERED { "bigint" } else { "text" };
     let columns = vec![
         ColumnSpec::new("id", key_type),
-        ColumnSpec::new("parent", key_type).references(name),
+        ColumnSpec::new("parent", "text"),
+        ColumnSpec::new("numbered_id", "bigint").references(NUMBERED),
         ColumnSpec::new("tag", "text"),
         ColumnSpec::new("n", "integer"),
     ];
