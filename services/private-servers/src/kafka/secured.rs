@@ -40,7 +40,7 @@ impl Options {
     }
 
     /// Clients may do what access control lists allow them, and nothing else. The nodes' own listeners
-    /// ([`super::Broker::internal`]) may do all.
+    /// ([`super::Brokers::internal_port`]) may do all.
     #[must_use]
     pub fn with_acls(mut self) -> Self {
         self.settings.extend([
