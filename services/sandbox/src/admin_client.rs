@@ -26,27 +26,27 @@ pub enum AdminError {
 type Result<T> = std::result::Result<T, AdminError>;
 
 #[derive(Deserialize)]
-struct Reached {
+struct Wait {
     reached: bool,
 }
 
 #[derive(Deserialize)]
-struct Effects {
+struct EffectList {
     effects: Vec<Effect>,
 }
 
 #[derive(Deserialize)]
-struct Requests {
+struct RequestList {
     requests: Vec<RequestEntry>,
 }
 
 #[derive(Deserialize)]
-struct Records {
+struct RecordList {
     records: Vec<Value>,
 }
 
 #[derive(Deserialize)]
-struct Record {
+struct OneRecord {
     record: Option<Value>,
 }
 
@@ -96,7 +96,7 @@ impl AdminClient {
 
     /// Waits until `count` requests are held.
     pub async fn held(&self, count: usize) -> Result<()> {
-        let Reached { reached } = self.get(&format!("held?at_least={count}")).await?;
+        let Wait { reached } = self.get(&format!("held?at_least={count}")).await?;
         if reached { Ok(()) } else { Err(AdminError::NotReached("a held request")) }
     }
 
@@ -107,12 +107,12 @@ impl AdminClient {
 
     /// Every effect with a sequence number above `after`.
     pub async fn journal(&self, after: u64) -> Result<Vec<Effect>> {
-        Ok(self.get::<Effects>(&format!("journal?after={after}&limit=10000000")).await?.effects)
+        Ok(self.get::<EffectList>(&format!("journal?after={after}&limit=10000000")).await?.effects)
     }
 
     /// Every request with a sequence number above `after`.
     pub async fn requests(&self, after: u64) -> Result<Vec<RequestEntry>> {
-        Ok(self.get::<Requests>(&format!("requests?after={after}&limit=10000000")).await?.requests)
+        Ok(self.get::<RequestList>(&format!("requests?after={after}&limit=10000000")).await?.requests)
     }
 
     /// Time spent upstream in the calls after `after`.
@@ -122,11 +122,11 @@ impl AdminClient {
 
     /// All records of an object that are not deleted.
     pub async fn records(&self, object: &str) -> Result<Vec<Value>> {
-        Ok(self.get::<Records>(&format!("records/{object}")).await?.records)
+        Ok(self.get::<RecordList>(&format!("records/{object}")).await?.records)
     }
 
     /// One record by id, unless it is deleted.
     pub async fn record(&self, object: &str, id: &str) -> Result<Option<Value>> {
-        Ok(self.get::<Record>(&format!("records/{object}/{id}")).await?.record)
+        Ok(self.get::<OneRecord>(&format!("records/{object}/{id}")).await?.record)
     }
 }

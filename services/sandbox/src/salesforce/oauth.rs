@@ -31,9 +31,9 @@ pub(crate) struct Auth {
 
 /// A refusal of the token endpoint: HTTP status, `error`, `error_description`.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Refusal(pub(crate) u16, &'static str, &'static str);
+pub(crate) struct TokenRefusal(pub(crate) u16, &'static str, &'static str);
 
-impl Refusal {
+impl TokenRefusal {
     pub(crate) fn body(&self) -> Value {
         json!({ "error": self.1, "error_description": self.2 })
     }
@@ -63,7 +63,7 @@ impl Auth {
         authorization: Option<&str>,
         own_url: &str,
         now: OffsetDateTime,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Value, TokenRefusal> {
         let field = |name: &str| form.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
         let basic = authorization.and_then(basic_pair);
         let client = basic.as_ref().map(|(id, _)| id.as_str()).or(field("client_id"));
@@ -72,7 +72,7 @@ impl Auth {
             Some("refresh_token") => {
                 self.check_client(client, secret, true)?;
                 if field("refresh_token") != Some(self.options.refresh_token.as_str()) {
-                    return Err(Refusal(400, "invalid_grant", "expired access/refresh token"));
+                    return Err(TokenRefusal(400, "invalid_grant", "expired access/refresh token"));
                 }
             }
             Some("client_credentials") => self.check_client(client, secret, false)?,
@@ -80,7 +80,7 @@ impl Auth {
                 self.check_assertion(field("assertion").unwrap_or_default(), own_url)?;
             }
             _ => {
-                return Err(Refusal(400, "unsupported_grant_type", "grant type not supported"));
+                return Err(TokenRefusal(400, "unsupported_grant_type", "grant type not supported"));
             }
         }
         let token = self.issue(now);
@@ -95,7 +95,7 @@ impl Auth {
         }))
     }
 
-    fn check_client(&self, id: Option<&str>, secret: Option<&str>, secret_optional: bool) -> Result<(), Refusal> {
+    fn check_client(&self, id: Option<&str>, secret: Option<&str>, secret_optional: bool) -> Result<(), TokenRefusal> {
         let right_secret = match secret {
             None => secret_optional,
             Some(given) => given == self.options.client_secret,
@@ -103,12 +103,12 @@ impl Auth {
         if id == Some(self.options.client_id.as_str()) && right_secret {
             return Ok(());
         }
-        Err(Refusal(400, "invalid_client", "invalid client credentials"))
+        Err(TokenRefusal(400, "invalid_client", "invalid client credentials"))
     }
 
     /// RS256, `iss` our consumer key, `sub` our user, `aud` the vendor's login host or this one, not expired.
-    fn check_assertion(&self, assertion: &str, own_url: &str) -> Result<(), Refusal> {
-        let bad = |text| Refusal(400, "invalid_grant", text);
+    fn check_assertion(&self, assertion: &str, own_url: &str) -> Result<(), TokenRefusal> {
+        let bad = |text| TokenRefusal(400, "invalid_grant", text);
         let pem = self.options.jwt_public_key_pem.as_deref();
         let pem = pem.ok_or_else(|| bad("user hasn't approved this consumer"))?;
         let key = DecodingKey::from_rsa_pem(pem.as_bytes()).map_err(|_| bad("invalid assertion"))?;
@@ -116,7 +116,7 @@ impl Auth {
         wanted.set_audience(&[AUDIENCES[0], AUDIENCES[1], own_url]);
         let claims = decode::<Claims>(assertion, &key, &wanted).map_err(|_| bad("invalid assertion"))?.claims;
         if claims.iss != self.options.client_id {
-            return Err(Refusal(400, "invalid_client_id", "client identifier invalid"));
+            return Err(TokenRefusal(400, "invalid_client_id", "client identifier invalid"));
         }
         if claims.sub != self.options.username {
             return Err(bad("user hasn't approved this consumer"));

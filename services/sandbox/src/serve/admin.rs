@@ -18,7 +18,7 @@ use crate::sandbox::Sandbox;
 use crate::vendor::AdminRefusal;
 
 type SandboxState = State<Arc<Sandbox>>;
-type Reply = Result<Json<Value>, (StatusCode, Json<Value>)>;
+type AdminReply = Result<Json<Value>, (StatusCode, Json<Value>)>;
 
 pub(super) fn router() -> Router<Arc<Sandbox>> {
     Router::new()
@@ -72,7 +72,7 @@ async fn faults(State(sandbox): SandboxState) -> Json<Value> {
     Json(json!({ "rules": sandbox.faults().list() }))
 }
 
-async fn add_fault(State(sandbox): SandboxState, Json(rule): Json<FaultRule>) -> Reply {
+async fn add_fault(State(sandbox): SandboxState, Json(rule): Json<FaultRule>) -> AdminReply {
     sandbox.add_fault(rule).map(|id| Json(json!({ "id": id }))).map_err(refused)
 }
 
@@ -142,12 +142,16 @@ async fn timing(State(sandbox): SandboxState, Query(page): Query<Page>) -> Json<
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Which {
+struct RecordFilter {
     deleted: bool,
 }
 
-async fn records(State(sandbox): SandboxState, Path(object): Path<String>, Query(which): Query<Which>) -> Json<Value> {
-    Json(json!({ "records": sandbox.records(&object, which.deleted) }))
+async fn records(
+    State(sandbox): SandboxState,
+    Path(object): Path<String>,
+    Query(filter): Query<RecordFilter>,
+) -> Json<Value> {
+    Json(json!({ "records": sandbox.records(&object, filter.deleted) }))
 }
 
 async fn record(State(sandbox): SandboxState, Path((object, id)): Path<(String, String)>) -> Json<Value> {
@@ -158,7 +162,7 @@ async fn create_record(
     State(sandbox): SandboxState,
     Path(object): Path<String>,
     Json(fields): Json<Map<String, Value>>,
-) -> Reply {
+) -> AdminReply {
     sandbox.third_party_create(&object, &fields).map(|id| Json(json!({ "id": id }))).map_err(refused)
 }
 
@@ -166,11 +170,11 @@ async fn update_record(
     State(sandbox): SandboxState,
     Path((object, id)): Path<(String, String)>,
     Json(fields): Json<Map<String, Value>>,
-) -> Reply {
+) -> AdminReply {
     sandbox.third_party_update(&object, &id, &fields).map(|()| done()).map_err(refused)
 }
 
-async fn delete_record(State(sandbox): SandboxState, Path((object, id)): Path<(String, String)>) -> Reply {
+async fn delete_record(State(sandbox): SandboxState, Path((object, id)): Path<(String, String)>) -> AdminReply {
     sandbox.third_party_delete(&object, &id).map(|()| done()).map_err(refused)
 }
 
@@ -184,7 +188,7 @@ async fn expire_tokens(State(sandbox): SandboxState) -> Json<Value> {
 }
 
 /// Any other call is the vendor's own.
-async fn vendor_verb(State(sandbox): SandboxState, method: Method, uri: Uri, body: Bytes) -> Reply {
+async fn vendor_verb(State(sandbox): SandboxState, method: Method, uri: Uri, body: Bytes) -> AdminReply {
     let body = match body.as_ref() {
         [] => Value::Null,
         bytes => serde_json::from_slice(bytes).map_err(|e| refused(e.to_string()))?,
@@ -201,6 +205,6 @@ async fn vendor_verb(State(sandbox): SandboxState, method: Method, uri: Uri, bod
     })
 }
 
-async fn save(State(sandbox): SandboxState) -> Reply {
+async fn save(State(sandbox): SandboxState) -> AdminReply {
     sandbox.save().map(|()| done()).map_err(refused)
 }

@@ -1,4 +1,4 @@
-//! One TCP connection that can be ended from the inside, and that tells when bytes came and went.
+//! One TCP connection that can be ended from the inside, and that keeps when bytes came and went.
 
 use std::io;
 use std::pin::Pin;

@@ -41,7 +41,7 @@ step('refreshes an expired token by itself, and retries', async () => {
   await conn.authorize({ grant_type: 'client_credentials' });
 });
 
-step('a wrong secret is told', async () => {
+step('a wrong secret is refused', async () => {
   const wrong = new jsforce.Connection({ oauth2: { ...oauth2, clientSecret: 'x' }, loginUrl: base, version });
   await refused('invalid_client', wrong.authorize({ grant_type: 'client_credentials' }));
 });

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Service;
 use crate::message::{Request, Response};
 use crate::salesforce::error::ApiError;
-use crate::salesforce::soql::{self, Found};
+use crate::salesforce::soql::{self, QueryResult};
 
 /// Bounds and default of `Sforce-Query-Options: batchSize`.
 const SMALLEST_PAGE: usize = 200;
@@ -41,7 +41,7 @@ impl Service {
         Ok(Response::ok(self.page(found, Some(name), (offset, page), base)))
     }
 
-    fn page(&self, found: &Found, cursor: Option<&str>, (offset, page): (usize, usize), base: &str) -> Value {
+    fn page(&self, found: &QueryResult, cursor: Option<&str>, (offset, page): (usize, usize), base: &str) -> Value {
         let select = found.select.as_deref().unwrap_or_default();
         let end = offset.saturating_add(page).min(found.ids.len());
         let records: Vec<Value> = found.ids[offset..end]

@@ -10,4 +10,4 @@ mod plan;
 mod run;
 
 pub(crate) use parser::parse;
-pub(crate) use run::{Found, project, run};
+pub(crate) use run::{QueryResult, project, run};

@@ -13,7 +13,7 @@ use crate::salesforce::schema::{Kind, Object};
 
 /// Result of a query: ids in order; they are shown page by page.
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
+pub(crate) struct QueryResult {
     pub(crate) object: Arc<Object>,
     pub(crate) ids: Vec<String>,
     /// `None` for `COUNT()`, where the number of ids is the whole answer.
@@ -24,7 +24,7 @@ pub(crate) struct Found {
 const MOST_OFFSET: usize = 2000;
 
 /// Finds the records. `deleted` also looks into the recycle bin (`queryAll`).
-pub(crate) fn run(org: &Org, query: &Query, deleted: bool) -> Result<Found, ApiError> {
+pub(crate) fn run(org: &Org, query: &Query, deleted: bool) -> Result<QueryResult, ApiError> {
     let object = org.object_or_type_error(&query.from)?;
     let select = selected(org, &object, query)?;
     let in_filter = query.filter.iter().flat_map(paths);
@@ -49,7 +49,7 @@ pub(crate) fn run(org: &Org, query: &Query, deleted: bool) -> Result<Found, ApiE
     let rows = sorted(org, &object, query, rows);
     let limit = query.limit.unwrap_or(usize::MAX);
     let ids = rows.into_iter().skip(query.offset).take(limit).map(|(id, _)| id.clone()).collect();
-    Ok(Found { object, ids, select })
+    Ok(QueryResult { object, ids, select })
 }
 
 fn sorted<'o>(
