@@ -4,9 +4,10 @@ mod postgres;
 
 use std::io;
 use std::ops::Add;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use upwrite_events::unix_us;
 
 pub use postgres::PgClock;
 
@@ -62,13 +63,10 @@ impl Clock for BootClock {
         Moment(boot_time().expect("the clock was readable at start, and the kernel does not take clocks away"))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the real clock, behind the trait")]
     fn unix_us(&self) -> i64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+        unix_us(SystemTime::now())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the real clock, behind the trait")]
     async fn sleep_until(&self, moment: Moment) {
         // tokio's timers stand still during suspend: a long wait is cut, so that waking up is noticed.
         const SLICE: Duration = Duration::from_secs(5);

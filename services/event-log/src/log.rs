@@ -10,8 +10,7 @@ mod postgres;
 mod tail;
 
 pub use contract::{
-    EventLog, LogError, LogRecord, Submission, Submitted, Subscription, Undecodable, VersionCheck,
-    partition_for,
+    EventLog, LogError, LogRecord, Submission, Submitted, Subscription, Undecodable, VersionCheck, partition_for,
 };
 pub use engine::{Engine, open};
 pub use kafka::{KafkaConfig, KafkaLog};

@@ -93,7 +93,8 @@ mod tests {
     #[tokio::test]
     async fn what_was_recalled_is_given_back_and_what_was_lost_is_not() {
         let back = Arc::new(Mutex::new(Vec::new()));
-        let changes = (0..4).map(MembershipEvent::Assigned).chain([MembershipEvent::Recalled(1), MembershipEvent::Recalled(2)]);
+        let changes =
+            (0..4).map(MembershipEvent::Assigned).chain([MembershipEvent::Recalled(1), MembershipEvent::Recalled(2)]);
         let mut assignment = Assignment::new(Box::new(ScriptedMembership(changes.collect(), Arc::clone(&back))));
         assert_eq!(assignment.changes().await, Urgency::AfterTheBatch);
         assert!(assignment.has_changed());
@@ -101,7 +102,12 @@ mod tests {
         assert!(!assignment.has_changed());
         assert_eq!(*back.lock().unwrap(), [1, 2]);
 
-        let changes = vec![MembershipEvent::Assigned(0), MembershipEvent::Assigned(1), MembershipEvent::Recalled(1), MembershipEvent::Lost(1)];
+        let changes = vec![
+            MembershipEvent::Assigned(0),
+            MembershipEvent::Assigned(1),
+            MembershipEvent::Recalled(1),
+            MembershipEvent::Lost(1),
+        ];
         let mut assignment = Assignment::new(Box::new(ScriptedMembership(changes, Arc::clone(&back))));
         assert_eq!(assignment.changes().await, Urgency::AtOnce);
         assert_eq!(assignment.begin().await, BTreeSet::from([0]));

@@ -52,7 +52,9 @@ pub(crate) async fn run(source: &Source, wanted: &Wanted) -> Result<(), SyncerEr
     let (keys, tickets) = (&wanted.keys[..most], &wanted.tickets[..most.min(wanted.tickets.len())]);
     let (results, seen) = source.connector.read(spec, keys).await?;
     let rows = keys.iter().zip(results).filter_map(|(key, result)| match result {
-        LookupResult::Present { key, image, vendor_version } => Some(ObservedRow { key, image: Some(image), vendor_version }),
+        LookupResult::Present { key, image, vendor_version } => {
+            Some(ObservedRow { key, image: Some(image), vendor_version })
+        }
         LookupResult::Absent => Some(ObservedRow { key: key.clone(), image: None, vendor_version: None }),
         LookupResult::Ambiguous => None,
     });

@@ -142,7 +142,8 @@ mod tests {
     #[test]
     fn a_read_by_key_shows_what_is_there_and_judges_nothing() {
         let interval = Interval { begun_us: 1, ended_us: 2 };
-        let found = LookupResult::Present { key: "1".into(), image: row(&[("name", None)]), vendor_version: Some("v".into()) };
+        let found =
+            LookupResult::Present { key: "1".into(), image: row(&[("name", None)]), vendor_version: Some("v".into()) };
         let seen = shown(found, interval).unwrap();
         assert_eq!((seen.key.as_str(), seen.image, seen.interval), ("1", Some(row(&[("name", None)])), interval));
         assert_eq!(shown(LookupResult::Absent, interval), None);

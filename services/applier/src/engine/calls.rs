@@ -53,13 +53,11 @@ impl WriteCall {
         // Whatever waits for the budget within the call waits within the timeout that the lease covers.
         let asked = with_priority(Priority::Write, reservation, self.upstream.connector.call(call));
         let answer = in_time(self.table.whole_timeout(), asked).await;
-        let mut report = answer.unwrap_or_else(|(class, why)| {
-            CallReport { rows: Vec::new(), seen: LocalInterval { begun_us, ended_us: self.clock.unix_us() } }.filled(
-                self.rows.len(),
-                class,
-                why,
-            )
-        });
+        let mut report =
+            answer.unwrap_or_else(|(class, why)| {
+                CallReport { rows: Vec::new(), seen: LocalInterval { begun_us, ended_us: self.clock.unix_us() } }
+                    .filled(self.rows.len(), class, why)
+            });
         if report.rows.len() != self.rows.len() {
             report = report.filled(self.rows.len(), ErrorClass::Bug, "the connector did not answer for every row");
         }

@@ -31,7 +31,11 @@ pub trait Connector: Send + Sync + 'static {
     async fn page(&self, table: &TableSpec, cursor: Option<&str>) -> Result<Page, UpstreamError>;
 
     /// Reads records by key, in the order asked for; any number of them. What cannot be a key upstream is absent.
-    async fn read(&self, table: &TableSpec, keys: &[String]) -> Result<(Vec<LookupResult>, LocalInterval), UpstreamError>;
+    async fn read(
+        &self,
+        table: &TableSpec,
+        keys: &[String],
+    ) -> Result<(Vec<LookupResult>, LocalInterval), UpstreamError>;
 
     /// Makes one write call. Never fails as a whole: a failure of the call is a failure of each row. Takes no longer than
     /// [`Capabilities::request_timeout`], waiting for the budget included: nothing is sent after that.

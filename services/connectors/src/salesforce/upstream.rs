@@ -98,7 +98,11 @@ impl Connector for Salesforce {
         Ok(Page { rows, seen: until_now(&self.clock, begun_us), next })
     }
 
-    async fn read(&self, table: &TableSpec, keys: &[String]) -> Result<(Vec<LookupResult>, LocalInterval), UpstreamError> {
+    async fn read(
+        &self,
+        table: &TableSpec,
+        keys: &[String],
+    ) -> Result<(Vec<LookupResult>, LocalInterval), UpstreamError> {
         let begun_us = (self.clock)();
         let rows = self.reading(table).retrieve(keys).await?;
         let found = rows.into_iter().map(|row| row.map_or(LookupResult::Absent, LookupResult::from)).collect();

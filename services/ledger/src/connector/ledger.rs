@@ -196,7 +196,11 @@ impl Connector for Ledger {
         Ok(Page { rows, seen: until_now(&clock, begun_us), next })
     }
 
-    async fn read(&self, table: &TableSpec, keys: &[String]) -> Result<(Vec<LookupResult>, LocalInterval), UpstreamError> {
+    async fn read(
+        &self,
+        table: &TableSpec,
+        keys: &[String],
+    ) -> Result<(Vec<LookupResult>, LocalInterval), UpstreamError> {
         let clock = self.clock();
         let begun_us = clock();
         let legal: Vec<&str> = keys.iter().map(String::as_str).filter(|key| is_key(key)).collect();

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use upwrite_event_log::EventLog;
 use upwrite_events::{
-    AppliedRow, DEFAULT_HOLD_TIMEOUT, REVOCATION_ANSWER_WAIT, Event, Interval, MutationApplied, MutationId, MutationRevoked, OwnerId,
-    PartitionFold, PartitionTaken, Position, STATUS_POLL,
+    AppliedRow, DEFAULT_HOLD_TIMEOUT, Event, Interval, MutationApplied, MutationId, MutationRevoked, OwnerId,
+    PartitionFold, PartitionTaken, Position, REVOCATION_ANSWER_WAIT, STATUS_POLL,
 };
 use upwrite_proxy::internals::{
     ClaimWait, Hold, OnTimeout, PgError, Plan, SubmitResult, Submitter, Verdict, WaitLimits,

@@ -10,7 +10,6 @@ mod site;
 mod stage;
 mod upstream;
 
-#[allow(clippy::disallowed_methods, reason = "what is waited for there, nothing shows yet")]
 mod capture;
 mod drivers;
 mod dry_run;

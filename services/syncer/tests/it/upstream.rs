@@ -7,7 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use sqlx::PgPool;
 use tokio::sync::watch;
-use upwrite_connectors::{Call, CallReport, CallRow, Capabilities, Connector, LookupResult, Page, RetryRule, UpstreamError};
+use upwrite_connectors::{
+    Call, CallReport, CallRow, Capabilities, Connector, LookupResult, Page, RetryRule, UpstreamError,
+};
 use upwrite_event_log::PgClock;
 use upwrite_events::{ErrorClass, Failure, LocalInterval, ObservedRow, Outcome, Row, TableSpec};
 
@@ -178,7 +180,11 @@ impl Connector for Client {
         Ok(Page { rows: keys[from..to].iter().map(row).collect(), seen, next })
     }
 
-    async fn read(&self, table: &TableSpec, keys: &[String]) -> Result<(Vec<LookupResult>, LocalInterval), UpstreamError> {
+    async fn read(
+        &self,
+        table: &TableSpec,
+        keys: &[String],
+    ) -> Result<(Vec<LookupResult>, LocalInterval), UpstreamError> {
         let Self(by, upstream) = self;
         let begun_us = now_us();
         let number = upstream.ask(by, &table.name.table, Question::Read(keys.to_vec())).await?;

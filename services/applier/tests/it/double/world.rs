@@ -234,7 +234,11 @@ impl Connector for World {
         Ok(Page { rows: Vec::new(), seen: NOW, next: None })
     }
 
-    async fn read(&self, table: &TableSpec, keys: &[String]) -> Result<(Vec<LookupResult>, LocalInterval), UpstreamError> {
+    async fn read(
+        &self,
+        table: &TableSpec,
+        keys: &[String],
+    ) -> Result<(Vec<LookupResult>, LocalInterval), UpstreamError> {
         tokio::time::sleep(LATENCY).await;
         let state = self.state();
         if state.looks_fail {

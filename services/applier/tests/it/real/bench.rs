@@ -14,8 +14,8 @@ use upwrite_applier::{ApplierError, ApplierStatus, Config, PartitionState};
 use upwrite_connectors::salesforce::{self, Auth, ObjectConfig, Salesforce};
 use upwrite_connectors::{Budget, Connector, Secret, install_crypto_provider};
 use upwrite_event_log::{
-    BootClock, Clock as _, Config as LogConfig, EventLog, GroupConfig, Membership, PgMembership, PostgresLog, SoleMember, Submission,
-    Submitted, partition_for,
+    BootClock, Clock as _, Config as LogConfig, EventLog, GroupConfig, Membership, PgMembership, PostgresLog,
+    SoleMember, Submission, Submitted, partition_for,
 };
 use upwrite_events::{
     Event, Lifecycle, MutationId, MutationRequested, Op, Partition, PartitionFold, Position, Row, RowChange, Stream,
