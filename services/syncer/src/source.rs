@@ -111,6 +111,6 @@ fn note(source: &Source, what: &str, error: SyncerError) -> Result<(), SyncerErr
     if error.is_final() {
         return Err(error);
     }
-    tracing::warn!(source = source.name(), what, %error, "reading failed, trying again");
+    tracing::warn!(source = source.name(), what, %error, "reading upstream failed, trying again");
     Ok(())
 }

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use sqlx::PgPool;
 use tokio::sync::watch;
 use upwrite_connectors::{
-    Call, CallReport, CallRow, Capabilities, Connector, LookupResult, Page, RetryRule, UpstreamError,
+    Call, CallReport, CallRow, Capabilities, Connector, Idempotency, LookupResult, Page, RetryRule, UpstreamError,
 };
 use upwrite_event_log::PgClock;
 use upwrite_events::{ErrorClass, Failure, LocalInterval, ObservedRow, Outcome, Row, TableSpec};
@@ -158,7 +159,17 @@ impl Connector for Client {
     }
 
     fn capabilities(&self, _: &TableSpec) -> Capabilities {
-        unreachable!("reading asks for no capabilities")
+        Capabilities {
+            insert: Idempotency::None,
+            update: Idempotency::None,
+            delete: Idempotency::None,
+            max_batch: 1,
+            atomic_batches: false,
+            request_timeout: Duration::from_secs(10),
+            late_effect: Duration::from_secs(10),
+            max_concurrency: 1,
+            keys_per_read: 200,
+        }
     }
 
     async fn discover(&self) -> Result<Vec<TableSpec>, UpstreamError> {
