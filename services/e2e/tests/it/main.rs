@@ -17,3 +17,4 @@ mod processes;
 mod recover;
 mod settings;
 mod tokio_scenario;
+mod two_vendors;
